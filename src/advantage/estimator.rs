@@ -1,0 +1,237 @@
+//! The choice among the shipped estimators, and what every estimator can be asked.
+
+use std::str::FromStr;
+
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+use serde::{Deserialize, Serialize};
+
+use super::error::at_least_two;
+use super::{
+    AdvantageError, DrGrpo, Gdpo, Gpg, GroupAdvantages, GroupMeanBatchStd, Grpo, McGpg, McGrpo,
+    Opo, Passk, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo,
+};
+use crate::kernel::group_rule::GroupRule;
+
+/// Turns the rewards of groups into one advantage for each rollout.
+pub trait AdvantageEstimator {
+    /// The name in a config's `adv_estimator`.
+    fn name(&self) -> &'static str;
+
+    /// Computes the advantages of every group of an optimiser step, in the batch's order.
+    ///
+    /// Errors: rewards that [`RewardBatch::check`] refuses, or a setting out of range.
+    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError>;
+
+    /// How many rollouts to draw in training so that `g` of a prompt reach the loss.
+    fn rollouts_per_prompt(&self, g: usize) -> usize {
+        g
+    }
+
+    /// The rule that the group kernels can run in place of [`estimate`](Self::estimate), where each
+    /// group's advantages follow from that group and a rule alone.
+    fn group_rule(&self) -> Option<GroupRule> {
+        None
+    }
+
+    /// Refuses group sizes and settings that the estimator cannot work with, before a run starts.
+    fn validate(&self, g: usize) -> Result<(), AdvantageError> {
+        at_least_two(self.name(), g)?;
+        check_settings(self)
+    }
+}
+
+/// Refuses settings out of range: estimating nothing checks them and does no more.
+pub(super) fn check_settings<E>(estimator: &E) -> Result<(), AdvantageError>
+where
+    E: AdvantageEstimator + ?Sized,
+{
+    estimator.estimate(&RewardBatch::default()).map(|_| ())
+}
+
+/// The shipped estimators, chosen by `kind` in a config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Estimator {
+    /// Group z-score.
+    Grpo(Grpo),
+    /// Group mean only.
+    DrGrpo(DrGrpo),
+    /// Median of one rollout more, which then leaves.
+    McGrpo(McGrpo),
+    /// Group mean for the policy-gradient loss of GPG.
+    Gpg(Gpg),
+    /// Median baseline for the policy-gradient loss of GPG.
+    McGpg(McGpg),
+    /// Mean of the other rollouts.
+    Rloo(Rloo),
+    /// Batch z-score.
+    ReinforcePp(ReinforcePp),
+    /// Group mean, then whitened over the batch's tokens.
+    ReinforcePpBaseline(ReinforcePpBaseline),
+    /// Group mean, batch standard deviation.
+    GroupMeanBatchStd(GroupMeanBatchStd),
+    /// Length-weighted mean.
+    Opo(Opo),
+    /// Only the best rollout, by its lead over the second.
+    Passk(Passk),
+    /// Every reward normalised by itself before they are summed.
+    Gdpo(Gdpo),
+}
+
+impl Estimator {
+    fn inner(&self) -> &dyn AdvantageEstimator {
+        match self {
+            Self::Grpo(estimator) => estimator,
+            Self::DrGrpo(estimator) => estimator,
+            Self::McGrpo(estimator) => estimator,
+            Self::Gpg(estimator) => estimator,
+            Self::McGpg(estimator) => estimator,
+            Self::Rloo(estimator) => estimator,
+            Self::ReinforcePp(estimator) => estimator,
+            Self::ReinforcePpBaseline(estimator) => estimator,
+            Self::GroupMeanBatchStd(estimator) => estimator,
+            Self::Opo(estimator) => estimator,
+            Self::Passk(estimator) => estimator,
+            Self::Gdpo(estimator) => estimator,
+        }
+    }
+}
+
+impl Default for Estimator {
+    fn default() -> Self {
+        Self::Grpo(Grpo::default())
+    }
+}
+
+impl AdvantageEstimator for Estimator {
+    fn name(&self) -> &'static str {
+        self.inner().name()
+    }
+
+    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        self.inner().estimate(batch)
+    }
+
+    fn rollouts_per_prompt(&self, g: usize) -> usize {
+        self.inner().rollouts_per_prompt(g)
+    }
+
+    fn group_rule(&self) -> Option<GroupRule> {
+        self.inner().group_rule()
+    }
+
+    fn validate(&self, g: usize) -> Result<(), AdvantageError> {
+        self.inner().validate(g)
+    }
+}
+
+/// The named estimator with its default settings; the error lists the names there are.
+impl FromStr for Estimator {
+    type Err = ValueError;
+
+    fn from_str(name: &str) -> Result<Self, ValueError> {
+        let kind = [("kind", name)].into_iter();
+        Self::deserialize(MapDeserializer::new(kind).into_deserializer())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 12] = [
+        "grpo",
+        "dr_grpo",
+        "mc_grpo",
+        "gpg",
+        "mc_gpg",
+        "rloo",
+        "reinforce_pp",
+        "reinforce_pp_baseline",
+        "group_mean_batch_std",
+        "opo",
+        "passk",
+        "gdpo",
+    ];
+
+    #[test]
+    fn every_estimator_is_found_by_its_name_and_survives_a_config_file() {
+        for name in NAMES {
+            let estimator: Estimator = name.parse().unwrap();
+            assert_eq!(estimator.name(), name);
+            let written = serde_json::to_string(&estimator).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Estimator>(&written).unwrap(),
+                estimator
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_estimator_or_key_is_refused() {
+        let message = "grop".parse::<Estimator>().unwrap_err().to_string();
+        assert!(
+            message.contains("grop") && message.contains("mc_grpo"),
+            "{message}"
+        );
+        let misspelt = r#"{"kind": "grpo", "epsilon": 0.1}"#;
+        let message = serde_json::from_str::<Estimator>(misspelt)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("epsilon"), "{message}");
+    }
+
+    #[test]
+    fn groups_of_one_are_refused_by_all_but_the_batch_estimator() {
+        for name in NAMES {
+            let estimator: Estimator = name.parse().unwrap();
+            assert_eq!(
+                estimator.validate(1).is_ok(),
+                name == "reinforce_pp",
+                "{name}"
+            );
+            assert!(estimator.validate(2).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_median_estimators_draw_one_rollout_more() {
+        for name in NAMES {
+            let extra = usize::from(name.starts_with("mc_"));
+            assert_eq!(
+                name.parse::<Estimator>().unwrap().rollouts_per_prompt(4),
+                4 + extra
+            );
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_before_the_first_rollout() {
+        for name in [
+            "grpo",
+            "mc_grpo",
+            "reinforce_pp",
+            "group_mean_batch_std",
+            "passk",
+            "gdpo",
+        ] {
+            let config = format!("{{\"kind\": \"{name}\", \"eps\": -0.5}}");
+            let estimator: Estimator = serde_json::from_str(&config).unwrap();
+            let message = estimator.validate(4).unwrap_err().to_string();
+            assert!(message.starts_with("eps is -0.5"), "{name}: {message}");
+        }
+    }
+
+    #[test]
+    fn no_estimator_accepts_nan() {
+        for name in NAMES {
+            let batch = RewardBatch::from_rewards([vec![Some(f64::NAN), Some(1.0)]]);
+            let refused = name.parse::<Estimator>().unwrap().estimate(&batch);
+            assert!(
+                matches!(refused, Err(AdvantageError::Reward { .. })),
+                "{name}: {refused:?}"
+            );
+        }
+    }
+}

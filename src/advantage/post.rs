@@ -1,0 +1,191 @@
+//! What may happen to advantages before the loss: whitening over tokens, then clipping.
+
+use serde::{Deserialize, Serialize};
+
+use super::statistics::token_moments;
+use super::{AdvantageError, GroupAdvantages, RewardBatch};
+
+/// ROLL's `whiten_advantages` and `advantage_clip`, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostProcessing {
+    /// Whether advantages are brought to mean 0 and deviation 1 over the step's loss tokens.
+    pub whiten_advantages: bool,
+    /// The largest absolute advantage.
+    pub advantage_clip: Option<f64>,
+}
+
+/// What the post-processing did.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct PostReport {
+    /// Share of the kept, scored rollouts whose advantage was clipped.
+    pub clipped_fraction: f64,
+}
+
+impl PostProcessing {
+    /// Whitens and clips the advantages of one step's groups, given in the batch's order.
+    ///
+    /// Whitening re-centres groups without signal too, as ROLL's does: their `has_signal` then turns true.
+    pub fn apply(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> (Vec<GroupAdvantages>, PostReport) {
+        assert!(
+            groups.len() == batch.groups.len(),
+            "advantages of another batch"
+        );
+        let lengths: Vec<&[usize]> = batch.groups.iter().map(|g| g.lengths.as_slice()).collect();
+        let groups = if self.whiten_advantages {
+            whiten(groups, &lengths)
+        } else {
+            groups
+        };
+        match self.advantage_clip {
+            Some(limit) => clip(groups, limit),
+            None => (groups, PostReport::default()),
+        }
+    }
+
+    /// Refuses a clip that is not above zero.
+    pub fn validate(&self) -> Result<(), AdvantageError> {
+        match self.advantage_clip {
+            Some(limit) if limit.is_nan() || limit <= 0.0 => {
+                let reason =
+                    "it is the largest absolute advantage; use a number above 0 or leave it out";
+                Err(AdvantageError::setting("advantage_clip", limit, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Brings advantages to mean 0 and deviation 1 over the loss tokens of the kept, scored rollouts.
+///
+/// ```text
+/// a' = (a - mean) / sqrt(var + 1e-8)      var over tokens with Bessel's correction, in two passes
+/// ```
+///
+/// With fewer than two such tokens nothing changes.
+pub(super) fn whiten(groups: Vec<GroupAdvantages>, lengths: &[&[usize]]) -> Vec<GroupAdvantages> {
+    let counts = |group: &GroupAdvantages, i: usize| group.kept[i] && group.scored[i];
+    let (mut values, mut tokens) = (Vec::new(), Vec::new());
+    for (group, lengths) in groups.iter().zip(lengths) {
+        for i in (0..lengths.len()).filter(|&i| counts(group, i)) {
+            values.push(group.advantages[i]);
+            tokens.push(lengths[i]);
+        }
+    }
+    let Some((mean, std)) = token_moments(&values, &tokens) else {
+        return groups;
+    };
+    let deviation = (std * std + 1e-8).sqrt();
+    let whitened = |group: GroupAdvantages| {
+        let value = |i: usize| match counts(&group, i) {
+            true => (group.advantages[i] - mean) / deviation,
+            false => group.advantages[i],
+        };
+        let advantages = (0..group.advantages.len()).map(value).collect();
+        group.with_advantages(advantages)
+    };
+    groups.into_iter().map(whitened).collect()
+}
+
+fn clip(groups: Vec<GroupAdvantages>, limit: f64) -> (Vec<GroupAdvantages>, PostReport) {
+    let (mut clipped, mut rollouts) = (0usize, 0usize);
+    let clipped_group = |group: GroupAdvantages| {
+        for (i, advantage) in group.advantages.iter().enumerate() {
+            let counts = group.kept[i] && group.scored[i];
+            rollouts += usize::from(counts);
+            clipped += usize::from(counts && advantage.abs() > limit);
+        }
+        let advantages = group
+            .advantages
+            .iter()
+            .map(|a| a.clamp(-limit, limit))
+            .collect();
+        group.with_advantages(advantages)
+    };
+    let groups = groups.into_iter().map(clipped_group).collect();
+    (
+        groups,
+        PostReport {
+            clipped_fraction: clipped as f64 / rollouts.max(1) as f64,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advantage::{AdvantageEstimator, DrGrpo, McGrpo};
+
+    fn batch(rewards: Vec<Option<f64>>, lengths: Vec<usize>) -> RewardBatch {
+        let mut batch = RewardBatch::from_rewards([rewards]);
+        batch.groups[0].lengths = lengths;
+        batch
+    }
+
+    fn whitened(batch: &RewardBatch, estimator: &dyn AdvantageEstimator) -> Vec<f64> {
+        let post = PostProcessing {
+            whiten_advantages: true,
+            advantage_clip: None,
+        };
+        post.apply(estimator.estimate(batch).unwrap(), batch)
+            .0
+            .remove(0)
+            .advantages
+    }
+
+    #[test]
+    fn whitening_counts_tokens_and_leaves_the_unscored_alone() {
+        let batch = batch(vec![Some(2.0), Some(0.0), None], vec![3, 1, 50]);
+        let got = whitened(&batch, &DrGrpo::default());
+        // 1, 1, 1, -1: mean .5, variance 3 / 3
+        assert!((got[0] - 0.5).abs() < 1e-7 && (got[1] + 1.5).abs() < 1e-7);
+        assert_eq!(got[2], 0.0);
+    }
+
+    #[test]
+    fn the_pivots_tokens_do_not_count() {
+        let rewards = vec![Some(2.0), Some(1.0), Some(0.0)];
+        let few = whitened(&batch(rewards.clone(), vec![3, 1, 1]), &McGrpo::default());
+        let many = whitened(&batch(rewards, vec![3, 90, 1]), &McGrpo::default());
+        assert_eq!(few, many);
+    }
+
+    #[test]
+    fn a_single_token_is_not_whitened() {
+        let batch = batch(vec![Some(2.0), Some(0.0)], vec![1, 0]);
+        assert_eq!(whitened(&batch, &DrGrpo::default()), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn clipping_reports_the_share_it_touched() {
+        let batch = batch(
+            vec![Some(8.0), Some(0.0), Some(1.0), Some(-1.0)],
+            vec![1; 4],
+        );
+        let post = PostProcessing {
+            whiten_advantages: false,
+            advantage_clip: Some(2.0),
+        };
+        let (groups, report) = post.apply(DrGrpo::default().estimate(&batch).unwrap(), &batch);
+        assert_eq!(groups[0].advantages, [2.0, -2.0, -1.0, -2.0]);
+        assert_eq!(report.clipped_fraction, 0.5);
+    }
+
+    #[test]
+    fn a_clip_of_zero_is_refused() {
+        let post = PostProcessing {
+            whiten_advantages: false,
+            advantage_clip: Some(0.0),
+        };
+        assert!(
+            post.validate()
+                .unwrap_err()
+                .to_string()
+                .starts_with("advantage_clip is 0")
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Operations that Burn does not have or does slowly, as an extension of its `Backend` trait.
+//!
+//! Each operation is one file: the formula, its plain-Rust twin for the CPU with a hand-written
+//! gradient, and later its shader. [`Kernels`] is what a backend must bring; the functions below
+//! are what the rest of the program calls, on any backend, with or without autodiff.
+//!
+//! Tokens are packed: activations are `[n, width]` over all tokens of all rows, without padding.
+//! What belongs together is said by an [`AttentionPlan`].
+
+mod adamw;
+mod attention;
+mod autodiff;
+mod gemm;
+pub mod group_advantage;
+pub mod group_baseline;
+pub mod group_rule;
+mod host;
+mod math;
+mod rms_norm;
+mod rope;
+mod rows;
+mod sample;
+mod swiglu;
+mod token_logprob;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
+
+pub use adamw::AdamW;
+pub use attention::{AttentionPlan, Span};
+pub use rope::Rotary;
+pub use sample::Sampling;
+
+/// A backend that runs this program's kernels forwards. The shapes are those of the functions of
+/// the functions below.
+#[allow(missing_docs)]
+pub trait Kernels: Backend {
+    fn project(x: &FloatTensor<Self>, weight: &FloatTensor<Self>) -> FloatTensor<Self>;
+    fn rms_norm(
+        x: &FloatTensor<Self>,
+        gamma: &FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+    fn swiglu(gate: &FloatTensor<Self>, up: &FloatTensor<Self>) -> FloatTensor<Self>;
+    fn rope(x: FloatTensor<Self>, rotary: &Rotary) -> FloatTensor<Self>;
+    fn packed_attention(
+        qkv: [&FloatTensor<Self>; 3],
+        plan: &AttentionPlan,
+    ) -> [FloatTensor<Self>; 2];
+    fn token_logprob(
+        hidden: &FloatTensor<Self>,
+        head: &FloatTensor<Self>,
+        tokens: &[u32],
+        temperature: f32,
+    ) -> [FloatTensor<Self>; 2];
+    fn gather_rows(x: &FloatTensor<Self>, index: &[u32]) -> FloatTensor<Self>;
+    fn write_rows(
+        x: FloatTensor<Self>,
+        index: &[u32],
+        rows: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn sample(
+        logits: &FloatTensor<Self>,
+        uniforms: &[f32],
+        sampling: Sampling,
+    ) -> (IntTensor<Self>, FloatTensor<Self>);
+}
+
+/// The other half, which training adds: gradients of the kernels and the optimiser's pass. Under
+/// `Autodiff` it is the inner backend that brings it.
+#[allow(missing_docs)]
+pub trait TrainingKernels: Kernels {
+    fn project_backward(
+        x: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        dy: &FloatTensor<Self>,
+        needs: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2];
+    fn rms_norm_backward(
+        x: &FloatTensor<Self>,
+        gamma: &FloatTensor<Self>,
+        epsilon: f32,
+        dy: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2];
+    fn swiglu_backward(
+        gate: &FloatTensor<Self>,
+        up: &FloatTensor<Self>,
+        dy: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2];
+    fn rope_backward(dy: FloatTensor<Self>, rotary: &Rotary) -> FloatTensor<Self>;
+    fn packed_attention_backward(
+        qkv: [&FloatTensor<Self>; 3],
+        plan: &AttentionPlan,
+        saved: [&FloatTensor<Self>; 2],
+        dout: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
+    fn token_logprob_backward(
+        inputs: [&FloatTensor<Self>; 2],
+        tokens: &[u32],
+        temperature: f32,
+        saved: [&FloatTensor<Self>; 2],
+        dout: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2];
+    fn gather_rows_backward(
+        dout: &FloatTensor<Self>,
+        index: &[u32],
+        rows: usize,
+    ) -> FloatTensor<Self>;
+    fn sum_of_squares(x: &FloatTensor<Self>) -> FloatTensor<Self>;
+    fn adamw_step(
+        hyper: AdamW,
+        weight: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        gradient: &FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
+}
+
+/// `x · weightᵀ`: `[n, input]` and `[output, input]` (as Hugging Face stores it) to `[n, output]`.
+pub fn linear<B: Kernels>(x: &Tensor<B, 2>, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
+    float(B::project(&primitive(x), &primitive(weight)))
+}
+
+/// Root-mean-square normalisation of the rows of `x [n, d]` with scale `gamma [d]`.
+pub fn rms_norm<B: Kernels>(x: &Tensor<B, 2>, gamma: &Tensor<B, 1>, epsilon: f32) -> Tensor<B, 2> {
+    float(B::rms_norm(&primitive(x), &primitive(gamma), epsilon))
+}
+
+/// `silu(gate) · up`, element by element of `[n, d]`.
+pub fn swiglu<B: Kernels>(gate: &Tensor<B, 2>, up: &Tensor<B, 2>) -> Tensor<B, 2> {
+    float(B::swiglu(&primitive(gate), &primitive(up)))
+}
+
+/// Rotates the heads of `x [n, heads · head_dim]` by their tokens' positions.
+pub fn rope<B: Kernels>(x: Tensor<B, 2>, rotary: &Rotary) -> Tensor<B, 2> {
+    float(B::rope(x.into_primitive().tensor(), rotary))
+}
+
+/// Attention output `[n, heads·d]` of `q [n, heads·d]` over `k` and `v` `[m, kv_heads·d]`.
+pub fn attention<B: Kernels>(
+    q: &Tensor<B, 2>,
+    k: &Tensor<B, 2>,
+    v: &Tensor<B, 2>,
+    plan: &AttentionPlan,
+) -> Tensor<B, 2> {
+    let [out, _] = B::packed_attention([&primitive(q), &primitive(k), &primitive(v)], plan);
+    float(out)
+}
+
+/// Log-probability of `tokens [n]` and entropy of their laws: two tensors `[n]`, in nats, from
+/// hidden states `[n, d]` and an output head `[v, d]`, logits divided by `temperature`.
+pub fn token_logprob<B: Kernels>(
+    hidden: &Tensor<B, 2>,
+    head: &Tensor<B, 2>,
+    tokens: &[u32],
+    temperature: f32,
+) -> [Tensor<B, 1>; 2] {
+    let [out, _] = B::token_logprob(&primitive(hidden), &primitive(head), tokens, temperature);
+    let out: Tensor<B, 2> = float(out);
+    [0, 1].map(|column| out.clone().narrow(1, column, 1).squeeze_dim(1))
+}
+
+/// Rows `index` of `x [m, d]`: `[index.len(), d]`.
+pub fn gather_rows<B: Kernels>(x: &Tensor<B, 2>, index: &[u32]) -> Tensor<B, 2> {
+    float(B::gather_rows(&primitive(x), index))
+}
+
+/// `x [m, d]` with rows `index` replaced by `rows [index.len(), d]`; in place where `x` is unshared.
+pub fn write_rows<B: Kernels>(x: Tensor<B, 2>, index: &[u32], rows: &Tensor<B, 2>) -> Tensor<B, 2> {
+    float(B::write_rows(
+        x.into_primitive().tensor(),
+        index,
+        &primitive(rows),
+    ))
+}
+
+/// One token `[n]` for each row of `logits [n, v]` and its log-probability `[n]`, from `uniforms`
+/// in (0, 1).
+pub fn sample<B: Kernels>(
+    logits: &Tensor<B, 2>,
+    uniforms: &[f32],
+    sampling: Sampling,
+) -> (Tensor<B, 1, Int>, Tensor<B, 1>) {
+    let (tokens, logps) = B::sample(&primitive(logits), uniforms, sampling);
+    (Tensor::from_primitive(tokens), float(logps))
+}
+
+/// Σ x² as a tensor of one element, summed in double precision where the device has it.
+pub fn sum_of_squares<B: TrainingKernels, const D: usize>(x: &Tensor<B, D>) -> Tensor<B, 1> {
+    float(B::sum_of_squares(&primitive(x)))
+}
+
+/// A weight and its two moments after one AdamW step, in place where they are unshared. Moments and
+/// gradient are flat, `[n]` for a weight of n elements.
+pub fn adamw_step<B: TrainingKernels, const D: usize>(
+    hyper: AdamW,
+    weight: Tensor<B, D>,
+    moments: [Tensor<B, 1>; 2],
+    gradient: &Tensor<B, 1>,
+) -> (Tensor<B, D>, [Tensor<B, 1>; 2]) {
+    let moments = moments.map(|m| m.into_primitive().tensor());
+    let weight = weight.into_primitive().tensor();
+    let [weight, first, second] = B::adamw_step(hyper, weight, moments, &primitive(gradient));
+    (float(weight), [float(first), float(second)])
+}
+
+fn float<B: Backend, const D: usize>(tensor: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(tensor))
+}
+
+fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
+    tensor.clone().into_primitive().tensor()
+}

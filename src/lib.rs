@@ -1,0 +1,14 @@
+//! wgrpo
+pub mod advantage;
+pub mod data;
+pub mod files;
+pub mod kernel;
+pub mod loss;
+pub mod model;
+mod pattern;
+pub mod random;
+pub mod reward;
+pub mod rollout;
+pub mod text;
+pub mod track;
+pub mod train;

@@ -1,0 +1,2 @@
+//! The `wgrpo` program.
+fn main() {}

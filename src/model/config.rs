@@ -1,0 +1,320 @@
+//! The shape of a decoder: what Hugging Face keeps in `config.json` and a run's YAML in its `model:` block.
+
+mod error;
+mod hugging_face;
+mod parameters;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use error::ModelConfigError;
+
+/// The families whose checkpoints are read and written, all of them configurations of one decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Llama and SmolLM2: no biases unless `attention_bias` asks for them.
+    #[default]
+    Llama,
+    /// Mistral without its sliding window, which is a Llama under another name.
+    Mistral,
+    /// Qwen2 and Qwen2.5: biases on the q, k and v projections.
+    Qwen2,
+    /// Qwen3: RMSNorm over the width of a head on q and k, before the rotation.
+    Qwen3,
+}
+
+/// The sizes and options of a decoder, under Hugging Face's names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The family, which decides on biases and on q/k norms.
+    #[serde(default)]
+    pub model_type: Family,
+    /// Tokens in the vocabulary; a run's YAML leaves it out and takes the tokenizer's ([`Self::for_tokenizer`]).
+    #[serde(default)]
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward part.
+    pub intermediate_size: usize,
+    /// Number of decoder layers.
+    pub num_hidden_layers: usize,
+    /// Number of query heads.
+    pub num_attention_heads: usize,
+    /// Number of key/value heads, each shared by a group of query heads; as many as query heads where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_key_value_heads: Option<usize>,
+    /// Width of one head; `hidden_size / num_attention_heads` where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
+    /// Added to the mean square inside RMSNorm.
+    #[serde(default = "default_rms_norm_eps")]
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    #[serde(default = "default_rope_theta")]
+    pub rope_theta: f64,
+    /// Longest sequence the model is meant for, in tokens.
+    #[serde(default = "default_max_position_embeddings")]
+    pub max_position_embeddings: usize,
+    /// Whether the output head is the embedding matrix itself.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// Biases on the q, k, v and output projections (Llama, Qwen3); Qwen2 has its own rule.
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Standard deviation of fresh weights.
+    #[serde(default = "default_initializer_range")]
+    pub initializer_range: f64,
+    /// Token put before a text, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end a completion: one id or a list.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub eos_token_id: Vec<u32>,
+    /// Token that fills rows up to a common length, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_token_id: Option<u32>,
+}
+
+impl ModelConfig {
+    /// The same model for another tokenizer: its vocabulary size and special ids.
+    pub fn for_tokenizer(
+        self,
+        vocab_size: usize,
+        bos_token_id: Option<u32>,
+        eos_token_id: Vec<u32>,
+        pad_token_id: Option<u32>,
+    ) -> Self {
+        Self {
+            vocab_size,
+            bos_token_id,
+            eos_token_id,
+            pad_token_id,
+            ..self
+        }
+    }
+
+    /// Width of one head.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
+    /// Number of key/value heads.
+    pub fn num_key_value_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Whether the q, k and v projections have biases.
+    pub fn has_qkv_bias(&self) -> bool {
+        self.model_type == Family::Qwen2 || self.has_output_bias()
+    }
+
+    /// Whether the attention's output projection has a bias.
+    pub fn has_output_bias(&self) -> bool {
+        self.attention_bias && matches!(self.model_type, Family::Llama | Family::Qwen3)
+    }
+
+    /// Whether q and k are normalised over the width of a head.
+    pub fn has_qk_norm(&self) -> bool {
+        self.model_type == Family::Qwen3
+    }
+
+    /// Checks that the sizes fit each other.
+    ///
+    /// # Errors
+    /// [`ModelConfigError::Invalid`] names the first key that does not fit, and why.
+    pub fn validate(&self) -> Result<(), ModelConfigError> {
+        self.check_sizes()?;
+        self.check_heads()?;
+        self.check_numbers()?;
+        self.check_token_ids()
+    }
+
+    fn check_sizes(&self) -> Result<(), ModelConfigError> {
+        for (key, size) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads()),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ] {
+            ensure(size > 0, key, || "is 0; give it a size of 1 or more".into())?;
+        }
+        Ok(())
+    }
+
+    fn check_heads(&self) -> Result<(), ModelConfigError> {
+        let (width, heads, kv) = (
+            self.hidden_size,
+            self.num_attention_heads,
+            self.num_key_value_heads(),
+        );
+        ensure(
+            self.head_dim.is_some() || width.is_multiple_of(heads),
+            "hidden_size",
+            || {
+                format!(
+                    "is {width}, not a multiple of num_attention_heads ({heads}); change one of them or give head_dim"
+                )
+            },
+        )?;
+        ensure(heads.is_multiple_of(kv), "num_key_value_heads", || {
+            format!(
+                "is {kv}, which does not divide num_attention_heads ({heads}); choose a divisor"
+            )
+        })?;
+        let head_dim = self.head_dim();
+        ensure(
+            head_dim > 0 && head_dim.is_multiple_of(2),
+            "head_dim",
+            || {
+                format!(
+                    "is {head_dim}, but rotary positions turn pairs: choose an even width of 2 or more"
+                )
+            },
+        )
+    }
+
+    fn check_numbers(&self) -> Result<(), ModelConfigError> {
+        for (key, value) in [
+            ("rms_norm_eps", self.rms_norm_eps),
+            ("rope_theta", self.rope_theta),
+            ("initializer_range", self.initializer_range),
+        ] {
+            ensure(value.is_finite() && value > 0.0, key, || {
+                format!("is {value}; give a finite number above 0")
+            })?;
+        }
+        let biased_mistral = self.attention_bias && self.model_type == Family::Mistral;
+        ensure(!biased_mistral, "attention_bias", || {
+            "is true, but Mistral has no biases; take model_type llama".into()
+        })
+    }
+
+    fn check_token_ids(&self) -> Result<(), ModelConfigError> {
+        let ids = (self.bos_token_id.iter().map(|id| ("bos_token_id", *id)))
+            .chain(self.eos_token_id.iter().map(|id| ("eos_token_id", *id)))
+            .chain(self.pad_token_id.iter().map(|id| ("pad_token_id", *id)));
+        for (key, id) in ids {
+            ensure((id as usize) < self.vocab_size, key, || {
+                format!(
+                    "is {id}, outside the vocabulary of {} tokens",
+                    self.vocab_size
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn ensure(
+    holds: bool,
+    key: &'static str,
+    problem: impl FnOnce() -> String,
+) -> Result<(), ModelConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ModelConfigError::Invalid {
+            key,
+            problem: problem(),
+        })
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a token id or a list of token ids")]
+    enum Ids {
+        One(u32),
+        Many(Vec<u32>),
+    }
+    Ok(match Option::<Ids>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Ids::One(id)) => vec![id],
+        Some(Ids::Many(ids)) => ids,
+    })
+}
+
+fn default_rms_norm_eps() -> f64 {
+    1e-6
+}
+
+fn default_rope_theta() -> f64 {
+    10_000.0
+}
+
+fn default_max_position_embeddings() -> usize {
+    2048
+}
+
+fn default_initializer_range() -> f64 {
+    0.02
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny() -> ModelConfig {
+        let text = r#"{"vocab_size": 64, "hidden_size": 128, "intermediate_size": 352,
+            "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn message(config: ModelConfig) -> String {
+        config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused_by_name() {
+        assert!(
+            message(ModelConfig {
+                vocab_size: 0,
+                ..tiny()
+            })
+            .contains("vocab_size is 0")
+        );
+        assert!(
+            message(ModelConfig {
+                hidden_size: 130,
+                ..tiny()
+            })
+            .contains("hidden_size is 130")
+        );
+        assert!(
+            message(ModelConfig {
+                head_dim: Some(7),
+                ..tiny()
+            })
+            .contains("head_dim is 7")
+        );
+        assert!(
+            message(ModelConfig {
+                rope_theta: f64::NAN,
+                ..tiny()
+            })
+            .contains("rope_theta")
+        );
+        let three = ModelConfig {
+            num_key_value_heads: Some(3),
+            ..tiny()
+        };
+        assert!(message(three).contains("does not divide num_attention_heads (4)"));
+        let far = ModelConfig {
+            eos_token_id: vec![2, 64],
+            ..tiny()
+        };
+        assert!(message(far).contains("eos_token_id is 64"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        let error = serde_json::from_str::<ModelConfig>(r#"{"hiden_size": 8}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `hiden_size`"));
+    }
+}

@@ -1,0 +1,452 @@
+//! Reads and writes Hugging Face's `config.json`, of transformers 4 and 5.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Family, ModelConfig, ModelConfigError, one_or_many};
+
+const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 and qwen3";
+
+impl ModelConfig {
+    /// Reads `config.json` of a model folder, and the ids that end a completion from `generation_config.json` where it has them.
+    ///
+    /// # Errors
+    /// A file that is missing or malformed, a feature the decoder does not have, sizes that do not fit.
+    pub fn from_folder(folder: &Path) -> Result<Self, ModelConfigError> {
+        let file = folder.join("config.json");
+        let mut config = Self::from_hf_json(&read(&file)?, &file)?;
+        let generation = folder.join("generation_config.json");
+        if generation.exists() {
+            let eos_token_id = parse::<Generation>(&read(&generation)?, &generation)?.eos_token_id;
+            // An instruct model often names its end-of-turn token here alone.
+            if !eos_token_id.is_empty() {
+                config.eos_token_id = eos_token_id;
+            }
+        }
+        let in_file = |cause| ModelConfigError::InFile {
+            file,
+            cause: Box::new(cause),
+        };
+        config.validate().map_err(in_file)?;
+        Ok(config)
+    }
+
+    /// The contents of a `config.json` that transformers 4 and 5 open with `AutoModelForCausalLM`.
+    pub fn to_hf_json(&self) -> Value {
+        let (model_type, architecture) = self.model_type.hugging_face_names();
+        let eos = match self.eos_token_id.as_slice() {
+            [] => Value::Null,
+            [id] => json!(id),
+            ids => json!(ids),
+        };
+        let mut json = json!({
+            "architectures": [architecture],
+            "model_type": model_type,
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_hidden_layers,
+            "num_attention_heads": self.num_attention_heads,
+            "num_key_value_heads": self.num_key_value_heads(),
+            "head_dim": self.head_dim(),
+            "hidden_act": "silu",
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
+            "max_position_embeddings": self.max_position_embeddings,
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "attention_bias": self.attention_bias,
+            "attention_dropout": 0.0,
+            "initializer_range": self.initializer_range,
+            "bos_token_id": self.bos_token_id,
+            "eos_token_id": eos,
+            "pad_token_id": self.pad_token_id,
+            // transformers 4 reads torch_dtype, transformers 5 dtype.
+            "torch_dtype": "float32",
+            "dtype": "float32",
+        });
+        // An absent key means a window of 4096 tokens in Mistral.
+        if self.model_type == Family::Mistral {
+            json["sliding_window"] = Value::Null;
+        }
+        json
+    }
+
+    /// The contents of a `generation_config.json`: the special ids.
+    pub fn to_generation_json(&self) -> Value {
+        let json = self.to_hf_json();
+        json!({
+            "bos_token_id": json["bos_token_id"],
+            "eos_token_id": json["eos_token_id"],
+            "pad_token_id": json["pad_token_id"],
+        })
+    }
+
+    fn from_hf_json(text: &str, file: &Path) -> Result<Self, ModelConfigError> {
+        let model_type = parse::<ModelType>(text, file)?.model_type;
+        let family = Family::from_hugging_face(&model_type)
+            .ok_or_else(|| refuse(file, format!("model_type {model_type:?}"), SUPPORTED.into()))?;
+        let hf = parse::<HfConfig>(text, file)?;
+        hf.refuse_unsupported(family, file)?;
+        Ok(hf.into_model_config(family))
+    }
+}
+
+impl Family {
+    fn from_hugging_face(model_type: &str) -> Option<Self> {
+        let all = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
+        all.into_iter()
+            .find(|family| family.hugging_face_names().0 == model_type)
+    }
+
+    fn hugging_face_names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Llama => ("llama", "LlamaForCausalLM"),
+            Self::Mistral => ("mistral", "MistralForCausalLM"),
+            Self::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
+            Self::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+#[derive(Deserialize)]
+struct Generation {
+    #[serde(default, deserialize_with = "one_or_many")]
+    eos_token_id: Vec<u32>,
+}
+
+/// The keys of `config.json` that matter to a decoder; the others are left alone.
+#[derive(Deserialize)]
+struct HfConfig {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    rms_norm_eps: Option<f64>,
+    max_position_embeddings: Option<usize>,
+    initializer_range: Option<f64>,
+    rope_theta: Option<f64>,
+    rope_parameters: Option<Rope>,
+    rope_scaling: Option<Rope>,
+    partial_rotary_factor: Option<f64>,
+    hidden_act: Option<String>,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    #[serde(default)]
+    use_sliding_window: bool,
+    #[serde(default = "absent", deserialize_with = "present")]
+    sliding_window: Option<Option<usize>>,
+    max_window_layers: Option<usize>,
+    layer_types: Option<Vec<String>>,
+    quantization_config: Option<Value>,
+    // Older files write -1 for "none".
+    bos_token_id: Option<i64>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    eos_token_id: Vec<u32>,
+    pad_token_id: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Rope {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    // One set of parameters per kind of layer, as models with two kinds of attention have it.
+    full_attention: Option<Value>,
+    sliding_attention: Option<Value>,
+}
+
+impl HfConfig {
+    fn into_model_config(self, family: Family) -> ModelConfig {
+        let theta = self
+            .rope_parameters
+            .as_ref()
+            .and_then(|rope| rope.rope_theta);
+        let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+        ModelConfig {
+            model_type: family,
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads,
+            // transformers takes 128 for a Qwen3 that does not say.
+            head_dim: self.head_dim.or((family == Family::Qwen3).then_some(128)),
+            rms_norm_eps: self.rms_norm_eps.unwrap_or(super::default_rms_norm_eps()),
+            rope_theta: theta
+                .or(self.rope_theta)
+                .unwrap_or(super::default_rope_theta()),
+            max_position_embeddings: self
+                .max_position_embeddings
+                .unwrap_or(super::default_max_position_embeddings()),
+            tie_word_embeddings: self.tie_word_embeddings,
+            attention_bias: self.attention_bias,
+            initializer_range: self
+                .initializer_range
+                .unwrap_or(super::default_initializer_range()),
+            bos_token_id: id(self.bos_token_id),
+            eos_token_id: self.eos_token_id,
+            pad_token_id: id(self.pad_token_id),
+        }
+    }
+
+    fn refuse_unsupported(&self, family: Family, file: &Path) -> Result<(), ModelConfigError> {
+        match self.unsupported(family) {
+            None => Ok(()),
+            Some((feature, mend)) => Err(refuse(file, feature, mend.into())),
+        }
+    }
+
+    fn unsupported(&self, family: Family) -> Option<(String, &'static str)> {
+        let act = self.hidden_act.as_deref().unwrap_or("silu");
+        if !matches!(act, "silu" | "swish") {
+            return Some((
+                format!("hidden_act {act:?}"),
+                "the feed-forward part is SwiGLU (silu)",
+            ));
+        }
+        if self.mlp_bias {
+            return Some(("mlp_bias true".into(), "take a model without it"));
+        }
+        if self.quantization_config.is_some() {
+            return Some((
+                "quantization_config".into(),
+                "take the model's f32, f16 or bf16 weights: quantised ones cannot be trained",
+            ));
+        }
+        self.unsupported_rope().or_else(|| self.sliding(family))
+    }
+
+    fn unsupported_rope(&self) -> Option<(String, &'static str)> {
+        let mend = "only plain rotary positions over whole heads (rope_type \"default\") are";
+        let keys = [
+            ("rope_parameters", &self.rope_parameters),
+            ("rope_scaling", &self.rope_scaling),
+        ];
+        let rope = keys
+            .into_iter()
+            .filter_map(|(key, rope)| Some((key, rope.as_ref()?)));
+        let feature = rope.clone().find_map(|(key, rope)| rope.unsupported(key));
+        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
+        let partial = partial.map(|factor| format!("partial_rotary_factor {factor}"));
+        feature.or(partial).map(|feature| (feature, mend))
+    }
+
+    fn sliding(&self, family: Family) -> Option<(String, &'static str)> {
+        let mend = "every layer attends to the whole sequence: take a model without a window";
+        if let Some(types) = &self.layer_types {
+            let other = types.iter().find(|kind| *kind != "full_attention");
+            return other.map(|kind| (format!("layer_types {kind:?}"), mend));
+        }
+        // What transformers assumes where the key is absent.
+        let window = self.sliding_window.unwrap_or(Some(4096))?;
+        let used = match family {
+            Family::Llama => false,
+            Family::Mistral => self
+                .max_position_embeddings
+                .is_none_or(|longest| window < longest),
+            Family::Qwen2 | Family::Qwen3 => {
+                self.use_sliding_window
+                    && self.max_window_layers.unwrap_or(28) < self.num_hidden_layers
+            }
+        };
+        used.then(|| (format!("sliding_window {window}"), mend))
+    }
+}
+
+impl Rope {
+    fn unsupported(&self, key: &str) -> Option<String> {
+        let kind = self.rope_type.as_deref().filter(|kind| *kind != "default");
+        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
+        let by_layer = self.full_attention.is_some() || self.sliding_attention.is_some();
+        (kind.map(|kind| format!("{key}.rope_type {kind:?}")))
+            .or(partial.map(|factor| format!("{key}.partial_rotary_factor {factor}")))
+            .or(by_layer.then(|| format!("{key} by kind of layer")))
+    }
+}
+
+fn read(file: &Path) -> Result<String, ModelConfigError> {
+    std::fs::read_to_string(file).map_err(|source| ModelConfigError::Read {
+        file: file.into(),
+        source,
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str, file: &Path) -> Result<T, ModelConfigError> {
+    serde_json::from_str(text).map_err(|error| ModelConfigError::Json {
+        file: file.into(),
+        problem: error.to_string(),
+    })
+}
+
+fn refuse(file: &Path, feature: String, mend: String) -> ModelConfigError {
+    ModelConfigError::Unsupported {
+        file: file.into(),
+        feature,
+        mend,
+    }
+}
+
+fn absent() -> Option<Option<usize>> {
+    None
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<usize>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `extra` replaces or adds keys of a small config.json.
+    fn read_with(model_type: &str, extra: Value) -> Result<ModelConfig, ModelConfigError> {
+        let mut json = json!({
+            "model_type": model_type, "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "max_position_embeddings": 128, "sliding_window": null,
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            json[key] = value.clone();
+        }
+        ModelConfig::from_hf_json(&json.to_string(), Path::new("config.json"))
+    }
+
+    fn refusal(model_type: &str, extra: Value) -> String {
+        read_with(model_type, extra).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rope_theta_is_found_where_transformers_4_and_5_put_it() {
+        let old = read_with("llama", json!({"rope_theta": 5e5, "rope_scaling": null})).unwrap();
+        let rope = json!({"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}});
+        assert_eq!(old.rope_theta, 5e5);
+        assert_eq!(read_with("llama", rope).unwrap().rope_theta, 1e6);
+        assert_eq!(read_with("llama", json!({})).unwrap().rope_theta, 1e4);
+    }
+
+    #[test]
+    fn end_of_text_is_one_id_or_several() {
+        assert_eq!(
+            read_with("llama", json!({"eos_token_id": 2}))
+                .unwrap()
+                .eos_token_id,
+            [2]
+        );
+        let several = read_with("llama", json!({"eos_token_id": [2, 5]})).unwrap();
+        assert_eq!(several.eos_token_id, [2, 5]);
+        let none = json!({"eos_token_id": null, "pad_token_id": -1});
+        let none = read_with("llama", none).unwrap();
+        assert_eq!((none.eos_token_id, none.pad_token_id), (vec![], None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for family in ["llama", "mistral", "qwen2", "qwen3"] {
+            let extra = json!({"head_dim": 16, "rope_theta": 5e5, "eos_token_id": [3, 4],
+                "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "bos_token_id": 1});
+            let config = read_with(family, extra).unwrap();
+            let again = ModelConfig::from_hf_json(&config.to_hf_json().to_string(), Path::new("x"));
+            assert_eq!(again.unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn an_unknown_family_is_refused_with_the_known_ones() {
+        let message = refusal("qwen3_moe", json!({}));
+        assert!(
+            message.contains("model_type \"qwen3_moe\"") && message.contains("qwen2 and qwen3")
+        );
+    }
+
+    #[test]
+    fn features_the_decoder_lacks_are_refused_by_name() {
+        let llama = |extra| refusal("llama", extra);
+        assert!(llama(json!({"rope_scaling": {"type": "linear"}})).contains("\"linear\""));
+        let yarn = json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}});
+        assert!(llama(yarn).contains("rope_parameters.rope_type \"yarn\""));
+        assert!(llama(json!({"hidden_act": "gelu"})).contains("hidden_act \"gelu\""));
+        assert!(llama(json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor 0.5"));
+        assert!(llama(json!({"mlp_bias": true})).contains("mlp_bias"));
+        assert!(llama(json!({"quantization_config": {}})).contains("quantization_config"));
+    }
+
+    #[test]
+    fn a_sliding_window_is_refused_only_where_it_is_in_use() {
+        assert!(refusal("mistral", json!({"sliding_window": 64})).contains("sliding_window 64"));
+        assert!(read_with("mistral", json!({"sliding_window": 4096})).is_ok());
+        let window = |used, from| json!({"sliding_window": 16, "use_sliding_window": used, "max_window_layers": from});
+        assert!(read_with("qwen2", window(false, 0)).is_ok());
+        assert!(read_with("qwen2", window(true, 2)).is_ok());
+        assert!(refusal("qwen2", window(true, 1)).contains("sliding_window 16"));
+        let types = json!({"layer_types": ["full_attention", "sliding_attention"]});
+        assert!(refusal("qwen3", types).contains("\"sliding_attention\""));
+    }
+
+    #[test]
+    fn a_missing_key_and_a_wrong_type_say_where() {
+        let message = refusal("llama", json!({"hidden_size": "wide"}));
+        assert!(
+            message.contains("config.json") && message.contains("line 1"),
+            "{message}"
+        );
+        let error = ModelConfig::from_hf_json(r#"{"model_type": "llama"}"#, Path::new("a.json"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("missing field `vocab_size`")
+        );
+    }
+
+    #[test]
+    fn the_generation_config_has_the_last_word_on_where_to_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = read_with("llama", json!({"eos_token_id": 2})).unwrap();
+        let write = |name, json: Value| {
+            std::fs::write(folder.path().join(name), json.to_string()).unwrap();
+        };
+        write("config.json", config.to_hf_json());
+        assert_eq!(
+            ModelConfig::from_folder(folder.path())
+                .unwrap()
+                .eos_token_id,
+            [2]
+        );
+        write(
+            "generation_config.json",
+            json!({"eos_token_id": [7, 2], "top_p": 0.9}),
+        );
+        assert_eq!(
+            ModelConfig::from_folder(folder.path())
+                .unwrap()
+                .eos_token_id,
+            [7, 2]
+        );
+    }
+
+    #[test]
+    fn a_folder_without_config_json_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ModelConfig::from_folder(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("config.json"));
+    }
+}

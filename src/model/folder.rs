@@ -1,0 +1,137 @@
+//! A model folder as Hugging Face's tools open it: configuration, weights and tokenizer.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Tensor, backend::Backend};
+
+use super::weights::MODEL_FILE;
+use super::{Decoder, ModelConfig, ModelError, TensorWriter, Weights};
+use crate::files::write_atomically;
+use crate::random::Stream;
+use crate::text::Tokenizer;
+
+// Which of a seed's number sequences fresh weights come from.
+const INITIAL_WEIGHTS: u32 = 0x1417;
+
+/// A decoder with the tokenizer it was made for.
+#[derive(Debug, Clone)]
+pub struct LoadedModel<B: Backend> {
+    /// Sizes and options.
+    pub config: ModelConfig,
+    /// Parameters.
+    pub decoder: Decoder<B>,
+    /// Text to ids and back.
+    pub tokenizer: Tokenizer,
+}
+
+impl<B: Backend> LoadedModel<B> {
+    /// Loads a Hugging Face folder.
+    ///
+    /// # Errors
+    /// A file that is missing or broken, a family that is not known, a tensor that does not fit.
+    pub fn open(folder: &Path, device: &B::Device) -> Result<Self, ModelError> {
+        let config = ModelConfig::from_folder(folder)?;
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        let decoder = Decoder::load(&config, folder, device)?;
+        Ok(Self {
+            config,
+            decoder,
+            tokenizer,
+        })
+    }
+
+    /// Writes the folder, each file whole or not at all.
+    ///
+    /// # Errors
+    /// A file that cannot be written, named with its path.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let write = |name: &str, json: serde_json::Value| {
+            let path = folder.join(name);
+            let text = format!("{json:#}\n");
+            write_atomically(&path, text.as_bytes())
+                .map_err(|source| ModelError::Write { path, source })
+        };
+        std::fs::create_dir_all(folder).map_err(|source| ModelError::Write {
+            path: folder.into(),
+            source,
+        })?;
+        write("config.json", self.config.to_hf_json())?;
+        write("generation_config.json", self.config.to_generation_json())?;
+        self.tokenizer.save(folder)?;
+        self.decoder.save(&self.config, &folder.join(MODEL_FILE))
+    }
+}
+
+impl<B: Backend> Decoder<B> {
+    /// Fresh weights: normal with the configured deviation, norms 1, biases 0; fixed by `seed`
+    /// whatever the device.
+    ///
+    /// # Errors
+    /// Sizes that do not fit each other.
+    pub fn initialise(
+        config: &ModelConfig,
+        seed: u64,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
+        let mut stream = Stream::new(seed, INITIAL_WEIGHTS);
+        let deviation = config.initializer_range as f32;
+        let mut fresh = |name: &str, shape: &[usize]| {
+            let count = shape.iter().product();
+            Ok(match name {
+                _ if name.ends_with("bias") => vec![0.0; count],
+                _ if shape.len() == 1 => vec![1.0; count],
+                _ => (0..count).map(|_| deviation * stream.normal()).collect(),
+            })
+        };
+        Self::new(config, &mut fresh, device)
+    }
+
+    /// The weights of a Hugging Face folder.
+    ///
+    /// # Errors
+    /// A tensor that is missing, misshapen or of a type that is not read.
+    pub fn load(
+        config: &ModelConfig,
+        folder: &Path,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
+        let weights = Weights::open(folder)?;
+        weights.check(config)?;
+        Self::new(
+            config,
+            &mut |name, shape| Ok(weights.get(name, shape)?),
+            device,
+        )
+    }
+
+    /// Writes the parameters as one safetensors file under Hugging Face's names.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save(&self, config: &ModelConfig, path: &Path) -> Result<(), ModelError> {
+        let layout = config.parameters();
+        let mut writer = TensorWriter::create(path, &layout, &[("format", "pt")])?;
+        let mut result = Ok(());
+        self.visit_values(|values| {
+            if result.is_ok() {
+                result = writer.write(&values);
+            }
+        });
+        result?;
+        Ok(writer.finish()?)
+    }
+
+    /// Hands out the values of every parameter, in the order of [`ModelConfig::parameters`].
+    pub fn visit_values(&self, visit: impl FnMut(Vec<f32>)) {
+        self.visit(&mut Values(visit));
+    }
+}
+
+struct Values<F>(F);
+
+impl<B: Backend, F: FnMut(Vec<f32>)> ModuleVisitor<B> for Values<F> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        (self.0)(param.val().into_data().iter().collect());
+    }
+}

@@ -1,0 +1,60 @@
+//! Keys and values of tokens that were already computed.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+use super::decoder::Decoder;
+use crate::kernel::{self, Kernels};
+
+/// One slot a token and layer. Which row sees which slot is said by the spans of each pass, so the
+/// rows of a group share their prompt's slots and a finished row simply is not mentioned again.
+#[derive(Debug)]
+pub struct KvCache<B: Backend> {
+    layers: Vec<LayerCache<B>>,
+}
+
+/// Keys and values of one layer, `[slots, kv_heads · head_dim]` each.
+#[derive(Debug)]
+pub struct LayerCache<B: Backend> {
+    keys: Option<Tensor<B, 2>>,
+    values: Option<Tensor<B, 2>>,
+}
+
+impl<B: Backend> KvCache<B> {
+    /// An empty cache of `slots` tokens for `decoder`.
+    pub fn new(decoder: &Decoder<B>, slots: usize) -> Self {
+        let empty = || {
+            Some(Tensor::zeros(
+                [slots, decoder.kv_width()],
+                &decoder.device(),
+            ))
+        };
+        let layers = (0..decoder.depth()).map(|_| LayerCache {
+            keys: empty(),
+            values: empty(),
+        });
+        Self {
+            layers: layers.collect(),
+        }
+    }
+
+    pub(super) fn layer(&mut self, index: usize) -> &mut LayerCache<B> {
+        &mut self.layers[index]
+    }
+}
+
+impl<B: Kernels> LayerCache<B> {
+    /// Writes the keys and values of new tokens to their slots; gives those of all slots.
+    pub(super) fn write(
+        &mut self,
+        slots: &[u32],
+        keys: &Tensor<B, 2>,
+        values: &Tensor<B, 2>,
+    ) -> (Tensor<B, 2>, Tensor<B, 2>) {
+        let write = |cache: &mut Option<Tensor<B, 2>>, rows: &Tensor<B, 2>| match cache.take() {
+            // Taken out while it is written, so that nobody else holds it and it changes in place.
+            Some(whole) => cache.insert(kernel::write_rows(whole, slots, rows)).clone(),
+            None => unreachable!("a layer's cache is only away during this call"),
+        };
+        (write(&mut self.keys, keys), write(&mut self.values, values))
+    }
+}

@@ -1,0 +1,21 @@
+//! Decoders: their shape, their weights, and what training asks of them.
+//!
+//! This room knows tokens, hidden states and log-probabilities; it knows nothing of rewards.
+
+mod config;
+mod decoder;
+mod error;
+mod folder;
+mod kv_cache;
+mod packing;
+mod policy;
+mod weights;
+
+pub use config::{Family, ModelConfig, ModelConfigError};
+pub use decoder::{Decoder, Source};
+pub use error::ModelError;
+pub use folder::LoadedModel;
+pub use kv_cache::KvCache;
+pub use packing::{Packed, PackedCompletions, PromptGroup};
+pub use policy::{Reference, TokenLogps};
+pub use weights::{TensorFile, TensorWriter, Weights, WeightsError, save_tensors};

@@ -1,0 +1,323 @@
+//! The tensors of a Hugging Face model folder, memory-mapped, and safetensors files in general.
+
+mod error;
+mod tensor_file;
+mod tensor_writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use error::WeightsError;
+pub use tensor_file::TensorFile;
+pub use tensor_writer::{TensorWriter, save_tensors};
+
+use super::config::ModelConfig;
+
+/// The one file of a model that is not split into shards.
+pub const MODEL_FILE: &str = "model.safetensors";
+
+const INDEX_FILE: &str = "model.safetensors.index.json";
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// The tensors of a model folder: `model.safetensors`, or shards with an index.
+#[derive(Debug)]
+pub struct Weights {
+    folder: PathBuf,
+    files: Vec<TensorFile>,
+    file_of: BTreeMap<String, usize>,
+}
+
+impl Weights {
+    /// Maps the files of `folder` into memory without reading their tensors.
+    ///
+    /// # Errors
+    /// No weights there, a shard that is missing, a file that is cut short or no safetensors file.
+    pub fn open(folder: &Path) -> Result<Self, WeightsError> {
+        // transformers looks for the single file first, too.
+        let files = if folder.join(MODEL_FILE).exists() {
+            vec![TensorFile::open(&folder.join(MODEL_FILE))?]
+        } else if folder.join(INDEX_FILE).exists() {
+            open_shards(folder)?
+        } else {
+            return Err(WeightsError::NoWeights {
+                folder: folder.into(),
+            });
+        };
+        let names = files
+            .iter()
+            .enumerate()
+            .flat_map(|(at, file)| file.names().map(move |n| (n, at)));
+        let file_of = names.map(|(name, at)| (name.to_owned(), at)).collect();
+        Ok(Self {
+            folder: folder.into(),
+            files,
+            file_of,
+        })
+    }
+
+    /// Checks every tensor that `config` asks for, before anything is loaded, and gives the names of those it does not.
+    ///
+    /// A tied head may be stored or not; stored, it must equal the embedding.
+    ///
+    /// # Errors
+    /// The first tensor that is missing, misshapen or of a dtype that is not read; a tied head of its own.
+    pub fn check(&self, config: &ModelConfig) -> Result<Vec<&str>, WeightsError> {
+        let parameters = config.parameters();
+        for (name, shape) in &parameters {
+            self.file(name)?.check(name, shape)?;
+        }
+        if config.tie_word_embeddings {
+            self.check_tied_head()?;
+        }
+        let unused = self.unused(parameters.iter().map(|(name, _)| name.as_str()));
+        let known = |name: &str| {
+            // Older files keep the rotary frequencies, which follow from rope_theta.
+            name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == HEAD)
+        };
+        Ok(unused.into_iter().filter(|name| !known(name)).collect())
+    }
+
+    /// One tensor as f32 in row-major order, whatever floating-point type it is stored in.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16.
+    pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        self.file(name)?.get(name, expected_shape)
+    }
+
+    /// Whether the folder has a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.file_of.contains_key(name)
+    }
+
+    /// The names of all tensors in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.file_of.keys().map(String::as_str)
+    }
+
+    /// The names of the tensors that are not among `used`.
+    pub fn unused<'a>(&self, used: impl IntoIterator<Item = &'a str>) -> Vec<&str> {
+        let used: BTreeSet<&str> = used.into_iter().collect();
+        self.names().filter(|name| !used.contains(name)).collect()
+    }
+
+    fn file(&self, name: &str) -> Result<&TensorFile, WeightsError> {
+        let at = self.file_of.get(name).ok_or_else(|| self.missing(name))?;
+        Ok(&self.files[*at])
+    }
+
+    fn missing(&self, name: &str) -> WeightsError {
+        if name == HEAD && self.contains(EMBEDDING) {
+            return WeightsError::MissingHead {
+                folder: self.folder.clone(),
+            };
+        }
+        WeightsError::missing(&self.folder, name, self.names())
+    }
+
+    fn check_tied_head(&self) -> Result<(), WeightsError> {
+        let Ok(head) = self.file(HEAD) else {
+            return Ok(());
+        };
+        if self.file(EMBEDDING)?.stored(EMBEDDING) == head.stored(HEAD) {
+            return Ok(());
+        }
+        Err(WeightsError::HeadNotTied {
+            folder: self.folder.clone(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn open_shards(folder: &Path) -> Result<Vec<TensorFile>, WeightsError> {
+    let file = folder.join(INDEX_FILE);
+    let text = std::fs::read_to_string(&file).map_err(|e| WeightsError::read(&file, e))?;
+    let index: Index = serde_json::from_str(&text).map_err(|e| WeightsError::Index {
+        file: file.clone(),
+        problem: e.to_string(),
+    })?;
+    let shards: BTreeSet<&String> = index.weight_map.values().collect();
+    let opened = shards
+        .iter()
+        .map(|shard| TensorFile::open(&folder.join(shard)));
+    let opened: Vec<TensorFile> = opened.collect::<Result<_, _>>()?;
+    let position: BTreeMap<_, _> = shards.iter().zip(&opened).collect();
+    for (name, shard) in &index.weight_map {
+        if !position[&shard].contains(name) {
+            let problem = format!("it looks for {name} in {shard}, which does not have it");
+            return Err(WeightsError::Index { file, problem });
+        }
+    }
+    Ok(opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn config(tied: bool) -> ModelConfig {
+        let json = serde_json::json!({"vocab_size": 3, "hidden_size": 2, "intermediate_size": 2,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": tied});
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// Every tensor of the model, each filled with its place in the list.
+    fn tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let filled = |(at, (name, shape)): (usize, (String, Vec<usize>))| {
+            let values = vec![at as f32; shape.iter().product()];
+            (name, shape, values)
+        };
+        config
+            .parameters()
+            .into_iter()
+            .enumerate()
+            .map(filled)
+            .collect()
+    }
+
+    fn folder_with(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        save_tensors(&folder.path().join(MODEL_FILE), tensors, &[]).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_saved_model_is_whole() {
+        let all = tensors(&config(false));
+        let folder = folder_with(&all);
+        let weights = Weights::open(folder.path()).unwrap();
+        assert_eq!(weights.check(&config(false)).unwrap(), Vec::<&str>::new());
+        for (name, shape, values) in &all {
+            assert_eq!(&weights.get(name, shape).unwrap(), values);
+        }
+    }
+
+    #[test]
+    fn a_missing_tensor_is_named_with_the_nearest_one() {
+        let mut all = tensors(&config(true));
+        all.retain(|(name, ..)| name != "model.norm.weight");
+        all.push(("norm.weight".into(), vec![2], vec![0.0; 2]));
+        let folder = folder_with(&all);
+        let error = Weights::open(folder.path())
+            .unwrap()
+            .check(&config(true))
+            .unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("model.norm.weight"), "{message}");
+        assert!(
+            message.contains("nearest there is norm.weight"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_misshapen_tensor_is_named_with_both_shapes() {
+        let folder = folder_with(&tensors(&config(true)));
+        let wider = ModelConfig {
+            vocab_size: 4,
+            ..config(true)
+        };
+        let error = Weights::open(folder.path())
+            .unwrap()
+            .check(&wider)
+            .unwrap_err();
+        let message = error.to_string();
+        for part in [MODEL_FILE, EMBEDDING, "[3, 2]", "[4, 2]"] {
+            assert!(message.contains(part), "{message} lacks {part}");
+        }
+    }
+
+    #[test]
+    fn unexpected_tensors_are_listed() {
+        let mut all = tensors(&config(true));
+        all.push(("value_head.weight".into(), vec![1], vec![0.0]));
+        let inv_freq = "model.layers.0.self_attn.rotary_emb.inv_freq";
+        all.push((inv_freq.into(), vec![1], vec![0.0]));
+        let folder = folder_with(&all);
+        let weights = Weights::open(folder.path()).unwrap();
+        assert_eq!(weights.check(&config(true)).unwrap(), ["value_head.weight"]);
+        assert_eq!(
+            weights.unused(["value_head.weight", EMBEDDING]).len(),
+            all.len() - 2
+        );
+    }
+
+    #[test]
+    fn a_tied_head_may_be_stored_if_it_equals_the_embedding() {
+        let mut all = tensors(&config(true));
+        let embedding = all[0].clone();
+        all.push((HEAD.into(), embedding.1, embedding.2));
+        let folder = folder_with(&all);
+        let weights = Weights::open(folder.path()).unwrap();
+        assert_eq!(weights.check(&config(true)).unwrap(), Vec::<&str>::new());
+        drop(weights);
+        all.last_mut().unwrap().2[0] = 9.0;
+        let folder = folder_with(&all);
+        let error = Weights::open(folder.path())
+            .unwrap()
+            .check(&config(true))
+            .unwrap_err();
+        assert!(matches!(error, WeightsError::HeadNotTied { .. }));
+    }
+
+    #[test]
+    fn a_missing_free_head_points_to_the_tie() {
+        let folder = folder_with(&tensors(&config(true)));
+        let error = Weights::open(folder.path())
+            .unwrap()
+            .check(&config(false))
+            .unwrap_err();
+        assert!(error.to_string().contains("tie_word_embeddings"));
+    }
+
+    #[test]
+    fn shards_are_found_through_their_index() {
+        let all = tensors(&config(false));
+        let folder = tempfile::tempdir().unwrap();
+        let mut map = BTreeMap::new();
+        for (shard, part) in [("a.safetensors", &all[..4]), ("b.safetensors", &all[4..])] {
+            save_tensors(&folder.path().join(shard), part, &[]).unwrap();
+            map.extend(part.iter().map(|(name, ..)| (name.clone(), shard)));
+        }
+        let index = folder.path().join(INDEX_FILE);
+        let write = |map: &BTreeMap<String, &str>| {
+            fs::write(&index, serde_json::json!({"weight_map": map}).to_string())
+        };
+        write(&map).unwrap();
+        let weights = Weights::open(folder.path()).unwrap();
+        assert_eq!(weights.check(&config(false)).unwrap(), Vec::<&str>::new());
+        assert_eq!(weights.get(HEAD, &[3, 2]).unwrap(), all.last().unwrap().2);
+
+        map.insert(HEAD.into(), "a.safetensors");
+        write(&map).unwrap();
+        let message = Weights::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("lm_head.weight in a.safetensors"),
+            "{message}"
+        );
+        map.insert(HEAD.into(), "c.safetensors");
+        write(&map).unwrap();
+        assert!(
+            Weights::open(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("c.safetensors")
+        );
+    }
+
+    #[test]
+    fn a_folder_without_weights_says_what_it_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Weights::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(MODEL_FILE), "{message}");
+    }
+}

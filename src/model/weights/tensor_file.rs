@@ -1,0 +1,372 @@
+//! Reads one safetensors file through a memory map.
+//!
+//! ```text
+//! u64 little-endian: bytes of the header | header, JSON: name -> dtype, shape, [begin, end) in the data | data
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::WeightsError;
+
+/// More than any model needs; the same bound as in other readers of the format.
+const LONGEST_HEADER_BYTES: u64 = 100_000_000;
+
+/// A safetensors file, memory-mapped: tensors by name, and text by key.
+#[derive(Debug)]
+pub struct TensorFile {
+    file: PathBuf,
+    map: Mmap,
+    data_start: usize,
+    tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl TensorFile {
+    /// Maps a file into memory and reads its header; tensors are read when they are asked for.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is cut short, or is no safetensors file.
+    pub fn open(file: &Path) -> Result<Self, WeightsError> {
+        let map = map(file)?;
+        let data_start = data_start(&map, file)?;
+        let header = parse_header(&map[8..data_start]);
+        let (tensors, metadata) = header.map_err(|problem| WeightsError::NotSafetensors {
+            file: file.into(),
+            problem,
+        })?;
+        let opened = Self {
+            file: file.into(),
+            map,
+            data_start,
+            tensors,
+            metadata,
+        };
+        opened.check_offsets()?;
+        Ok(opened)
+    }
+
+    /// One tensor as f32 in row-major order.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16.
+    pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let info = self.checked(name, expected_shape)?;
+        let bytes = self.bytes(info);
+        Ok(match info.dtype.as_str() {
+            "F16" => pairs(bytes)
+                .map(|pair| f16::from_le_bytes(pair).to_f32())
+                .collect(),
+            "BF16" => pairs(bytes)
+                .map(|pair| bf16::from_le_bytes(pair).to_f32())
+                .collect(),
+            _ => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|four| f32::from_le_bytes(*four))
+                .collect(),
+        })
+    }
+
+    /// Whether [`Self::get`] would succeed.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub fn check(&self, name: &str, expected_shape: &[usize]) -> Result<(), WeightsError> {
+        self.checked(name, expected_shape).map(|_| ())
+    }
+
+    /// The shape of a tensor, where there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Whether the file has a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The names of all tensors in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The text stored beside the tensors.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Type and bytes as stored.
+    pub(super) fn stored(&self, name: &str) -> Option<(&str, &[u8])> {
+        self.tensors
+            .get(name)
+            .map(|info| (info.dtype.as_str(), self.bytes(info)))
+    }
+
+    fn checked(&self, name: &str, expected_shape: &[usize]) -> Result<&TensorInfo, WeightsError> {
+        let missing = || WeightsError::missing(&self.file, name, self.names());
+        let info = self.tensors.get(name).ok_or_else(missing)?;
+        let (file, tensor) = (self.file.clone(), name.to_owned());
+        if info.shape != expected_shape {
+            let (expected, found) = (expected_shape.to_vec(), info.shape.clone());
+            return Err(WeightsError::Shape {
+                file,
+                tensor,
+                expected,
+                found,
+            });
+        }
+        if !matches!(info.dtype.as_str(), "F32" | "F16" | "BF16") {
+            return Err(WeightsError::Dtype {
+                file,
+                tensor,
+                dtype: info.dtype.clone(),
+            });
+        }
+        Ok(info)
+    }
+
+    fn bytes(&self, info: &TensorInfo) -> &[u8] {
+        let [begin, end] = info.data_offsets;
+        &self.map[self.data_start + begin..self.data_start + end]
+    }
+
+    /// Every later access relies on this: offsets lie inside the file and fit the shape.
+    fn check_offsets(&self) -> Result<(), WeightsError> {
+        let data_bytes = self.map.len() - self.data_start;
+        for (name, info) in &self.tensors {
+            let [begin, end] = info.data_offsets;
+            if begin > end
+                || info
+                    .byte_count()
+                    .is_some_and(|bytes| bytes != Some(end - begin))
+            {
+                let problem = format!("the offsets of tensor {name} do not fit its shape");
+                return Err(WeightsError::NotSafetensors {
+                    file: self.file.clone(),
+                    problem,
+                });
+            }
+            if end > data_bytes {
+                let expected = (self.data_start as u64).saturating_add(end as u64);
+                return Err(truncated(&self.file, &self.map, expected));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct TensorInfo {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [usize; 2],
+}
+
+impl TensorInfo {
+    /// `None` for a type of unknown width, `Some(None)` for a shape beyond the address space.
+    fn byte_count(&self) -> Option<Option<usize>> {
+        let width = match self.dtype.as_str() {
+            "F32" => 4,
+            "F16" | "BF16" => 2,
+            _ => return None,
+        };
+        Some(
+            self.shape
+                .iter()
+                .try_fold(width, |bytes: usize, size| bytes.checked_mul(*size)),
+        )
+    }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "a memory map is the only way not to hold a model twice"
+)]
+fn map(file: &Path) -> Result<Mmap, WeightsError> {
+    let opened = File::open(file).map_err(|e| WeightsError::read(file, e))?;
+    // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
+    // Another program that shortens the file meanwhile would end this one with a bus error.
+    unsafe { Mmap::map(&opened) }.map_err(|e| WeightsError::read(file, e))
+}
+
+fn data_start(map: &Mmap, file: &Path) -> Result<usize, WeightsError> {
+    let Some(length) = map.first_chunk::<8>() else {
+        return Err(truncated(file, map, 8));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > LONGEST_HEADER_BYTES || map.get(8).is_some_and(|byte| *byte != b'{') {
+        let problem = "it does not begin with a header".to_owned();
+        return Err(WeightsError::NotSafetensors {
+            file: file.into(),
+            problem,
+        });
+    }
+    if length > map.len() as u64 - 8 {
+        return Err(truncated(file, map, length + 8));
+    }
+    Ok(8 + length as usize)
+}
+
+type Header = (BTreeMap<String, TensorInfo>, BTreeMap<String, String>);
+
+fn parse_header(json: &[u8]) -> Result<Header, String> {
+    let parsed: BTreeMap<String, Value> =
+        serde_json::from_slice(json).map_err(|error| format!("its header: {error}"))?;
+    let (mut tensors, mut metadata) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in parsed {
+        let in_entry = |error| format!("entry {name} of its header: {error}");
+        if name == "__metadata__" {
+            metadata = serde_json::from_value(value).map_err(in_entry)?;
+        } else {
+            let info = serde_json::from_value(value).map_err(in_entry)?;
+            tensors.insert(name, info);
+        }
+    }
+    Ok((tensors, metadata))
+}
+
+fn truncated(file: &Path, map: &Mmap, expected: u64) -> WeightsError {
+    WeightsError::Truncated {
+        file: file.into(),
+        expected,
+        found: map.len() as u64,
+    }
+}
+
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {
+    bytes.as_chunks().0.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::save_tensors;
+    use super::*;
+
+    fn write(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.safetensors");
+        std::fs::write(&file, bytes).unwrap();
+        (folder, file)
+    }
+
+    fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
+        [
+            &(header.len() as u64).to_le_bytes(),
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
+    }
+
+    fn open_error(bytes: &[u8]) -> WeightsError {
+        let (_folder, file) = write(bytes);
+        TensorFile::open(&file).unwrap_err()
+    }
+
+    #[test]
+    fn half_precision_is_widened_exactly() {
+        let header = r#"{"h":{"dtype":"F16","shape":[3],"data_offsets":[0,6]},
+            "b":{"dtype":"BF16","shape":[1,3],"data_offsets":[6,12]}}"#;
+        // 1, -2.5 and the least subnormal of f16; 1, -2.5 and 2^127 of bf16; by the bit patterns of IEEE 754.
+        let data: Vec<u8> = [0x3c00u16, 0xc100, 0x0001, 0x3f80, 0xc020, 0x7f00]
+            .iter()
+            .flat_map(|bits| bits.to_le_bytes())
+            .collect();
+        let (_folder, file) = write(&with_header(header, &data));
+        let opened = TensorFile::open(&file).unwrap();
+        assert_eq!(opened.get("h", &[3]).unwrap(), [1.0, -2.5, 2f32.powi(-24)]);
+        assert_eq!(
+            opened.get("b", &[1, 3]).unwrap(),
+            [1.0, -2.5, 2f32.powi(127)]
+        );
+    }
+
+    #[test]
+    fn every_bit_survives_a_round_trip() {
+        let values = vec![
+            0.1,
+            -0.0,
+            f32::MIN_POSITIVE / 2.0,
+            f32::INFINITY,
+            f32::NAN,
+            1e30,
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("optimizer.safetensors");
+        let tensors = [
+            ("moment".to_owned(), vec![2, 3], values.clone()),
+            ("scalar".to_owned(), vec![], vec![7.0]),
+            ("empty".to_owned(), vec![0, 4], vec![]),
+        ];
+        save_tensors(&file, &tensors, &[("step", "12")]).unwrap();
+        let opened = TensorFile::open(&file).unwrap();
+        let bits = |values: Vec<f32>| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(opened.get("moment", &[2, 3]).unwrap()), bits(values));
+        assert_eq!(opened.get("scalar", &[]).unwrap(), [7.0]);
+        assert!(opened.get("empty", &[0, 4]).unwrap().is_empty());
+        assert_eq!(opened.metadata()["step"], "12");
+        assert_eq!(opened.shape("moment"), Some(&[2, 3][..]));
+    }
+
+    #[test]
+    fn another_dtype_is_refused_by_name() {
+        let header = r#"{"q":{"dtype":"I8","shape":[2],"data_offsets":[0,2]}}"#;
+        let (_folder, file) = write(&with_header(header, &[1, 2]));
+        let message = TensorFile::open(&file)
+            .unwrap()
+            .get("q", &[2])
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("tensor q is stored as I8"), "{message}");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let header = r#"{"h":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let whole = with_header(header, &[0; 8]);
+        for length in 0..whole.len() {
+            let error = open_error(&whole[..length]);
+            let expected = matches!(error, WeightsError::Truncated { .. });
+            assert!(expected || length == 0, "{length}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_files_are_refused() {
+        for bytes in [
+            &b"GGUF\x03\0\0\0\0\0\0\0\0"[..],
+            b"PK\x03\x04 pickled weights",
+            b"version https",
+        ] {
+            assert!(matches!(
+                open_error(bytes),
+                WeightsError::NotSafetensors { .. }
+            ));
+        }
+    }
+
+    #[test]
+    fn a_header_that_lies_is_refused() {
+        for tensor in [
+            r#"{"dtype":"F32","shape":[2],"data_offsets":[0,4]}"#,
+            r#"{"dtype":"F32","shape":[2],"data_offsets":[8,0]}"#,
+            r#"{"dtype":"F32","shape":[4294967296,4294967296,2],"data_offsets":[0,0]}"#,
+            r#"{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}"#,
+            r#"{"shape":[1],"data_offsets":[0,4]}"#,
+        ] {
+            let error = open_error(&with_header(&format!(r#"{{"w":{tensor}}}"#), &[0; 8]));
+            assert!(
+                matches!(error, WeightsError::NotSafetensors { .. }),
+                "{tensor}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The text is the answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Completion, Reward, one};
+use crate::data::Problem;
+
+/// 1 if the text, without white space around it, is the answer, else 0; needs an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExactReward {
+    /// Factor in the sum of rewards.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// Takes upper and lower case for the same.
+    #[serde(default)]
+    pub case_insensitive: bool,
+}
+
+impl Reward for ExactReward {
+    fn name(&self) -> &'static str {
+        "exact"
+    }
+
+    fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
+        let answer = problem.answer.as_deref()?.trim();
+        let text = completion.text.trim();
+        let same = if self.case_insensitive {
+            text.to_lowercase() == answer.to_lowercase()
+        } else {
+            text == answer
+        };
+        Some(f64::from(same))
+    }
+
+    fn full_score(&self) -> Option<f64> {
+        Some(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::test_support::{completion, problem, reward};
+
+    #[test]
+    fn white_space_around_the_text_does_not_matter_and_all_else_does() {
+        let exact: ExactReward = reward("{}");
+        let score = |text| exact.score(&problem(Some("Yes")), &completion(text));
+        assert_eq!(score(" Yes\n"), Some(1.0));
+        assert_eq!(score("yes"), Some(0.0));
+        assert_eq!(score("Yes."), Some(0.0));
+        assert_eq!(exact.score(&problem(None), &completion("Yes")), None);
+    }
+
+    #[test]
+    fn case_is_ignored_on_request() {
+        let exact: ExactReward = reward(r#"{"case_insensitive":true}"#);
+        assert_eq!(
+            exact.score(&problem(Some("Äpfel")), &completion("äPFEL")),
+            Some(1.0)
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! What can be wrong with a tokenizer, a text or a chat template.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why text could not be turned into ids, or a tokenizer not be read or written.
+#[derive(Debug, Error)]
+pub enum TextError {
+    /// A file could not be read.
+    #[error("cannot read {}: {source}; the folder must be a model in Hugging Face's layout", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file could not be written; the error names it.
+    #[error("{0}; check the disk and the output folder")]
+    Write(#[from] io::Error),
+    /// A file does not hold what it should.
+    #[error("{}: {problem}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// A tokenizer could not be made.
+    #[error("cannot make a character tokenizer: {0}")]
+    Alphabet(String),
+    /// A text holds something the tokenizer has no token for.
+    #[error("cannot tokenize {text:?}: {problem}")]
+    Encode {
+        /// The beginning of the text.
+        text: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The prompt is a conversation, and the model has no template for one.
+    #[error(
+        "the tokenizer has no chat template; use plain text prompts (data.chat: false), or add \
+         chat_template.jinja to the model folder"
+    )]
+    NoChatTemplate,
+    /// The chat template failed.
+    #[error("the chat template failed: {0}")]
+    Chat(String),
+}

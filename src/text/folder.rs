@@ -1,0 +1,260 @@
+//! The tokenizer files of a Hugging Face model folder.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::chat::ChatTemplate;
+use super::special::Sources;
+use super::{TextError, Tokenizer};
+use crate::files::write_atomically;
+
+const TOKENIZER: &str = "tokenizer.json";
+const CONFIG: &str = "tokenizer_config.json";
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
+/// The class that takes `tokenizer.json` as it is; others rebuild parts of it from their own rules.
+const TOKENIZER_CLASS: &str = "PreTrainedTokenizerFast";
+
+pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
+    let inner = read_tokenizer(&folder.join(TOKENIZER))?;
+    let config = read_object(&folder.join(CONFIG))?;
+    let sources = Sources {
+        names: vec![
+            config.clone(),
+            read_object(&folder.join("special_tokens_map.json"))?,
+        ],
+        ids: vec![
+            read_object(&folder.join("generation_config.json"))?,
+            read_object(&folder.join("config.json"))?,
+        ],
+    };
+    let special = sources
+        .resolve(|name| inner.token_to_id(name))
+        .map_err(|problem| TextError::Broken {
+            path: folder.join(CONFIG),
+            problem,
+        })?;
+    let chat = read_chat(folder, &config)?;
+    Ok(Tokenizer {
+        inner,
+        special,
+        config,
+        chat,
+    })
+}
+
+pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
+    let path = folder.join(TOKENIZER);
+    let broken = |path: &Path, problem: String| TextError::Broken {
+        path: path.into(),
+        problem,
+    };
+    let json = tokenizer
+        .inner
+        .to_string(true)
+        .map_err(|error| broken(&path, error.to_string()))?;
+    write_atomically(&path, json.as_bytes())?;
+
+    let mut config = tokenizer.config.clone();
+    config.insert("tokenizer_class".into(), TOKENIZER_CLASS.into());
+    // The template stands in a file of its own; twice, the two could come to differ.
+    config.remove("chat_template");
+    let path = folder.join(CONFIG);
+    let json =
+        serde_json::to_vec_pretty(&config).map_err(|error| broken(&path, error.to_string()))?;
+    write_atomically(&path, &json)?;
+
+    match &tokenizer.chat {
+        Some(chat) => Ok(write_atomically(
+            &folder.join(CHAT_TEMPLATE),
+            chat.source().as_bytes(),
+        )?),
+        None => Ok(()),
+    }
+}
+
+fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, TextError> {
+    let bytes = read_if_there(path)?.ok_or_else(|| TextError::Read {
+        path: path.into(),
+        source: ErrorKind::NotFound.into(),
+    })?;
+    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| {
+        let problem = format!("is no tokenizer ({error}); it must be a tokenizer.json");
+        TextError::Broken {
+            path: path.into(),
+            problem,
+        }
+    })?;
+    // Lengths are the business of a run, not of whoever saved the tokenizer.
+    inner.with_padding(None);
+    inner
+        .with_truncation(None)
+        .map_err(|error| TextError::Broken {
+            path: path.into(),
+            problem: error.to_string(),
+        })?;
+    Ok(inner)
+}
+
+/// The template in a file of its own, or else that of the config: a text, or a list with names.
+fn read_chat(
+    folder: &Path,
+    config: &Map<String, Value>,
+) -> Result<Option<ChatTemplate>, TextError> {
+    let own_path = folder.join(CHAT_TEMPLATE);
+    let (path, source) = match read_if_there(&own_path)? {
+        Some(bytes) => (own_path, Some(String::from_utf8_lossy(&bytes).into_owned())),
+        None => (folder.join(CONFIG), template_of(config)),
+    };
+    let compile = |source| ChatTemplate::new(source, config);
+    let broken = |problem| TextError::Broken { path, problem };
+    source.map(compile).transpose().map_err(broken)
+}
+
+fn template_of(config: &Map<String, Value>) -> Option<String> {
+    match config.get("chat_template")? {
+        Value::String(source) => Some(source.clone()),
+        Value::Array(named) => {
+            let default = named.iter().find(|entry| entry["name"] == "default");
+            default.or(named.first())?["template"]
+                .as_str()
+                .map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// The object a file holds; an empty one where the file is missing.
+fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
+    let Some(bytes) = read_if_there(path)? else {
+        return Ok(Map::new());
+    };
+    serde_json::from_slice(&bytes).map_err(|error| TextError::Broken {
+        path: path.into(),
+        problem: format!("is no JSON object: {error}"),
+    })
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TextError::Read {
+            path: path.into(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn saved(alphabet: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        Tokenizer::characters(alphabet)
+            .unwrap()
+            .save(folder.path())
+            .unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_saved_tokenizer_comes_back_the_same() {
+        let folder = saved("0123456789+=");
+        let read = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!(
+            read.encode("12+34=46", true).unwrap(),
+            [1, 4, 5, 13, 6, 7, 14, 7, 9]
+        );
+        assert_eq!(
+            (read.pad_id(), read.bos_id(), read.eos_ids()),
+            (0, Some(1), &[2][..])
+        );
+        assert_eq!(read.vocab_size(), 15);
+        assert!(!read.has_chat_template());
+        assert!(matches!(
+            read.render_chat(&json!([]), true),
+            Err(TextError::NoChatTemplate)
+        ));
+    }
+
+    #[test]
+    fn the_chat_template_of_the_config_is_saved_as_a_file_of_its_own() {
+        for template in [
+            json!("{{ messages[0].content }}!"),
+            json!([
+                {"name": "tool_use", "template": "{{ tools }}"},
+                {"name": "default", "template": "{{ messages[0].content }}!"},
+            ]),
+        ] {
+            let folder = saved("ab");
+            let config =
+                json!({"eos_token": "<eos>", "chat_template": template, "model_max_length": 9});
+            fs::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+            let read = Tokenizer::from_folder(folder.path()).unwrap();
+            let again = tempfile::tempdir().unwrap();
+            read.save(again.path()).unwrap();
+            let again = Tokenizer::from_folder(again.path()).unwrap();
+            let turns = json!([{"role": "user", "content": "Hi"}]);
+            assert_eq!(again.render_chat(&turns, true).unwrap(), "Hi!");
+            assert_eq!(again.config["model_max_length"], 9);
+            assert_eq!(again.config["tokenizer_class"], TOKENIZER_CLASS);
+        }
+    }
+
+    #[test]
+    fn the_template_file_comes_before_the_config() {
+        let folder = saved("ab");
+        let config = json!({"eos_token": "<eos>", "chat_template": "old"});
+        fs::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+        fs::write(folder.path().join(CHAT_TEMPLATE), "{{ eos_token }}new").unwrap();
+        let read = Tokenizer::from_folder(folder.path()).unwrap();
+        assert_eq!(read.render_chat(&json!([]), false).unwrap(), "<eos>new");
+    }
+
+    #[test]
+    fn generation_config_adds_its_eos_ids() {
+        let folder = saved("ab");
+        let path = folder.path().join("generation_config.json");
+        fs::write(path, r#"{"eos_token_id": [2, 4]}"#).unwrap();
+        assert_eq!(
+            Tokenizer::from_folder(folder.path()).unwrap().eos_ids(),
+            [2, 4]
+        );
+    }
+
+    #[test]
+    fn a_missing_or_broken_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = || {
+            Tokenizer::from_folder(folder.path())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error().contains("tokenizer.json"), "{}", error());
+        fs::write(folder.path().join(TOKENIZER), "{}").unwrap();
+        assert!(error().contains("is no tokenizer"), "{}", error());
+        Tokenizer::characters("ab")
+            .unwrap()
+            .save(folder.path())
+            .unwrap();
+        fs::write(folder.path().join(CONFIG), "[1]").unwrap();
+        assert!(
+            error().contains("tokenizer_config.json: is no JSON object"),
+            "{}",
+            error()
+        );
+        fs::write(folder.path().join(CONFIG), r#"{"eos_token": "<stop>"}"#).unwrap();
+        assert!(error().contains("<stop>"), "{}", error());
+        fs::write(
+            folder.path().join(CONFIG),
+            r#"{"chat_template": "{% if %}"}"#,
+        )
+        .unwrap();
+        assert!(error().contains("chat_template:1"), "{}", error());
+    }
+}

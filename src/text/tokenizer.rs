@@ -1,0 +1,166 @@
+//! Text to ids and back.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::chat::ChatTemplate;
+use super::special::SpecialTokens;
+use super::{TextError, characters, folder};
+
+/// A tokenizer with its special tokens and, for chat models, its chat template.
+#[derive(Clone)]
+pub struct Tokenizer {
+    pub(super) inner: tokenizers::Tokenizer,
+    pub(super) special: SpecialTokens,
+    /// `tokenizer_config.json`, kept whole so that a saved folder says what the first one said.
+    pub(super) config: Map<String, Value>,
+    pub(super) chat: Option<ChatTemplate>,
+}
+
+impl Tokenizer {
+    /// A tokenizer of one token a character; pad, BOS and EOS are 0, 1 and 2, and BOS comes first.
+    ///
+    /// # Errors
+    /// An empty alphabet, or one that holds a character twice.
+    pub fn characters(alphabet: &str) -> Result<Self, TextError> {
+        let json = characters::tokenizer_json(alphabet)?.to_string();
+        let inner = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|error| TextError::Alphabet(error.to_string()))?;
+        let config = json!({
+            "bos_token": characters::BOS,
+            "eos_token": characters::EOS,
+            "pad_token": characters::PAD,
+            "clean_up_tokenization_spaces": false,
+        });
+        let config = config.as_object().cloned().unwrap_or_default();
+        let special = SpecialTokens {
+            pad: 0,
+            bos: Some(1),
+            eos: vec![2],
+        };
+        Ok(Self {
+            inner,
+            special,
+            config,
+            chat: None,
+        })
+    }
+
+    /// Reads the tokenizer of a Hugging Face model folder.
+    ///
+    /// `tokenizer.json` must be there. Special tokens and the chat template come from
+    /// `tokenizer_config.json`, `special_tokens_map.json`, `chat_template.jinja`,
+    /// `generation_config.json` and `config.json`, as far as these are there.
+    ///
+    /// # Errors
+    /// A file that is missing, unreadable or malformed, by its path.
+    pub fn from_folder(path: &Path) -> Result<Self, TextError> {
+        folder::read(path)
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json` and, where there is a chat template,
+    /// `chat_template.jinja`, so that transformers' `AutoTokenizer` opens the folder.
+    ///
+    /// # Errors
+    /// A disk that cannot be written to, by the path of the file.
+    pub fn save(&self, path: &Path) -> Result<(), TextError> {
+        folder::write(self, path)
+    }
+
+    /// The ids of a text, with those special tokens around it that the tokenizer adds, if wanted.
+    ///
+    /// # Errors
+    /// A character the tokenizer has no token for.
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
+        match self.inner.encode_fast(text, add_special_tokens) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(self.encode_error(text, &error.to_string())),
+        }
+    }
+
+    /// The text of ids, special tokens left out.
+    ///
+    /// Ids beyond the vocabulary are left out too: a model's vocabulary may be padded in size.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.decoded(ids, true)
+    }
+
+    /// The text of ids, special tokens written out.
+    pub fn decode_with_specials(&self, ids: &[u32]) -> String {
+        self.decoded(ids, false)
+    }
+
+    /// The number of tokens, special ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id to fill rows with; it may be an EOS id too, so masks must come from positions.
+    pub fn pad_id(&self) -> u32 {
+        self.special.pad
+    }
+
+    /// The id that begins a sequence, where there is one.
+    pub fn bos_id(&self) -> Option<u32> {
+        self.special.bos
+    }
+
+    /// Every id that ends a sequence; the tokenizer's own first, none for a model that never ends.
+    pub fn eos_ids(&self) -> &[u32] {
+        &self.special.eos
+    }
+
+    /// Whether conversations can be rendered.
+    pub fn has_chat_template(&self) -> bool {
+        self.chat.is_some()
+    }
+
+    /// A conversation as the text the model was trained on; encode it without special tokens,
+    /// because the template writes its own.
+    ///
+    /// # Errors
+    /// No chat template, or one that fails on these messages.
+    pub fn render_chat(
+        &self,
+        messages: &impl Serialize,
+        add_generation_prompt: bool,
+    ) -> Result<String, TextError> {
+        let chat = self.chat.as_ref().ok_or(TextError::NoChatTemplate)?;
+        chat.render(messages, add_generation_prompt)
+    }
+
+    fn decoded(&self, ids: &[u32], skip_special_tokens: bool) -> String {
+        match self.inner.decode(ids, skip_special_tokens) {
+            Ok(text) => text,
+            // Decoders replace what they cannot read, so this is a bug and not bad input.
+            Err(error) => panic!("the tokenizer cannot decode {ids:?}: {error}"),
+        }
+    }
+
+    fn encode_error(&self, text: &str, reason: &str) -> TextError {
+        let foreign = text
+            .chars()
+            .find(|c| self.inner.token_to_id(&c.to_string()).is_none());
+        let problem = match foreign {
+            Some(character) => format!("no token for {character:?} ({reason})"),
+            None => reason.to_owned(),
+        };
+        TextError::Encode {
+            text: text.chars().take(80).collect(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("vocab_size", &self.vocab_size())
+            .field("special", &self.special)
+            .field("has_chat_template", &self.has_chat_template())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! The closing report of a run: what it reached, what it took, where its files are.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::diagnosis::{diagnose, first, last, mean};
+use super::metrics::StepMetrics;
+use super::progress::duration_text;
+
+/// What a run knows about itself when it ends.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunFacts {
+    /// Held-out accuracy of the policy before reinforcement learning.
+    pub accuracy_before: Option<f64>,
+    /// Held-out accuracy of the final policy.
+    pub accuracy_after: Option<f64>,
+    /// Number of held-out problems behind both.
+    pub problems: u64,
+    /// Optimiser steps done.
+    pub steps: u64,
+    /// Optimiser steps asked for.
+    pub planned_steps: u64,
+    /// Seconds the run took.
+    pub elapsed_secs: f64,
+    /// Largest resident memory in MiB, where it is known.
+    pub peak_rss_mib: Option<f64>,
+    /// Problems left out because their prompt is longer than `prompt_length`.
+    pub long_prompts: u64,
+    /// What each file is, and where it lies.
+    pub files: Vec<(&'static str, PathBuf)>,
+}
+
+/// The closing report; when nothing was learned it says why, as far as `history` tells.
+pub fn report(facts: &RunFacts, history: &[StepMetrics]) -> String {
+    let mut text = accuracy_text(facts);
+    text.push_str(&effort_text(facts, history));
+    if has_learned(facts, history) == Some(false) {
+        text.push_str(&reasons_text(history));
+    }
+    for (what, path) in &facts.files {
+        push_line(&mut text, format_args!("{what:<10} {}", path.display()));
+    }
+    text
+}
+
+/// Whether accuracy, or the reward where no accuracy was measured, rose; `None` when neither is known.
+fn has_learned(facts: &RunFacts, history: &[StepMetrics]) -> Option<bool> {
+    const SMALLEST_RISE: f64 = 0.01;
+    match (facts.accuracy_before, facts.accuracy_after) {
+        // Nothing was left to learn.
+        (Some(before), Some(after)) if before.min(after) >= 1.0 - SMALLEST_RISE => Some(true),
+        (Some(before), Some(after)) => Some(after - before > SMALLEST_RISE),
+        _ if history.is_empty() => None,
+        _ => Some(reward_at(last(history)) - reward_at(first(history)) > SMALLEST_RISE),
+    }
+}
+
+fn accuracy_text(facts: &RunFacts) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let of = format!("on {} held-out problems", facts.problems);
+    match (facts.accuracy_before, facts.accuracy_after) {
+        (Some(before), Some(after)) => {
+            format!(
+                "accuracy   {} before, {} after, {of}\n",
+                percent(before),
+                percent(after)
+            )
+        }
+        (None, Some(after)) => format!("accuracy   {} {of}\n", percent(after)),
+        (Some(before), None) => format!("accuracy   {} before, {of}\n", percent(before)),
+        (None, None) => String::new(),
+    }
+}
+
+fn effort_text(facts: &RunFacts, history: &[StepMetrics]) -> String {
+    let mut text = String::new();
+    if !history.is_empty() {
+        let (start, end) = (reward_at(first(history)), reward_at(last(history)));
+        push_line(
+            &mut text,
+            format_args!("reward     {start:.3} at first, {end:.3} at last"),
+        );
+    }
+    let steps = match facts.steps < facts.planned_steps {
+        true => format!("{} of {}, stopped early", facts.steps, facts.planned_steps),
+        false => facts.steps.to_string(),
+    };
+    let elapsed = duration_text(facts.elapsed_secs);
+    let memory = facts
+        .peak_rss_mib
+        .map_or(String::new(), |mib| format!(", at most {mib:.0} MiB"));
+    push_line(
+        &mut text,
+        format_args!("steps      {steps} in {elapsed}{memory}"),
+    );
+    if facts.long_prompts > 0 {
+        let count = facts.long_prompts;
+        push_line(
+            &mut text,
+            format_args!("left out   {count} problems whose prompt is longer than prompt_length"),
+        );
+    }
+    text
+}
+
+fn reasons_text(history: &[StepMetrics]) -> String {
+    let reasons = diagnose(history);
+    if reasons.is_empty() {
+        return "learned    nothing that shows, and the metrics name no cause: try more steps, or \
+                another learning rate\n"
+            .into();
+    }
+    reasons
+        .iter()
+        .map(|reason| format!("learned    nothing that shows: {reason}\n"))
+        .collect()
+}
+
+fn reward_at(steps: &[StepMetrics]) -> f64 {
+    mean(steps, |metrics| metrics.reward)
+}
+
+fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(before: f64, after: f64) -> RunFacts {
+        RunFacts {
+            accuracy_before: Some(before),
+            accuracy_after: Some(after),
+            problems: 200,
+            steps: 2,
+            planned_steps: 2,
+            elapsed_secs: 65.0,
+            peak_rss_mib: Some(120.4),
+            files: vec![("model", "runs/first/model".into())],
+            ..RunFacts::default()
+        }
+    }
+
+    fn history(rewards: [f64; 2], frac_reward_zero_std: f64) -> Vec<StepMetrics> {
+        let step = |(index, reward)| StepMetrics {
+            step: index as u64 + 1,
+            reward,
+            frac_reward_zero_std,
+            learning_rate: 1e-4,
+            grad_norm: 1.0,
+            ..StepMetrics::default()
+        };
+        rewards.into_iter().enumerate().map(step).collect()
+    }
+
+    #[test]
+    fn a_run_that_learned_is_told_in_four_lines() {
+        let expected = "\
+            accuracy   42.0 % before, 91.5 % after, on 200 held-out problems\n\
+            reward     0.400 at first, 0.900 at last\n\
+            steps      2 in 1 min 05 s, at most 120 MiB\n\
+            model      runs/first/model\n";
+        assert_eq!(
+            report(&facts(0.42, 0.915), &history([0.4, 0.9], 0.2)),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_run_that_learned_nothing_says_why() {
+        let text = report(&facts(0.0, 0.0), &history([0.0, 0.0], 1.0));
+        assert!(
+            text.contains("nothing that shows: in nearly every group"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn without_a_known_cause_the_report_still_gives_advice() {
+        let text = report(&facts(0.3, 0.3), &history([0.3, 0.3], 0.2));
+        assert!(text.contains("name no cause"), "{text}");
+    }
+
+    #[test]
+    fn a_policy_that_was_perfect_had_nothing_to_learn() {
+        assert_eq!(
+            has_learned(&facts(1.0, 0.995), &history([1.0, 1.0], 1.0)),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn without_evaluation_the_reward_decides() {
+        let facts = RunFacts::default();
+        assert_eq!(has_learned(&facts, &history([0.2, 0.6], 0.2)), Some(true));
+        assert_eq!(has_learned(&facts, &history([0.6, 0.2], 0.2)), Some(false));
+        assert_eq!(has_learned(&facts, &[]), None);
+    }
+
+    #[test]
+    fn a_stopped_run_and_left_out_prompts_are_told() {
+        let facts = RunFacts {
+            planned_steps: 9,
+            long_prompts: 4,
+            ..facts(0.1, 0.5)
+        };
+        let text = report(&facts, &history([0.1, 0.5], 0.2));
+        assert!(
+            text.contains("2 of 9, stopped early") && text.contains("left out   4"),
+            "{text}"
+        );
+    }
+}

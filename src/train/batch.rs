@@ -1,0 +1,256 @@
+//! Rows that are trained on, and their micro-batches.
+
+use burn::backend::Autodiff;
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+use crate::kernel::{self, Kernels, TrainingKernels};
+use crate::loss::{Aggregation, Denominators, TokenBatch};
+use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
+use crate::rollout::RolloutGroup;
+
+/// The rows of one group that reach the loss.
+#[derive(Debug, Clone)]
+pub struct TrainingGroup<'a> {
+    /// Tokens of their prompt.
+    pub prompt: &'a [u32],
+    /// Completion and advantage of each row, shortest first.
+    pub rows: Vec<TrainingRow<'a>>,
+}
+
+/// One completion and what it is worth.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingRow<'a> {
+    /// Tokens, all of them inside the loss.
+    pub completion: &'a [u32],
+    /// Its advantage over its group.
+    pub advantage: f64,
+}
+
+impl<'a> TrainingGroup<'a> {
+    /// The rows of a rollout group that `kept` leaves, each with its advantage.
+    pub fn new(group: &'a RolloutGroup, advantages: &[f64], kept: &[bool]) -> Self {
+        let rows = group.completions.iter().zip(advantages).zip(kept);
+        let mut rows: Vec<_> = rows
+            .filter(|(_, kept)| **kept)
+            .map(|((completion, advantage), _)| TrainingRow {
+                completion: &completion.ids,
+                advantage: *advantage,
+            })
+            .collect();
+        // Rows of like length share a micro-batch, so the few padded [b, t] tensors stay small.
+        rows.sort_by_key(|row| row.completion.len());
+        Self {
+            prompt: &group.prompt.ids,
+            rows,
+        }
+    }
+}
+
+/// The denominators of an optimiser step over `groups`.
+pub fn denominators(groups: &[TrainingGroup], response_length: usize) -> Denominators {
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    let lengths: Vec<usize> = rows.map(|row| row.completion.len()).collect();
+    Denominators::of_step(&lengths, response_length)
+}
+
+/// Cuts groups so that no piece computes more than `token_budget` tokens, or holds one row.
+///
+/// A cut inside a group repeats its prompt; nothing else changes, the gradient included.
+pub fn micro_batches<'a>(
+    groups: &[TrainingGroup<'a>],
+    token_budget: usize,
+) -> Vec<Vec<TrainingGroup<'a>>> {
+    let mut batches: Vec<Vec<TrainingGroup>> = Vec::new();
+    let mut used = usize::MAX;
+    for group in groups {
+        let mut open = false;
+        for row in &group.rows {
+            let cost = PackedCompletions::tokens_of(0, [row.completion.len()].into_iter());
+            let with_prompt = if open {
+                cost
+            } else {
+                cost + group.prompt.len()
+            };
+            let fits = used.saturating_add(with_prompt) <= token_budget;
+            if !fits {
+                batches.push(Vec::new());
+                used = 0;
+            }
+            let Some(batch) = batches.last_mut() else {
+                unreachable!("the first row opens one")
+            };
+            if !fits || !open {
+                batch.push(TrainingGroup {
+                    prompt: group.prompt,
+                    rows: Vec::new(),
+                });
+                used += group.prompt.len();
+            }
+            open = true;
+            used += cost;
+            if let Some(piece) = batch.last_mut() {
+                piece.rows.push(*row);
+            }
+        }
+    }
+    batches
+}
+
+/// A micro-batch ready for any number of passes.
+#[derive(Debug)]
+pub struct MicroBatch<B: Backend> {
+    packing: PackedCompletions,
+    /// For each place of [b, t] the completion token that stands there; pads point at token 0.
+    places_bt: Vec<u32>,
+    mask_bt: Tensor<B, 2>,
+    advantages_b1: Tensor<B, 2>,
+    row_weights_b1: Tensor<B, 2>,
+    old_logps_bt: Option<Tensor<B, 2>>,
+    reference_logps_bt: Option<Tensor<B, 2>>,
+}
+
+impl<B: Kernels> MicroBatch<B> {
+    /// Lays out the rows of `groups`, weighed by the denominators of their whole optimiser step.
+    pub fn new(
+        groups: &[TrainingGroup],
+        aggregation: Aggregation,
+        step: &Denominators,
+        device: &B::Device,
+    ) -> Self {
+        let packing = PackedCompletions::new(&groups.iter().map(prompt_group).collect::<Vec<_>>());
+        let rows = groups.iter().flat_map(|group| &group.rows);
+        let advantages: Vec<f64> = rows.map(|row| row.advantage).collect();
+        let weights = aggregation.row_weights(&packing.row_lengths, step);
+        let (places_bt, mask) = layout(&packing.row_lengths);
+        let b = packing.row_lengths.len();
+        let t = places_bt.len() / b.max(1);
+        let column = |values: Vec<f64>| {
+            Tensor::from_data(TensorData::new(values, [b, 1]).convert::<f32>(), device)
+        };
+        Self {
+            packing,
+            places_bt,
+            mask_bt: Tensor::from_data(TensorData::new(mask, [b, t]), device),
+            advantages_b1: column(advantages),
+            row_weights_b1: column(weights),
+            old_logps_bt: None,
+            reference_logps_bt: None,
+        }
+    }
+
+    /// Remembers the policy's log-probabilities before the first of several optimiser passes.
+    pub fn with_old_logps(mut self, policy: &Decoder<B>, temperature: f32) -> Self {
+        let logps = policy.completion_logps(&self.packing, temperature).logps;
+        self.old_logps_bt = Some(self.rows_of(logps));
+        self
+    }
+
+    /// Adds the log-probabilities under the reference.
+    pub fn with_reference(mut self, reference: &Reference<B>, temperature: f32) -> Self {
+        let logps = reference.completion_logps(&self.packing, temperature);
+        self.reference_logps_bt = Some(self.rows_of(logps));
+        self
+    }
+
+    /// Spreads values per completion token `[n]` over rows `[b, t]`; pads repeat token 0.
+    fn rows_of<A: Kernels>(&self, values: Tensor<A, 1>) -> Tensor<A, 2> {
+        let b = self.packing.row_lengths.len();
+        let values = kernel::gather_rows(&values.unsqueeze_dim(1), &self.places_bt);
+        values.reshape([b, self.places_bt.len() / b.max(1)])
+    }
+}
+
+impl<B: TrainingKernels> MicroBatch<B> {
+    /// What the loss looks at: the current policy's log-probabilities and all that goes with them,
+    /// and the weight of each row `[b, 1]`.
+    pub fn tokens(
+        &self,
+        policy: &Decoder<Autodiff<B>>,
+        temperature: f32,
+    ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
+        let now = policy.completion_logps(&self.packing, temperature);
+        let mut tokens = TokenBatch::new(
+            self.rows_of(now.logps),
+            Tensor::from_inner(self.advantages_b1.clone()),
+            Tensor::from_inner(self.mask_bt.clone()),
+        )
+        .with_entropies(self.rows_of(now.entropies));
+        if let Some(logps_bt) = &self.old_logps_bt {
+            tokens = tokens.with_old_logps(Tensor::from_inner(logps_bt.clone()));
+        }
+        if let Some(logps_bt) = &self.reference_logps_bt {
+            tokens = tokens.with_reference_logps(Tensor::from_inner(logps_bt.clone()));
+        }
+        (tokens, Tensor::from_inner(self.row_weights_b1.clone()))
+    }
+}
+
+fn prompt_group<'a>(group: &TrainingGroup<'a>) -> PromptGroup<'a> {
+    let completions = group.rows.iter().map(|row| row.completion).collect();
+    PromptGroup {
+        prompt: group.prompt,
+        completions,
+    }
+}
+
+/// Places and mask of rows of the given lengths, both [b, t] for the longest t.
+fn layout(row_lengths: &[usize]) -> (Vec<u32>, Vec<f32>) {
+    let t = row_lengths.iter().copied().max().unwrap_or(0);
+    let (mut places, mut mask) = (Vec::new(), Vec::new());
+    let mut first = 0;
+    for &length in row_lengths {
+        places.extend((0..t).map(|at| if at < length { (first + at) as u32 } else { 0 }));
+        mask.extend((0..t).map(|at| if at < length { 1.0 } else { 0.0 }));
+        first += length;
+    }
+    (places, mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group<'a>(prompt: &'a [u32], completions: &[&'a [u32]]) -> TrainingGroup<'a> {
+        let row = |completion: &&'a [u32]| TrainingRow {
+            completion,
+            advantage: 1.0,
+        };
+        TrainingGroup {
+            prompt,
+            rows: completions.iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn the_mask_follows_lengths_and_never_token_ids() {
+        let (places, mask) = layout(&[1, 3]);
+        assert_eq!(places, [0, 0, 0, 1, 2, 3]);
+        assert_eq!(mask, [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn micro_batches_keep_every_row_once_and_stay_within_the_budget() {
+        let groups = [
+            group(&[1, 2], &[&[3, 4, 5], &[3, 4, 5], &[3, 4, 5]]),
+            group(&[1], &[&[9], &[9, 9]]),
+        ];
+        for budget in [1, 4, 6, 7, 100] {
+            let batches = micro_batches(&groups, budget);
+            let rows: usize = batches.iter().flatten().map(|piece| piece.rows.len()).sum();
+            assert_eq!(rows, 5, "budget {budget}");
+            for batch in &batches {
+                let cost = |piece: &TrainingGroup| {
+                    let lengths = piece.rows.iter().map(|row| row.completion.len());
+                    PackedCompletions::tokens_of(piece.prompt.len(), lengths)
+                };
+                let tokens: usize = batch.iter().map(cost).sum();
+                let one_row = batch.len() == 1 && batch[0].rows.len() == 1;
+                assert!(
+                    tokens <= budget || one_row,
+                    "budget {budget}: {tokens} tokens"
+                );
+            }
+        }
+        assert_eq!(micro_batches(&groups, 100).len(), 1);
+    }
+}

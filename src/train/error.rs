@@ -1,0 +1,75 @@
+//! Why training stops.
+
+use crate::advantage::AdvantageError;
+use crate::model::ModelError;
+use crate::reward::RewardError;
+use crate::rollout::GenerationError;
+use crate::text::TextError;
+use crate::track::RunFolderError;
+
+/// What can end a run before its last step.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Generation met logits that are no numbers.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
+    /// A reward function gave something that is no number.
+    #[error(transparent)]
+    Reward(#[from] RewardError),
+    /// Rewards that no advantage follows from.
+    #[error(transparent)]
+    Advantage(#[from] AdvantageError),
+    /// A prompt that cannot be written as tokens.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A model that cannot be loaded or saved.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A run folder that cannot be read or written.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// A gradient that is not finite.
+    #[error(
+        "the gradient norm of step {step} is {norm}: the policy has diverged; nothing was changed by \
+         this step; lower optimizer.learning_rate or optimizer.max_grad_norm and resume from the \
+         last checkpoint"
+    )]
+    NotFinite {
+        /// The training step.
+        step: u64,
+        /// The norm.
+        norm: f64,
+    },
+    /// Data that leaves nothing to train on.
+    #[error(
+        "no {part} problem is left: {left_out} of {all} prompts are longer than prompt_length \
+         ({prompt_length} tokens); raise prompt_length or shorten the prompts"
+    )]
+    NoProblems {
+        /// `training` or `held-out`.
+        part: &'static str,
+        /// Prompts that were too long.
+        left_out: usize,
+        /// Prompts there were.
+        all: usize,
+        /// The limit.
+        prompt_length: usize,
+    },
+    /// A warm start on a problem that has no answer to learn from.
+    #[error(
+        "problem {problem} has no answer, and a warm start learns from answers; give it one or \
+         remove the warm_start block"
+    )]
+    NoAnswer {
+        /// The problem's id.
+        problem: u64,
+    },
+    /// A checkpoint that does not fit the run.
+    #[error("{}: {problem}; start again with --overwrite or choose another output_dir", path.display())]
+    Checkpoint {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

@@ -1,0 +1,160 @@
+//! Accuracy on held-out problems: greedy, and over several samples a problem.
+
+use serde::Serialize;
+
+use super::TrainError;
+use super::prepared::{PreparedProblems, scorable};
+use crate::kernel::Kernels;
+use crate::model::Decoder;
+use crate::reward::Rewards;
+use crate::rollout::{Generator, Noise, Prompt, Purpose, RolloutGroup, Sampling};
+use crate::text::Tokenizer;
+
+/// How to evaluate.
+#[derive(Debug, Clone)]
+pub struct EvalOptions {
+    /// Limits, EOS tokens and the sampling of the `samples`; the accuracy itself is greedy.
+    pub generator: Generator,
+    /// Completions sampled for each problem; 0 leaves pass@k out.
+    pub samples: usize,
+    /// The k of pass@k, at most `samples`.
+    pub k: usize,
+    /// Decides the samples.
+    pub seed: u64,
+}
+
+/// What an evaluation found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Share of problems whose greedy completion is right.
+    pub accuracy: f64,
+    /// Share of right completions among the samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_at_n: Option<f64>,
+    /// Probability that at least one of k samples is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass_at_k: Option<f64>,
+    /// The k of pass@k.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<usize>,
+    /// Samples a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<usize>,
+    /// Number of problems.
+    pub problems: usize,
+    /// Mean length of the greedy completions, in tokens.
+    pub mean_length: f64,
+}
+
+/// Evaluates a policy; draws nothing from the random numbers of training.
+///
+/// # Errors
+/// Logits that are not finite.
+pub fn evaluate<B: Kernels>(
+    policy: &Decoder<B>,
+    tokenizer: &Tokenizer,
+    problems: &PreparedProblems,
+    rewards: &Rewards,
+    options: &EvalOptions,
+) -> Result<Evaluation, TrainError> {
+    let judge = Judge {
+        tokenizer,
+        problems,
+        rewards,
+        options,
+    };
+    let greedy = judge.generate(policy, 1, Sampling::greedy())?;
+    let right: Vec<usize> = greedy.iter().map(|group| judge.right(group)).collect();
+    let tokens: usize = greedy
+        .iter()
+        .flat_map(|g| &g.completions)
+        .map(|c| c.ids.len())
+        .sum();
+    let mut evaluation = Evaluation {
+        accuracy: right.iter().sum::<usize>() as f64 / problems.len() as f64,
+        mean_at_n: None,
+        pass_at_k: None,
+        k: None,
+        samples: None,
+        problems: problems.len(),
+        mean_length: tokens as f64 / problems.len() as f64,
+    };
+    if options.samples > 0 {
+        let (n, k) = (options.samples, options.k.clamp(1, options.samples));
+        let sampled = judge.generate(policy, n, options.generator.sampling)?;
+        let right: Vec<usize> = sampled.iter().map(|group| judge.right(group)).collect();
+        let of_problems = |value: &dyn Fn(usize) -> f64| {
+            Some(right.iter().map(|c| value(*c)).sum::<f64>() / problems.len() as f64)
+        };
+        evaluation.mean_at_n = of_problems(&|c| c as f64 / n as f64);
+        evaluation.pass_at_k = of_problems(&|c| pass_at_k(n, c, k));
+        (evaluation.k, evaluation.samples) = (Some(k), Some(n));
+    }
+    Ok(evaluation)
+}
+
+/// Unbiased estimate of the probability that one of k samples is right, from c right ones of n
+/// (Chen et al. 2021, arXiv 2107.03374).
+///
+/// ```text
+/// 1 − C(n − c, k) / C(n, k)
+/// ```
+fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
+    if n - c < k {
+        return 1.0;
+    }
+    1.0 - (n - c + 1..=n)
+        .map(|i| 1.0 - k as f64 / i as f64)
+        .product::<f64>()
+}
+
+struct Judge<'a> {
+    tokenizer: &'a Tokenizer,
+    problems: &'a PreparedProblems,
+    rewards: &'a Rewards,
+    options: &'a EvalOptions,
+}
+
+impl Judge<'_> {
+    fn generate<B: Kernels>(
+        &self,
+        policy: &Decoder<B>,
+        samples: usize,
+        sampling: Sampling,
+    ) -> Result<Vec<RolloutGroup>, TrainError> {
+        let generator = Generator {
+            sampling,
+            ..self.options.generator.clone()
+        };
+        let prompts: Vec<Prompt> = (0..self.problems.len())
+            .map(|index| self.problems.prompt(index, samples))
+            .collect();
+        let noise = Noise::new(self.options.seed, Purpose::Evaluation, 0);
+        Ok(generator.generate(policy, &prompts, noise)?)
+    }
+
+    /// Right completions of a group.
+    fn right(&self, group: &RolloutGroup) -> usize {
+        let problem = self.problems.problem(group.prompt.problem as usize);
+        let is_right = |completion: &&crate::rollout::Completion| {
+            let text = self.tokenizer.decode(&completion.ids);
+            let seen = scorable(&text, completion, self.options.generator.response_length);
+            self.rewards.is_correct(problem, &seen) == Some(true)
+        };
+        group.completions.iter().filter(is_right).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pass_at_k_counts_the_draws_without_a_right_one() {
+        assert_eq!(pass_at_k(4, 0, 2), 0.0);
+        assert_eq!(pass_at_k(4, 3, 2), 1.0);
+        // Two right of four, draw two: C(2,2)/C(4,2) = 1/6 draws miss.
+        assert!((pass_at_k(4, 2, 2) - 5.0 / 6.0).abs() < 1e-12);
+        assert!((pass_at_k(8, 3, 1) - 3.0 / 8.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,126 @@
+//! Problems with their prompts as tokens: what generation and scoring work on.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::TrainError;
+use crate::data::{self, Problem};
+use crate::reward;
+use crate::rollout::{Completion, Finish, Prompt};
+use crate::text::{TextError, Tokenizer};
+
+/// Problems whose prompts fit `prompt_length`.
+#[derive(Debug, Clone)]
+pub struct PreparedProblems {
+    problems: Vec<(Problem, Arc<[u32]>)>,
+    left_out: usize,
+}
+
+impl PreparedProblems {
+    /// Tokenises prompts; those longer than `prompt_length` tokens are counted and left out.
+    ///
+    /// # Errors
+    /// A prompt that cannot be tokenised, or none left.
+    pub fn new(
+        part: &'static str,
+        problems: Vec<Problem>,
+        tokenizer: &Tokenizer,
+        prompt_length: usize,
+    ) -> Result<Self, TrainError> {
+        let all = problems.len();
+        let problems: Vec<(Problem, Arc<[u32]>)> = problems
+            .into_par_iter()
+            .map(|problem| {
+                let ids = prompt_ids(&problem, tokenizer)?;
+                Ok((problem, Arc::from(ids)))
+            })
+            .filter(|result: &Result<(_, Arc<[u32]>), TextError>| match result {
+                Ok((_, ids)) => (1..=prompt_length).contains(&ids.len()),
+                Err(_) => true,
+            })
+            .collect::<Result<_, TextError>>()?;
+        let left_out = all - problems.len();
+        if problems.is_empty() {
+            return Err(TrainError::NoProblems {
+                part,
+                left_out,
+                all,
+                prompt_length,
+            });
+        }
+        Ok(Self { problems, left_out })
+    }
+
+    /// Number of problems.
+    pub fn len(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Never: a set without problems cannot be made.
+    pub fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Prompts that were too long.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The problem at `index`.
+    pub fn problem(&self, index: usize) -> &Problem {
+        &self.problems[index].0
+    }
+
+    /// What to generate for the problem at `index`.
+    pub fn prompt(&self, index: usize, samples: usize) -> Prompt {
+        Prompt {
+            problem: index as u32,
+            ids: self.problems[index].1.clone(),
+            samples,
+        }
+    }
+
+    /// The problems at `indices`, in that order.
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let problems = indices
+            .iter()
+            .map(|index| self.problems[*index].clone())
+            .collect();
+        Self {
+            problems,
+            left_out: 0,
+        }
+    }
+
+    /// The first `count` problems, or all there are.
+    pub fn first(mut self, count: usize) -> Self {
+        self.problems.truncate(count.max(1));
+        self
+    }
+}
+
+/// Tokens of a problem's prompt: a text with the tokenizer's own specials, messages through the
+/// chat template, which writes them itself.
+fn prompt_ids(problem: &Problem, tokenizer: &Tokenizer) -> Result<Vec<u32>, TextError> {
+    match &problem.prompt {
+        data::Prompt::Text(text) => tokenizer.encode(text, true),
+        data::Prompt::Messages(messages) => {
+            tokenizer.encode(&tokenizer.render_chat(messages, true)?, false)
+        }
+    }
+}
+
+/// What reward functions see of a completion.
+pub fn scorable<'a>(
+    text: &'a str,
+    completion: &Completion,
+    response_length: usize,
+) -> reward::Completion<'a> {
+    reward::Completion {
+        text,
+        tokens: completion.ids.len(),
+        finished: completion.finish == Finish::Eos,
+        max_tokens: response_length,
+    }
+}
