@@ -20,10 +20,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .map_err(|error| {
             // The first error is the one to report, whether or not the clean-up works.
             let _ = fs::remove_file(&temporary);
-            io::Error::new(
-                error.kind(),
-                format!("cannot write {}: {error}", path.display()),
-            )
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
         })
 }
 
@@ -49,9 +46,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Makes the rename itself durable, where the system lets a folder be opened.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 

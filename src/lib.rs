@@ -1,6 +1,9 @@
 //! wgrpo
 pub mod advantage;
+pub mod cli;
+pub mod config;
 pub mod data;
+pub mod device;
 pub mod files;
 pub mod kernel;
 pub mod loss;

@@ -17,16 +17,8 @@ pub fn philox4x32(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     for _ in 0..ROUNDS {
         let (high0, low0) = wide_product(MULTIPLIERS[0], words[0]);
         let (high1, low1) = wide_product(MULTIPLIERS[1], words[2]);
-        words = [
-            high1 ^ words[1] ^ key[0],
-            low1,
-            high0 ^ words[3] ^ key[1],
-            low0,
-        ];
-        key = [
-            key[0].wrapping_add(KEY_STEPS[0]),
-            key[1].wrapping_add(KEY_STEPS[1]),
-        ];
+        words = [high1 ^ words[1] ^ key[0], low1, high0 ^ words[3] ^ key[1], low0];
+        key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
     }
     words
 }
@@ -69,14 +61,7 @@ impl Stream {
     /// The `index`-th of many sequences for one purpose, such as one an epoch.
     pub fn with_index(seed: u64, purpose: u32, index: u32) -> Self {
         let key = key_of(seed);
-        Self {
-            key,
-            purpose,
-            index,
-            blocks_drawn: 0,
-            words: [0; 4],
-            words_left: 0,
-        }
+        Self { key, purpose, index, blocks_drawn: 0, words: [0; 4], words_left: 0 }
     }
 
     /// 32 random bits.
@@ -192,10 +177,7 @@ mod tests {
             counts[stream.index_below(6)] += 1;
         }
         // Five standard deviations of a binomial with n = 6000, p = 1/6.
-        assert!(
-            counts.iter().all(|count| (856..1144).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (856..1144).contains(count)), "{counts:?}");
         assert_eq!(stream.below(1), 0);
     }
 

@@ -27,10 +27,7 @@ impl Default for DrGrpo {
 
 impl DrGrpo {
     fn rule(&self) -> GroupRule {
-        GroupRule {
-            equal_tol: self.equal_tol,
-            ..GroupRule::default()
-        }
+        GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() }
     }
 }
 
@@ -60,11 +57,7 @@ mod tests {
         ]);
         let got = DrGrpo::default().estimate(&batch).unwrap();
         assert_eq!(got[0].advantages, [0.75, -0.25, -0.25, -0.25]);
-        for (got, want) in got[1]
-            .advantages
-            .iter()
-            .zip([0.833333, 0.333333, -1.166667])
-        {
+        for (got, want) in got[1].advantages.iter().zip([0.833333, 0.333333, -1.166667]) {
             assert!((got - want).abs() < 1e-6);
         }
     }

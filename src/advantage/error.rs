@@ -78,11 +78,7 @@ impl AdvantageError {
         value: impl std::fmt::Display,
         reason: &'static str,
     ) -> Self {
-        Self::Setting {
-            key,
-            value: value.to_string(),
-            reason,
-        }
+        Self::Setting { key, value: value.to_string(), reason }
     }
 }
 

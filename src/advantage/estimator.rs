@@ -161,24 +161,16 @@ mod tests {
             let estimator: Estimator = name.parse().unwrap();
             assert_eq!(estimator.name(), name);
             let written = serde_json::to_string(&estimator).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Estimator>(&written).unwrap(),
-                estimator
-            );
+            assert_eq!(serde_json::from_str::<Estimator>(&written).unwrap(), estimator);
         }
     }
 
     #[test]
     fn an_unknown_estimator_or_key_is_refused() {
         let message = "grop".parse::<Estimator>().unwrap_err().to_string();
-        assert!(
-            message.contains("grop") && message.contains("mc_grpo"),
-            "{message}"
-        );
+        assert!(message.contains("grop") && message.contains("mc_grpo"), "{message}");
         let misspelt = r#"{"kind": "grpo", "epsilon": 0.1}"#;
-        let message = serde_json::from_str::<Estimator>(misspelt)
-            .unwrap_err()
-            .to_string();
+        let message = serde_json::from_str::<Estimator>(misspelt).unwrap_err().to_string();
         assert!(message.contains("epsilon"), "{message}");
     }
 
@@ -186,11 +178,7 @@ mod tests {
     fn groups_of_one_are_refused_by_all_but_the_batch_estimator() {
         for name in NAMES {
             let estimator: Estimator = name.parse().unwrap();
-            assert_eq!(
-                estimator.validate(1).is_ok(),
-                name == "reinforce_pp",
-                "{name}"
-            );
+            assert_eq!(estimator.validate(1).is_ok(), name == "reinforce_pp", "{name}");
             assert!(estimator.validate(2).is_ok(), "{name}");
         }
     }
@@ -199,23 +187,13 @@ mod tests {
     fn only_the_median_estimators_draw_one_rollout_more() {
         for name in NAMES {
             let extra = usize::from(name.starts_with("mc_"));
-            assert_eq!(
-                name.parse::<Estimator>().unwrap().rollouts_per_prompt(4),
-                4 + extra
-            );
+            assert_eq!(name.parse::<Estimator>().unwrap().rollouts_per_prompt(4), 4 + extra);
         }
     }
 
     #[test]
     fn settings_out_of_range_are_refused_before_the_first_rollout() {
-        for name in [
-            "grpo",
-            "mc_grpo",
-            "reinforce_pp",
-            "group_mean_batch_std",
-            "passk",
-            "gdpo",
-        ] {
+        for name in ["grpo", "mc_grpo", "reinforce_pp", "group_mean_batch_std", "passk", "gdpo"] {
             let config = format!("{{\"kind\": \"{name}\", \"eps\": -0.5}}");
             let estimator: Estimator = serde_json::from_str(&config).unwrap();
             let message = estimator.validate(4).unwrap_err().to_string();
@@ -228,10 +206,7 @@ mod tests {
         for name in NAMES {
             let batch = RewardBatch::from_rewards([vec![Some(f64::NAN), Some(1.0)]]);
             let refused = name.parse::<Estimator>().unwrap().estimate(&batch);
-            assert!(
-                matches!(refused, Err(AdvantageError::Reward { .. })),
-                "{name}: {refused:?}"
-            );
+            assert!(matches!(refused, Err(AdvantageError::Reward { .. })), "{name}: {refused:?}");
         }
     }
 }

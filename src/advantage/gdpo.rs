@@ -29,10 +29,7 @@ pub struct Gdpo {
 
 impl Default for Gdpo {
     fn default() -> Self {
-        Self {
-            eps: 1e-4,
-            equal_tol: 1e-6,
-        }
+        Self { eps: 1e-4, equal_tol: 1e-6 }
     }
 }
 
@@ -43,19 +40,12 @@ impl AdvantageEstimator for Gdpo {
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule {
-            eps,
-            equal_tol,
-            ..GroupRule::default()
-        };
+        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
         let groups = apply_rule(&rule, batch)?;
         check_reward_functions(batch)?;
         let sums: Vec<Vec<f64>> = (0..groups.len()).map(|p| self.sums(batch, p)).collect();
         let scored = |p: usize| sums[p].iter().zip(&groups[p].scored).filter(|(_, s)| **s);
-        let all: Vec<f64> = (0..groups.len())
-            .flat_map(scored)
-            .map(|(sum, _)| *sum)
-            .collect();
+        let all: Vec<f64> = (0..groups.len()).flat_map(scored).map(|(sum, _)| *sum).collect();
         let baseline = mean(&all);
         let scale = deviation(&all, baseline) + eps;
         let normalise = |(group, sums): (GroupAdvantages, &Vec<f64>)| {
@@ -65,11 +55,7 @@ impl AdvantageEstimator for Gdpo {
                 false => 0.0,
             };
             let advantages = sums.iter().zip(&group.scored).map(advantage).collect();
-            GroupAdvantages {
-                baseline,
-                scale,
-                ..group.with_advantages(advantages)
-            }
+            GroupAdvantages { baseline, scale, ..group.with_advantages(advantages) }
         };
         Ok(groups.into_iter().zip(&sums).map(normalise).collect())
     }
@@ -101,12 +87,7 @@ fn check_reward_functions(batch: &RewardBatch) -> Result<(), AdvantageError> {
         for rollout in 0..rewards.rewards.len() {
             let found = rewards.each.get(rollout).map_or(0, Vec::len);
             if found != weights || weights == 0 {
-                return Err(AdvantageError::RewardFunctions {
-                    group,
-                    rollout,
-                    found,
-                    weights,
-                });
+                return Err(AdvantageError::RewardFunctions { group, rollout, found, weights });
             }
         }
     }
@@ -124,19 +105,11 @@ mod tests {
             false => Some(row.iter().flatten().sum()),
         };
         let rewards = each.iter().map(total).collect();
-        GroupRewards {
-            lengths: vec![1; each.len()],
-            rewards,
-            each,
-        }
+        GroupRewards { lengths: vec![1; each.len()], rewards, each }
     }
 
     fn estimate(groups: Vec<GroupRewards>) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let batch = RewardBatch {
-            groups,
-            reward_weights: vec![1.0, 1.0],
-            seed: 0,
-        };
+        let batch = RewardBatch { groups, reward_weights: vec![1.0, 1.0], seed: 0 };
         Gdpo::default().estimate(&batch)
     }
 
@@ -155,11 +128,7 @@ mod tests {
 
     #[test]
     fn rewards_that_cancel_in_the_sum_still_have_a_signal_each() {
-        let rows = vec![
-            vec![Some(1.0), None],
-            vec![Some(0.0), Some(1.0)],
-            vec![None, None],
-        ];
+        let rows = vec![vec![Some(1.0), None], vec![Some(0.0), Some(1.0)], vec![None, None]];
         let got = estimate(vec![group(rows)]).unwrap().remove(0);
         assert!(got.has_signal && got.advantages[0] > 0.0);
         assert_eq!(got.advantages[2], 0.0);
@@ -180,12 +149,7 @@ mod tests {
 
     #[test]
     fn a_rollout_without_a_value_for_each_weight_is_refused() {
-        let message = estimate(vec![group(vec![vec![Some(1.0)]])])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.starts_with("group 0, rollout 0: 1 reward values for 2"),
-            "{message}"
-        );
+        let message = estimate(vec![group(vec![vec![Some(1.0)]])]).unwrap_err().to_string();
+        assert!(message.starts_with("group 0, rollout 0: 1 reward values for 2"), "{message}");
     }
 }

@@ -64,20 +64,14 @@ impl Case {
     }
 
     fn place(&self, p: usize) -> String {
-        format!(
-            "{}, group {p} {:?}, {:?}",
-            self.name, self.groups[p].rewards, self.estimator
-        )
+        format!("{}, group {p} {:?}, {:?}", self.name, self.groups[p].rewards, self.estimator)
     }
 }
 
 /// Compares with a relative tolerance of `tol`, absolute below `size`.
 fn near(got: f64, want: f64, size: f64, tol: f64, what: &str, place: &str) {
     let off = (got - want).abs();
-    assert!(
-        off <= tol * want.abs().max(size),
-        "{what} is {got}, not {want}: {place}"
-    );
+    assert!(off <= tol * want.abs().max(size), "{what} is {got}, not {want}: {place}");
 }
 
 #[test]
@@ -106,10 +100,7 @@ fn compare(got: &GroupAdvantages, want: &Expected, place: &str) {
     assert_eq!(got.advantages.len(), want.advantages.len());
     for (&got, &want) in got.advantages.iter().zip(&want.advantages) {
         near(got, want, "advantage");
-        assert!(
-            want != 0.0 || got == 0.0,
-            "advantage is {got}, not exactly zero: {place}"
-        );
+        assert!(want != 0.0 || got == 0.0, "advantage is {got}, not exactly zero: {place}");
     }
 }
 
@@ -123,28 +114,14 @@ struct Padded {
 
 impl Padded {
     fn of(case: &Case) -> Self {
-        let g = case
-            .groups
-            .iter()
-            .map(|group| group.rewards.len())
-            .max()
-            .unwrap();
-        let mut padded = Self {
-            g,
-            rewards: vec![],
-            valid: vec![],
-            lengths: vec![],
-        };
+        let g = case.groups.iter().map(|group| group.rewards.len()).max().unwrap();
+        let mut padded = Self { g, rewards: vec![], valid: vec![], lengths: vec![] };
         for group in &case.groups {
             for i in 0..g {
                 let reward = group.rewards.get(i).copied().flatten();
-                padded
-                    .rewards
-                    .push(reward.map_or(f32::NAN, |reward| reward as f32));
+                padded.rewards.push(reward.map_or(f32::NAN, |reward| reward as f32));
                 padded.valid.push(u32::from(reward.is_some()));
-                padded
-                    .lengths
-                    .push(group.lengths.get(i).map_or(0, |&length| length as u32));
+                padded.lengths.push(group.lengths.get(i).map_or(0, |&length| length as u32));
             }
         }
         padded
@@ -197,10 +174,7 @@ fn compare_twin(
     let near = |got: f32, want: f64, slack: f64, what| {
         let off = (f64::from(got) - want).abs();
         let allowed = slack + 2e-6 * want.abs();
-        assert!(
-            off <= allowed,
-            "{what} is {got}, not {want} within {allowed}: {place}"
-        );
+        assert!(off <= allowed, "{what} is {got}, not {want} within {allowed}: {place}");
     };
     near(rows.baseline_p[p], want.baseline, rounding, "baseline");
     near(rows.scale_p[p], want.scale, rounding, "scale");
@@ -209,16 +183,7 @@ fn compare_twin(
     assert_eq!(rows.pivot_p[p], pivot, "pivot: {place}");
     for (i, &advantage) in want.advantages.iter().enumerate() {
         let slack = rounding / want.scale * (1.0 + advantage.abs());
-        near(
-            rollouts.advantages_pg[p * g + i],
-            advantage,
-            slack,
-            "advantage",
-        );
-        assert_eq!(
-            rollouts.keep_pg[p * g + i] != 0,
-            want.kept[i],
-            "keep: {place}"
-        );
+        near(rollouts.advantages_pg[p * g + i], advantage, slack, "advantage");
+        assert_eq!(rollouts.keep_pg[p * g + i] != 0, want.kept[i], "keep: {place}");
     }
 }

@@ -40,11 +40,7 @@ pub enum FNorm {
 
 impl Default for Gpg {
     fn default() -> Self {
-        Self {
-            f_norm: FNorm::One,
-            eps: 1e-4,
-            equal_tol: 1e-6,
-        }
+        Self { f_norm: FNorm::One, eps: 1e-4, equal_tol: 1e-6 }
     }
 }
 
@@ -54,12 +50,7 @@ impl Gpg {
             FNorm::GroupStd => Scale::Std,
             FNorm::One | FNorm::BatchStd => Scale::None,
         };
-        GroupRule {
-            scale,
-            eps: self.eps,
-            equal_tol: self.equal_tol,
-            ..GroupRule::default()
-        }
+        GroupRule { scale, eps: self.eps, equal_tol: self.equal_tol, ..GroupRule::default() }
     }
 }
 
@@ -112,15 +103,8 @@ mod tests {
     fn scales(f_norm: FNorm) -> Vec<f64> {
         let batch =
             RewardBatch::from_rewards([vec![Some(1.0), Some(0.0)], vec![Some(4.0), Some(1.0)]]);
-        let gpg = Gpg {
-            f_norm,
-            ..Gpg::default()
-        };
-        gpg.estimate(&batch)
-            .unwrap()
-            .iter()
-            .map(|group| group.scale)
-            .collect()
+        let gpg = Gpg { f_norm, ..Gpg::default() };
+        gpg.estimate(&batch).unwrap().iter().map(|group| group.scale).collect()
     }
 
     #[test]
@@ -131,11 +115,7 @@ mod tests {
         assert!((group[1] - 4.5f64.sqrt() - 1e-4).abs() < 1e-12);
         // {1, 0, 4, 1}: mean 1.5, squares .25 + 2.25 + 6.25 + .25 = 9, over 3
         let batch = 3.0f64.sqrt() + 1e-4;
-        assert!(
-            scales(FNorm::BatchStd)
-                .iter()
-                .all(|scale| (scale - batch).abs() < 1e-12)
-        );
+        assert!(scales(FNorm::BatchStd).iter().all(|scale| (scale - batch).abs() < 1e-12));
     }
 
     #[test]

@@ -55,28 +55,16 @@ mod tests {
     use super::*;
 
     fn group(valid: bool, tokens: usize) -> GroupTokens {
-        GroupTokens {
-            valid,
-            rollouts: 2,
-            tokens,
-        }
+        GroupTokens { valid, rollouts: 2, tokens }
     }
 
     fn window(alpha_mode: AlphaMode) -> GpgWindow {
-        GpgWindow {
-            alpha_mode,
-            ..GpgWindow::default()
-        }
+        GpgWindow { alpha_mode, ..GpgWindow::default() }
     }
 
     #[test]
     fn alpha_and_divisor_match_the_golden_example() {
-        let groups = [
-            group(true, 30),
-            group(true, 20),
-            group(true, 10),
-            group(false, 60),
-        ];
+        let groups = [group(true, 30), group(true, 20), group(true, 10), group(false, 60)];
         assert_eq!(window(AlphaMode::Paper).alpha(&groups), 4.0 / 3.0);
         assert!((window(AlphaMode::Paper).token_divisor(&groups) - 90.0).abs() < 1e-12);
         assert_eq!(window(AlphaMode::ValidTokens).token_divisor(&groups), 60.0);
@@ -85,23 +73,13 @@ mod tests {
 
     #[test]
     fn alpha_counts_rollouts_in_ragged_groups() {
-        let ragged = GroupTokens {
-            valid: true,
-            rollouts: 1,
-            tokens: 10,
-        };
-        assert_eq!(
-            window(AlphaMode::Paper).alpha(&[ragged, group(false, 10)]),
-            3.0
-        );
+        let ragged = GroupTokens { valid: true, rollouts: 1, tokens: 10 };
+        assert_eq!(window(AlphaMode::Paper).alpha(&[ragged, group(false, 10)]), 3.0);
     }
 
     #[test]
     fn alpha_is_capped_only_where_the_threshold_was_missed() {
-        let capped = GpgWindow {
-            beta_th: 0.5,
-            ..GpgWindow::default()
-        };
+        let capped = GpgWindow { beta_th: 0.5, ..GpgWindow::default() };
         let few = [group(true, 10), group(false, 45), group(false, 45)];
         assert_eq!(capped.alpha(&few), 2.0);
         assert_eq!(capped.alpha(&[group(true, 10), group(false, 90)]), 10.0);

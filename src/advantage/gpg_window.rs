@@ -103,11 +103,7 @@ impl GpgWindow {
     pub fn decide(&self, valid: usize, prompts: usize, rounds: usize) -> WindowDecision {
         let enough = valid as f64 >= self.beta_th * prompts as f64;
         if enough && (valid > 0 || self.beta_th == 0.0) {
-            return if valid > 0 {
-                WindowDecision::Train
-            } else {
-                WindowDecision::Skip
-            };
+            return if valid > 0 { WindowDecision::Train } else { WindowDecision::Skip };
         }
         if rounds < self.max_rounds {
             return WindowDecision::DrawMore;
@@ -132,12 +128,7 @@ impl GpgWindow {
             Surplus::Carry => (surplus.to_vec(), Vec::new()),
             Surplus::Discard => (Vec::new(), surplus.to_vec()),
         };
-        WindowChoice {
-            train: train.to_vec(),
-            fill,
-            carried,
-            discarded,
-        }
+        WindowChoice { train: train.to_vec(), fill, carried, discarded }
     }
 
     /// Refuses a share outside 0..=1 and a window without rounds.
@@ -159,11 +150,7 @@ mod tests {
     use super::*;
     #[test]
     fn more_prompts_are_drawn_until_the_share_is_reached_or_rounds_run_out() {
-        let window = GpgWindow {
-            beta_th: 0.6,
-            max_rounds: 3,
-            ..GpgWindow::default()
-        };
+        let window = GpgWindow { beta_th: 0.6, max_rounds: 3, ..GpgWindow::default() };
         assert_eq!(window.decide(2, 5, 1), WindowDecision::DrawMore);
         assert_eq!(window.decide(3, 5, 1), WindowDecision::Train);
         assert_eq!(window.decide(0, 5, 2), WindowDecision::DrawMore);
@@ -174,13 +161,8 @@ mod tests {
     #[test]
     fn exhaustion_proceeds_skips_or_stops_as_configured() {
         let decide = |on_exhausted, valid| {
-            GpgWindow {
-                beta_th: 1.0,
-                max_rounds: 1,
-                on_exhausted,
-                ..Default::default()
-            }
-            .decide(valid, 4, 1)
+            GpgWindow { beta_th: 1.0, max_rounds: 1, on_exhausted, ..Default::default() }
+                .decide(valid, 4, 1)
         };
         assert_eq!(decide(OnExhausted::Proceed, 1), WindowDecision::Train);
         assert_eq!(decide(OnExhausted::Skip, 1), WindowDecision::Skip);
@@ -204,35 +186,15 @@ mod tests {
     fn surplus_valid_groups_are_dropped_or_carried() {
         let discard = GpgWindow::default().choose(&[true; 5], 0, 3);
         assert_eq!((discard.discarded, discard.carried), (vec![3, 4], vec![]));
-        let carry = GpgWindow {
-            surplus: Surplus::Carry,
-            ..Default::default()
-        };
+        let carry = GpgWindow { surplus: Surplus::Carry, ..Default::default() };
         assert_eq!(carry.choose(&[true; 5], 0, 3).carried, [3, 4]);
     }
 
     #[test]
     fn impossible_settings_are_refused() {
-        let beta = GpgWindow {
-            beta_th: 1.5,
-            ..GpgWindow::default()
-        };
-        assert!(
-            beta.validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("beta_th is 1.5")
-        );
-        let rounds = GpgWindow {
-            max_rounds: 0,
-            ..GpgWindow::default()
-        };
-        assert!(
-            rounds
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("max_rounds is 0")
-        );
+        let beta = GpgWindow { beta_th: 1.5, ..GpgWindow::default() };
+        assert!(beta.validate().unwrap_err().to_string().starts_with("beta_th is 1.5"));
+        let rounds = GpgWindow { max_rounds: 0, ..GpgWindow::default() };
+        assert!(rounds.validate().unwrap_err().to_string().starts_with("max_rounds is 0"));
     }
 }

@@ -24,11 +24,7 @@ impl GroupRewards {
     /// A group of rollouts of equal length, known by their combined rewards only.
     pub fn new(rewards: Vec<Option<f64>>) -> Self {
         let lengths = vec![1; rewards.len()];
-        Self {
-            rewards,
-            lengths,
-            each: Vec::new(),
-        }
+        Self { rewards, lengths, each: Vec::new() }
     }
 
     /// The rewards of the rollouts that could be scored, in order.
@@ -51,19 +47,13 @@ pub struct RewardBatch {
 impl RewardBatch {
     /// A batch known by the combined rewards of its groups only.
     pub fn from_rewards(groups: impl IntoIterator<Item = Vec<Option<f64>>>) -> Self {
-        Self {
-            groups: groups.into_iter().map(GroupRewards::new).collect(),
-            ..Self::default()
-        }
+        Self { groups: groups.into_iter().map(GroupRewards::new).collect(), ..Self::default() }
     }
 
     /// Refuses empty groups, columns of different lengths, and rewards that are NaN, infinite or
     /// above 1e100.
     pub fn check(&self) -> Result<(), AdvantageError> {
-        self.groups
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, group)| check_group(index, group))
+        self.groups.iter().enumerate().try_for_each(|(index, group)| check_group(index, group))
     }
 
     /// The rewards of all rollouts that could be scored.
@@ -96,15 +86,8 @@ pub struct GroupAdvantages {
 impl GroupAdvantages {
     /// The same group with other advantages, `has_signal` following from them.
     pub(super) fn with_advantages(self, advantages: Vec<f64>) -> Self {
-        let has_signal = advantages
-            .iter()
-            .zip(&self.kept)
-            .any(|(&a, &kept)| kept && a != 0.0);
-        Self {
-            advantages,
-            has_signal,
-            ..self
-        }
+        let has_signal = advantages.iter().zip(&self.kept).any(|(&a, &kept)| kept && a != 0.0);
+        Self { advantages, has_signal, ..self }
     }
 }
 
@@ -120,18 +103,10 @@ pub struct AdvantageSummary {
 impl AdvantageSummary {
     /// Counts over the groups of a step; both shares are 0 for no groups.
     pub fn of(groups: &[GroupAdvantages], equal_tol: f64) -> Self {
-        let equal = groups
-            .iter()
-            .filter(|group| group.statistics.spread <= equal_tol)
-            .count();
-        let rollouts = groups
-            .iter()
-            .flat_map(|group| group.advantages.iter().zip(&group.kept));
+        let equal = groups.iter().filter(|group| group.statistics.spread <= equal_tol).count();
+        let rollouts = groups.iter().flat_map(|group| group.advantages.iter().zip(&group.kept));
         let kept = rollouts.filter(|(_, kept)| **kept);
-        let zeros = kept
-            .clone()
-            .filter(|(advantage, _)| **advantage == 0.0)
-            .count();
+        let zeros = kept.clone().filter(|(advantage, _)| **advantage == 0.0).count();
         Self {
             frac_reward_zero_std: equal as f64 / groups.len().max(1) as f64,
             frac_advantage_zero: zeros as f64 / kept.count().max(1) as f64,
@@ -152,11 +127,7 @@ fn check_group(index: usize, group: &GroupRewards) -> Result<(), AdvantageError>
         let single = group.each.get(rollout).into_iter().flatten();
         for &value in single.chain([&group.rewards[rollout]]).flatten() {
             if value.is_nan() || value.abs() > LARGEST_REWARD {
-                return Err(AdvantageError::Reward {
-                    group: index,
-                    rollout,
-                    value,
-                });
+                return Err(AdvantageError::Reward { group: index, rollout, value });
             }
         }
     }
@@ -172,29 +143,21 @@ fn same_length(
     if found == rewards {
         Ok(())
     } else {
-        Err(AdvantageError::Columns {
-            group,
-            rewards,
-            found,
-            what,
-        })
+        Err(AdvantageError::Columns { group, rewards, found, what })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advantage::{AdvantageEstimator, DrGrpo};
+    use crate::advantage::{AdvantageEstimator, DrGrpo, McGrpo};
 
     #[test]
     fn nan_and_infinite_rewards_are_refused_with_their_place() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e101] {
             let batch = RewardBatch::from_rewards([vec![Some(1.0)], vec![None, Some(value)]]);
             let message = batch.check().unwrap_err().to_string();
-            assert!(
-                message.starts_with("group 1, rollout 1: reward "),
-                "{message}"
-            );
+            assert!(message.starts_with("group 1, rollout 1: reward "), "{message}");
         }
     }
 
@@ -218,5 +181,12 @@ mod tests {
         let summary = AdvantageSummary::of(&groups, 1e-6);
         assert_eq!(summary.frac_reward_zero_std, 0.5);
         assert_eq!(summary.frac_advantage_zero, 4.0 / 6.0);
+    }
+
+    #[test]
+    fn the_summary_leaves_the_pivot_out() {
+        let batch = RewardBatch::from_rewards([vec![Some(0.0), Some(1.0), Some(2.0)]]);
+        let groups = McGrpo::default().estimate(&batch).unwrap();
+        assert_eq!(AdvantageSummary::of(&groups, 1e-6).frac_advantage_zero, 0.0);
     }
 }

@@ -24,10 +24,7 @@ pub struct GroupMeanBatchStd {
 
 impl Default for GroupMeanBatchStd {
     fn default() -> Self {
-        Self {
-            eps: 1e-4,
-            equal_tol: 1e-6,
-        }
+        Self { eps: 1e-4, equal_tol: 1e-6 }
     }
 }
 
@@ -38,11 +35,7 @@ impl AdvantageEstimator for GroupMeanBatchStd {
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule {
-            eps,
-            equal_tol,
-            ..GroupRule::default()
-        };
+        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
         Ok(divide_by_batch_std(apply_rule(&rule, batch)?, batch, eps))
     }
 }
@@ -56,15 +49,8 @@ pub(super) fn divide_by_batch_std(
     let scored = batch.scored();
     let scale = deviation(&scored, mean(&scored)) + eps;
     let divide = |group: GroupAdvantages| {
-        let advantages = group
-            .advantages
-            .iter()
-            .map(|advantage| advantage / scale)
-            .collect();
-        GroupAdvantages {
-            scale,
-            ..group.with_advantages(advantages)
-        }
+        let advantages = group.advantages.iter().map(|advantage| advantage / scale).collect();
+        GroupAdvantages { scale, ..group.with_advantages(advantages) }
     };
     groups.into_iter().map(divide).collect()
 }

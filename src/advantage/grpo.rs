@@ -23,22 +23,14 @@ pub struct Grpo {
 
 impl Default for Grpo {
     fn default() -> Self {
-        Self {
-            eps: 1e-4,
-            equal_tol: 1e-6,
-        }
+        Self { eps: 1e-4, equal_tol: 1e-6 }
     }
 }
 
 impl Grpo {
     fn rule(&self) -> GroupRule {
         let Self { eps, equal_tol } = *self;
-        GroupRule {
-            scale: Scale::Std,
-            eps,
-            equal_tol,
-            ..GroupRule::default()
-        }
+        GroupRule { scale: Scale::Std, eps, equal_tol, ..GroupRule::default() }
     }
 }
 
@@ -64,20 +56,14 @@ mod tests {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);
         let got = Grpo::default().estimate(&batch).unwrap().remove(0);
         for (got, want) in got.advantages.iter().zip(want) {
-            assert!(
-                (got - want).abs() < 5e-6,
-                "{rewards:?} gives {got}, not {want}"
-            );
+            assert!((got - want).abs() < 5e-6, "{rewards:?} gives {got}, not {want}");
         }
     }
 
     #[test]
     fn the_golden_vectors_of_the_algorithm_page_hold() {
         check(&[1.0, 0.0], &[0.707007, -0.707007]);
-        check(
-            &[1.0, 1.0, 0.0, 0.0],
-            &[0.865875, 0.865875, -0.865875, -0.865875],
-        );
+        check(&[1.0, 1.0, 0.0, 0.0], &[0.865875, 0.865875, -0.865875, -0.865875]);
         // The page gives these two to four decimals.
         check(&[1.0, 0.0, 0.0, 0.0], &[1.4997, -0.4999, -0.4999, -0.4999]);
         check(&[2.0, 1.5, 0.0], &[0.800564, 0.320226, -1.12079]);

@@ -1,6 +1,7 @@
 //! Identities that hold for any rewards, as properties.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
 
@@ -50,7 +51,18 @@ fn all_close(got: &[f64], want: &[f64]) -> bool {
     got.len() == want.len() && got.iter().zip(want).all(|(&got, &want)| close(got, want))
 }
 
+/// The same cases in every run, and no files of failures beside the sources.
+fn fixed() -> ProptestConfig {
+    ProptestConfig {
+        rng_seed: RngSeed::Fixed(20_260_122),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(fixed())]
+
     #[test]
     fn adding_a_constant_to_all_rewards_changes_nothing(rewards in rewards(2..12), shift in -8i32..8) {
         let shifted: Vec<f64> = rewards.iter().map(|reward| reward + f64::from(shift)).collect();
@@ -78,8 +90,9 @@ proptest! {
         for kind in ["grpo", "mc_grpo", "mc_grpo_std_median", "mc_grpo_mad", "passk"] {
             let (small, large) = (estimate(kind, &rewards), estimate(kind, &scaled));
             for (small, large) in small.advantages.iter().zip(&large.advantages) {
-                // The least MAD on the grid is 1/16, so that epsilon takes at most 1.6 permille.
-                prop_assert!((small - large).abs() <= 2e-3 * large.abs(), "{kind}: {small}, {large}");
+                // The least deviation is that of one sixteenth among eleven rewards, .0188, of which
+                // epsilon is 5.3 permille.
+                prop_assert!((small - large).abs() <= 5.4e-3 * large.abs(), "{kind}: {small}, {large}");
             }
         }
     }

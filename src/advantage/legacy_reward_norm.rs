@@ -47,22 +47,12 @@ mod tests {
     fn rolls_older_keys_mean_the_same_as_its_newer_ones() {
         let over = Some(NormOver::Batch);
         let legacy = |reward_shift, reward_scale| {
-            LegacyRewardNorm {
-                reward_norm: over,
-                reward_shift,
-                reward_scale,
-            }
-            .norm_types()
+            LegacyRewardNorm { reward_norm: over, reward_shift, reward_scale }.norm_types()
         };
         assert_eq!(legacy(false, false), Ok((over, over)));
         assert_eq!(legacy(true, false), Ok((over, None)));
         assert_eq!(legacy(false, true), Ok((None, over)));
-        assert!(
-            legacy(true, true)
-                .unwrap_err()
-                .to_string()
-                .contains("reward_scale")
-        );
+        assert!(legacy(true, true).unwrap_err().to_string().contains("reward_scale"));
         assert_eq!(LegacyRewardNorm::default().norm_types(), Ok((None, None)));
     }
 }

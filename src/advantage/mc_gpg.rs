@@ -31,12 +31,7 @@ pub struct McGpg {
 
 impl Default for McGpg {
     fn default() -> Self {
-        Self {
-            even_median: None,
-            pivot_tie: PivotTie::First,
-            tie_tol: 0.0,
-            equal_tol: 1e-6,
-        }
+        Self { even_median: None, pivot_tie: PivotTie::First, tie_tol: 0.0, equal_tol: 1e-6 }
     }
 }
 

@@ -128,18 +128,11 @@ pub(super) fn odd_count(
 
 /// The group's scale takes the factor, so that `(r - baseline) / scale` stays true.
 fn scale_by_share_of_signal(mut group: GroupAdvantages) -> GroupAdvantages {
-    let non_zero = group
-        .advantages
-        .iter()
-        .filter(|advantage| advantage.abs() > 1e-6)
-        .count();
+    let non_zero = group.advantages.iter().filter(|advantage| advantage.abs() > 1e-6).count();
     if non_zero > 0 {
         let alpha = group.advantages.len() as f64 / non_zero as f64;
         group.scale /= alpha;
-        group
-            .advantages
-            .iter_mut()
-            .for_each(|advantage| *advantage *= alpha);
+        group.advantages.iter_mut().for_each(|advantage| *advantage *= alpha);
     }
     group
 }
@@ -152,10 +145,7 @@ mod tests {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);
         let group = estimator.estimate(&batch).unwrap().remove(0);
         let pairs = group.advantages.iter().zip(&group.kept);
-        let kept = pairs
-            .filter(|(_, kept)| **kept)
-            .map(|(advantage, _)| *advantage)
-            .collect();
+        let kept = pairs.filter(|(_, kept)| **kept).map(|(advantage, _)| *advantage).collect();
         (group, kept)
     }
 
@@ -164,36 +154,21 @@ mod tests {
         assert_eq!(got.len(), want.len());
         for (got, want) in got.iter().zip(want) {
             let close = (got - want).abs() <= 6e-6 * want.abs().max(1.0);
-            assert!(
-                close,
-                "{rewards:?} under {estimator:?} gives {got}, not {want}"
-            );
+            assert!(close, "{rewards:?} under {estimator:?} gives {got}, not {want}");
         }
     }
 
     fn none() -> McGrpo {
-        McGrpo {
-            scale: Scale::None,
-            ..McGrpo::default()
-        }
+        McGrpo { scale: Scale::None, ..McGrpo::default() }
     }
 
     fn authors(group_alpha: bool) -> McGrpo {
         let mad_zero_fallback = MadZeroFallback::Eps;
-        McGrpo {
-            scale: Scale::Mad,
-            eps: 1e-3,
-            mad_zero_fallback,
-            group_alpha,
-            ..McGrpo::default()
-        }
+        McGrpo { scale: Scale::Mad, eps: 1e-3, mad_zero_fallback, group_alpha, ..McGrpo::default() }
     }
 
     fn about_median() -> McGrpo {
-        McGrpo {
-            scale: Scale::StdMedian,
-            ..McGrpo::default()
-        }
+        McGrpo { scale: Scale::StdMedian, ..McGrpo::default() }
     }
 
     /// Section 8 of the algorithm page: rewards, then kept advantages without scale, as the
@@ -208,17 +183,9 @@ mod tests {
 
     #[test]
     fn the_golden_vectors_of_the_algorithm_page_hold() {
-        let columns = [
-            none(),
-            authors(false),
-            authors(true),
-            McGrpo::default(),
-            about_median(),
-        ];
+        let columns = [none(), authors(false), authors(true), McGrpo::default(), about_median()];
         let numbers = |cell: &str| -> Vec<f64> {
-            cell.split(',')
-                .map(|number| number.trim().parse().unwrap())
-                .collect()
+            cell.split(',').map(|number| number.trim().parse().unwrap()).collect()
         };
         for line in GOLDEN.trim().lines() {
             let row: Vec<Vec<f64>> = line.split('|').map(numbers).collect();
@@ -236,27 +203,16 @@ mod tests {
             mad_zero_fallback,
             ..McGrpo::default()
         };
-        check(
-            &with(MadZeroFallback::Std),
-            &[0.0, 0.0, 1.0],
-            &[0.0, 1.73175],
-        );
+        check(&with(MadZeroFallback::Std), &[0.0, 0.0, 1.0], &[0.0, 1.73175]);
         check(&with(MadZeroFallback::One), &[0.0, 0.0, 1.0], &[0.0, 1.0]);
-        check(
-            &with(MadZeroFallback::MeanAbsDev),
-            &[0.0, 0.0, 1.0],
-            &[0.0, 2.9991],
-        );
+        check(&with(MadZeroFallback::MeanAbsDev), &[0.0, 0.0, 1.0], &[0.0, 2.9991]);
     }
 
     #[test]
     fn the_pivot_is_the_first_rollout_at_the_median() {
-        for (rewards, pivot) in [
-            ([2.0, 1.5, 0.0], 1),
-            ([0.0, 1.0, 2.0], 1),
-            ([0.0, 0.0, 1.0], 0),
-            ([0.0, 1.0, 1.0], 1),
-        ] {
+        for (rewards, pivot) in
+            [([2.0, 1.5, 0.0], 1), ([0.0, 1.0, 2.0], 1), ([0.0, 0.0, 1.0], 0), ([0.0, 1.0, 1.0], 1)]
+        {
             assert_eq!(kept(&none(), &rewards).0.pivot, Some(pivot));
         }
     }
@@ -271,25 +227,13 @@ mod tests {
         let got = McGrpo::default().estimate(&batch).unwrap();
         let pivots: Vec<_> = got.iter().map(|group| group.pivot).collect();
         assert_eq!(pivots, [Some(1), Some(1), Some(0)]);
-        assert!(
-            got.iter()
-                .all(|group| group.kept.iter().filter(|&&kept| kept).count() == 2)
-        );
-        assert!(
-            got[1]
-                .advantages
-                .iter()
-                .chain(&got[2].advantages)
-                .all(|&a| a == 0.0)
-        );
+        assert!(got.iter().all(|group| group.kept.iter().filter(|&&kept| kept).count() == 2));
+        assert!(got[1].advantages.iter().chain(&got[2].advantages).all(|&a| a == 0.0));
     }
 
     #[test]
     fn an_averaged_median_drops_the_nearest_rollout() {
-        let estimator = McGrpo {
-            even_median: Some(EvenMedian::MeanOfTwo),
-            ..none()
-        };
+        let estimator = McGrpo { even_median: Some(EvenMedian::MeanOfTwo), ..none() };
         let (group, kept) = kept(&estimator, &[0.0, 4.0, 1.0, 9.0]);
         assert_eq!((group.baseline, group.pivot), (2.5, Some(1)));
         assert_eq!(kept, [-2.5, -1.5, 6.5]);
@@ -299,10 +243,7 @@ mod tests {
     fn an_odd_group_size_is_refused_until_the_median_is_said() {
         let message = McGrpo::default().validate(3).unwrap_err().to_string();
         assert!(message.contains("even_median"), "{message}");
-        let said = McGrpo {
-            even_median: Some(EvenMedian::Lower),
-            ..McGrpo::default()
-        };
+        let said = McGrpo { even_median: Some(EvenMedian::Lower), ..McGrpo::default() };
         assert_eq!(said.validate(3), Ok(()));
     }
 }

@@ -29,11 +29,7 @@ impl Default for Opo {
 impl Opo {
     fn rule(&self) -> GroupRule {
         let equal_tol = self.equal_tol;
-        GroupRule {
-            baseline: Baseline::LengthWeighted,
-            equal_tol,
-            ..GroupRule::default()
-        }
+        GroupRule { baseline: Baseline::LengthWeighted, equal_tol, ..GroupRule::default() }
     }
 }
 

@@ -31,16 +31,9 @@ impl PostProcessing {
         groups: Vec<GroupAdvantages>,
         batch: &RewardBatch,
     ) -> (Vec<GroupAdvantages>, PostReport) {
-        assert!(
-            groups.len() == batch.groups.len(),
-            "advantages of another batch"
-        );
+        assert!(groups.len() == batch.groups.len(), "advantages of another batch");
         let lengths: Vec<&[usize]> = batch.groups.iter().map(|g| g.lengths.as_slice()).collect();
-        let groups = if self.whiten_advantages {
-            whiten(groups, &lengths)
-        } else {
-            groups
-        };
+        let groups = if self.whiten_advantages { whiten(groups, &lengths) } else { groups };
         match self.advantage_clip {
             Some(limit) => clip(groups, limit),
             None => (groups, PostReport::default()),
@@ -99,20 +92,11 @@ fn clip(groups: Vec<GroupAdvantages>, limit: f64) -> (Vec<GroupAdvantages>, Post
             rollouts += usize::from(counts);
             clipped += usize::from(counts && advantage.abs() > limit);
         }
-        let advantages = group
-            .advantages
-            .iter()
-            .map(|a| a.clamp(-limit, limit))
-            .collect();
+        let advantages = group.advantages.iter().map(|a| a.clamp(-limit, limit)).collect();
         group.with_advantages(advantages)
     };
     let groups = groups.into_iter().map(clipped_group).collect();
-    (
-        groups,
-        PostReport {
-            clipped_fraction: clipped as f64 / rollouts.max(1) as f64,
-        },
-    )
+    (groups, PostReport { clipped_fraction: clipped as f64 / rollouts.max(1) as f64 })
 }
 
 #[cfg(test)]
@@ -127,14 +111,8 @@ mod tests {
     }
 
     fn whitened(batch: &RewardBatch, estimator: &dyn AdvantageEstimator) -> Vec<f64> {
-        let post = PostProcessing {
-            whiten_advantages: true,
-            advantage_clip: None,
-        };
-        post.apply(estimator.estimate(batch).unwrap(), batch)
-            .0
-            .remove(0)
-            .advantages
+        let post = PostProcessing { whiten_advantages: true, advantage_clip: None };
+        post.apply(estimator.estimate(batch).unwrap(), batch).0.remove(0).advantages
     }
 
     #[test]
@@ -162,14 +140,8 @@ mod tests {
 
     #[test]
     fn clipping_reports_the_share_it_touched() {
-        let batch = batch(
-            vec![Some(8.0), Some(0.0), Some(1.0), Some(-1.0)],
-            vec![1; 4],
-        );
-        let post = PostProcessing {
-            whiten_advantages: false,
-            advantage_clip: Some(2.0),
-        };
+        let batch = batch(vec![Some(8.0), Some(0.0), Some(1.0), Some(-1.0)], vec![1; 4]);
+        let post = PostProcessing { whiten_advantages: false, advantage_clip: Some(2.0) };
         let (groups, report) = post.apply(DrGrpo::default().estimate(&batch).unwrap(), &batch);
         assert_eq!(groups[0].advantages, [2.0, -2.0, -1.0, -2.0]);
         assert_eq!(report.clipped_fraction, 0.5);
@@ -177,15 +149,7 @@ mod tests {
 
     #[test]
     fn a_clip_of_zero_is_refused() {
-        let post = PostProcessing {
-            whiten_advantages: false,
-            advantage_clip: Some(0.0),
-        };
-        assert!(
-            post.validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("advantage_clip is 0")
-        );
+        let post = PostProcessing { whiten_advantages: false, advantage_clip: Some(0.0) };
+        assert!(post.validate().unwrap_err().to_string().starts_with("advantage_clip is 0"));
     }
 }

@@ -27,10 +27,7 @@ pub struct ReinforcePp {
 
 impl Default for ReinforcePp {
     fn default() -> Self {
-        Self {
-            eps: 1e-4,
-            equal_tol: 1e-6,
-        }
+        Self { eps: 1e-4, equal_tol: 1e-6 }
     }
 }
 
@@ -41,11 +38,7 @@ impl AdvantageEstimator for ReinforcePp {
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule {
-            eps,
-            equal_tol,
-            ..GroupRule::default()
-        };
+        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
         let groups = apply_rule(&rule, batch)?;
         let scored = batch.scored();
         let baseline = mean(&scored);
@@ -57,11 +50,7 @@ impl AdvantageEstimator for ReinforcePp {
         };
         let normalise = |(group, rewards): (GroupAdvantages, &Vec<Option<f64>>)| {
             let advantages = rewards.iter().map(advantage).collect();
-            GroupAdvantages {
-                baseline,
-                scale,
-                ..group.with_advantages(advantages)
-            }
+            GroupAdvantages { baseline, scale, ..group.with_advantages(advantages) }
         };
         let rewards = batch.groups.iter().map(|group| &group.rewards);
         Ok(groups.into_iter().zip(rewards).map(normalise).collect())

@@ -34,10 +34,7 @@ impl AdvantageEstimator for ReinforcePpBaseline {
     }
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let rule = GroupRule {
-            equal_tol: self.equal_tol,
-            ..GroupRule::default()
-        };
+        let rule = GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() };
         let centred = apply_rule(&rule, batch)?;
         let lengths: Vec<&[usize]> = batch.groups.iter().map(|g| g.lengths.as_slice()).collect();
         let had_signal: Vec<bool> = centred.iter().map(|group| group.has_signal).collect();
@@ -48,11 +45,7 @@ impl AdvantageEstimator for ReinforcePpBaseline {
                 group.with_advantages(zeros)
             }
         };
-        Ok(whiten(centred, &lengths)
-            .into_iter()
-            .zip(had_signal)
-            .map(restore)
-            .collect())
+        Ok(whiten(centred, &lengths).into_iter().zip(had_signal).map(restore).collect())
     }
 }
 

@@ -17,18 +17,10 @@ impl RewardLaw {
     pub fn new(rewards: Vec<f64>, probs: Vec<f64>) -> Result<Self, AdvantageError> {
         if rewards.len() != probs.len() || rewards.is_empty() {
             let counts = format!("{} numbers for {} rewards", probs.len(), rewards.len());
-            return Err(AdvantageError::setting(
-                "probs",
-                counts,
-                "give one for each reward",
-            ));
+            return Err(AdvantageError::setting("probs", counts, "give one for each reward"));
         }
         if let Some(reward) = rewards.iter().find(|reward| !reward.is_finite()) {
-            return Err(AdvantageError::setting(
-                "rewards",
-                reward,
-                "use finite numbers",
-            ));
+            return Err(AdvantageError::setting("rewards", reward, "use finite numbers"));
         }
         let sum: f64 = probs.iter().sum();
         let listed = format!("{probs:?}");
@@ -36,10 +28,7 @@ impl RewardLaw {
             let reason = "probabilities are 0 or above and sum to 1";
             return Err(AdvantageError::setting("probs", listed, reason));
         }
-        Ok(Self {
-            rewards,
-            probs: probs.iter().map(|prob| prob / sum).collect(),
-        })
+        Ok(Self { rewards, probs: probs.iter().map(|prob| prob / sum).collect() })
     }
 
     /// The law's own mean or median (the least value with at least half the mass up to it).
@@ -48,15 +37,9 @@ impl RewardLaw {
         match oracle {
             Oracle::Mean => pairs().map(|(reward, prob)| reward * prob).sum(),
             Oracle::Median => {
-                let mass = |level: f64| {
-                    pairs()
-                        .filter(|(r, _)| *r <= level)
-                        .map(|(_, p)| p)
-                        .sum::<f64>()
-                };
-                let middle = pairs()
-                    .map(|(r, _)| r)
-                    .filter(|&level| mass(level) >= 0.5 - 1e-12);
+                let mass =
+                    |level: f64| pairs().filter(|(r, _)| *r <= level).map(|(_, p)| p).sum::<f64>();
+                let middle = pairs().map(|(r, _)| r).filter(|&level| mass(level) >= 0.5 - 1e-12);
                 middle.fold(f64::MAX, f64::min)
             }
         }
@@ -94,9 +77,7 @@ impl RewardLaw {
     /// How many outcomes there are.
     pub(super) fn outcomes(&self, rollouts: usize) -> f64 {
         let levels = self.rewards.len() - 1;
-        (1..=levels)
-            .map(|k| (rollouts + k) as f64 / k as f64)
-            .product()
+        (1..=levels).map(|k| (rollouts + k) as f64 / k as f64).product()
     }
 }
 
@@ -116,11 +97,7 @@ mod tests {
         let law = RewardLaw::new(vec![2.0, 0.0, 1.5], vec![0.4, 0.4, 0.2]).unwrap();
         let (mut outcomes, mut total, mut mean) = (0.0, 0.0, 0.0);
         law.for_each_outcome(5, &mut |counts, prob| {
-            let sum: f64 = counts
-                .iter()
-                .zip(&law.rewards)
-                .map(|(&n, r)| n as f64 * r)
-                .sum();
+            let sum: f64 = counts.iter().zip(&law.rewards).map(|(&n, r)| n as f64 * r).sum();
             outcomes += 1.0;
             total += prob;
             mean += prob * sum / 5.0;

@@ -62,21 +62,11 @@ impl RewardShaping {
                 NormOver::Running => running.moments(),
             };
             let shape = |reward: f64| self.shape(reward, of);
-            let rewards = group
-                .rewards
-                .iter()
-                .map(|reward| reward.map(shape))
-                .collect();
-            GroupRewards {
-                rewards,
-                ..group.clone()
-            }
+            let rewards = group.rewards.iter().map(|reward| reward.map(shape)).collect();
+            GroupRewards { rewards, ..group.clone() }
         };
         let groups = batch.groups.iter().map(shape).collect();
-        Ok(RewardBatch {
-            groups,
-            ..batch.clone()
-        })
+        Ok(RewardBatch { groups, ..batch.clone() })
     }
 
     /// Refuses a group's deviation without the group's mean, and a clip that is not above zero.
@@ -118,8 +108,7 @@ impl RewardShaping {
             Some(moments) => centred / (moments.std + NORM_EPS),
             None => centred,
         };
-        self.reward_clip
-            .map_or(scaled, |limit| scaled.clamp(-limit, limit))
+        self.reward_clip.map_or(scaled, |limit| scaled.clamp(-limit, limit))
     }
 }
 
@@ -128,64 +117,38 @@ mod tests {
     use super::*;
 
     fn shaped(shaping: RewardShaping, groups: &[&[f64]]) -> Vec<Vec<f64>> {
-        let groups = groups
-            .iter()
-            .map(|rewards| rewards.iter().copied().map(Some).collect());
+        let groups = groups.iter().map(|rewards| rewards.iter().copied().map(Some).collect());
         let batch = RewardBatch::from_rewards(groups);
-        let shaped = shaping
-            .apply(&batch, &mut RunningMoments::default())
-            .unwrap();
+        let shaped = shaping.apply(&batch, &mut RunningMoments::default()).unwrap();
         shaped.groups.iter().map(GroupRewards::scored).collect()
     }
 
     fn norm(mean: Option<NormOver>, std: Option<NormOver>) -> RewardShaping {
-        RewardShaping {
-            norm_mean_type: mean,
-            norm_std_type: std,
-            reward_clip: None,
-        }
+        RewardShaping { norm_mean_type: mean, norm_std_type: std, reward_clip: None }
     }
 
     #[test]
     fn mean_and_deviation_are_chosen_independently() {
         let groups: [&[f64]; 2] = [&[1.0, 3.0], &[5.0, 7.0]];
         let (batch, group) = (Some(NormOver::Batch), Some(NormOver::Group));
-        assert_eq!(
-            shaped(norm(group, None), &groups),
-            [[-1.0, 1.0], [-1.0, 1.0]]
-        );
-        assert_eq!(
-            shaped(norm(batch, None), &groups),
-            [[-3.0, -1.0], [1.0, 3.0]]
-        );
+        assert_eq!(shaped(norm(group, None), &groups), [[-1.0, 1.0], [-1.0, 1.0]]);
+        assert_eq!(shaped(norm(batch, None), &groups), [[-3.0, -1.0], [1.0, 3.0]]);
         // squares 9 + 1 + 1 + 9, over 3
         let std = (20.0f64 / 3.0).sqrt() + 1e-6;
-        assert_eq!(
-            shaped(norm(group, batch), &groups),
-            [[-1.0 / std, 1.0 / std]; 2]
-        );
-        assert_eq!(
-            shaped(norm(None, batch), &groups)[0],
-            [1.0 / std, 3.0 / std]
-        );
+        assert_eq!(shaped(norm(group, batch), &groups), [[-1.0 / std, 1.0 / std]; 2]);
+        assert_eq!(shaped(norm(None, batch), &groups)[0], [1.0 / std, 3.0 / std]);
         assert_eq!(shaped(norm(None, None), &groups), groups);
     }
 
     #[test]
     fn equal_rewards_are_normalised_to_exactly_zero() {
         let group = Some(NormOver::Group);
-        assert_eq!(
-            shaped(norm(group, group), &[&[0.1; 7], &[0.3]]),
-            [vec![0.0; 7], vec![0.0]]
-        );
+        assert_eq!(shaped(norm(group, group), &[&[0.1; 7], &[0.3]]), [vec![0.0; 7], vec![0.0]]);
     }
 
     #[test]
     fn clipping_comes_after_the_normalisation() {
-        let clip = RewardShaping {
-            reward_clip: Some(2.0),
-            ..norm(Some(NormOver::Group), None)
-        };
+        let clip = RewardShaping { reward_clip: Some(2.0), ..norm(Some(NormOver::Group), None) };
         assert_eq!(shaped(clip, &[&[100.0, 101.0, 105.0]]), [[-2.0, -1.0, 2.0]]);
     }
 
@@ -193,31 +156,15 @@ mod tests {
     fn unscored_rewards_stay_unscored() {
         let batch = RewardBatch::from_rewards([vec![Some(1.0), None, Some(3.0)]]);
         let group = Some(NormOver::Group);
-        let shaped = norm(group, None)
-            .apply(&batch, &mut RunningMoments::default())
-            .unwrap();
+        let shaped = norm(group, None).apply(&batch, &mut RunningMoments::default()).unwrap();
         assert_eq!(shaped.groups[0].rewards, [Some(-1.0), None, Some(1.0)]);
     }
 
     #[test]
     fn contradictory_settings_are_refused() {
         let mixed = norm(Some(NormOver::Batch), Some(NormOver::Group));
-        assert!(
-            mixed
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .contains("norm_mean_type")
-        );
-        let clip = RewardShaping {
-            reward_clip: Some(-1.0),
-            ..Default::default()
-        };
-        assert!(
-            clip.validate()
-                .unwrap_err()
-                .to_string()
-                .starts_with("reward_clip is -1")
-        );
+        assert!(mixed.validate().unwrap_err().to_string().contains("norm_mean_type"));
+        let clip = RewardShaping { reward_clip: Some(-1.0), ..Default::default() };
+        assert!(clip.validate().unwrap_err().to_string().starts_with("reward_clip is -1"));
     }
 }

@@ -29,11 +29,7 @@ impl Default for Rloo {
 impl Rloo {
     fn rule(&self) -> GroupRule {
         let equal_tol = self.equal_tol;
-        GroupRule {
-            baseline: Baseline::LeaveOneOut,
-            equal_tol,
-            ..GroupRule::default()
-        }
+        GroupRule { baseline: Baseline::LeaveOneOut, equal_tol, ..GroupRule::default() }
     }
 }
 
@@ -59,24 +55,15 @@ mod tests {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);
         let got = Rloo::default().estimate(&batch).unwrap().remove(0);
         for (got, want) in got.advantages.iter().zip(want) {
-            assert!(
-                (got - want).abs() < 1e-6,
-                "{rewards:?} gives {got}, not {want}"
-            );
+            assert!((got - want).abs() < 1e-6, "{rewards:?} gives {got}, not {want}");
         }
     }
 
     #[test]
     fn the_golden_vectors_of_the_algorithm_page_hold() {
         check(&[1.0, 0.0], &[1.0, -1.0]);
-        check(
-            &[1.0, 1.0, 0.0, 0.0],
-            &[0.666667, 0.666667, -0.666667, -0.666667],
-        );
-        check(
-            &[1.0, 0.0, 0.0, 0.0],
-            &[1.0, -0.333333, -0.333333, -0.333333],
-        );
+        check(&[1.0, 1.0, 0.0, 0.0], &[0.666667, 0.666667, -0.666667, -0.666667]);
+        check(&[1.0, 0.0, 0.0, 0.0], &[1.0, -0.333333, -0.333333, -0.333333]);
         check(&[2.0, 1.5, 0.0], &[1.25, 0.5, -1.75]);
         check(&[1.0; 4], &[0.0; 4]);
     }

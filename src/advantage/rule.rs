@@ -21,9 +21,7 @@ pub fn apply_rule(
     batch.check()?;
     let seed = fold_seed(batch.seed);
     let groups = batch.groups.iter().enumerate();
-    Ok(groups
-        .map(|(p, group)| one_group(rule, group, pivot_draw(seed, p as u32)))
-        .collect())
+    Ok(groups.map(|(p, group)| one_group(rule, group, pivot_draw(seed, p as u32))).collect())
 }
 
 /// The 32 bits of a seed that the pivot's draw sees, in a shader too.
@@ -35,19 +33,11 @@ pub(super) fn fold_seed(seed: u64) -> u32 {
 fn check_rule(rule: &GroupRule) -> Result<(), AdvantageError> {
     let positive = |key, value: f64| match value.is_finite() && value > 0.0 {
         true => Ok(()),
-        false => Err(AdvantageError::setting(
-            key,
-            value,
-            "it must be a finite number above 0",
-        )),
+        false => Err(AdvantageError::setting(key, value, "it must be a finite number above 0")),
     };
     let not_negative = |key, value: f64| match value.is_finite() && value >= 0.0 {
         true => Ok(()),
-        false => Err(AdvantageError::setting(
-            key,
-            value,
-            "it must be a finite number, 0 or above",
-        )),
+        false => Err(AdvantageError::setting(key, value, "it must be a finite number, 0 or above")),
     };
     positive("eps", rule.eps)?;
     positive("mad_factor", rule.mad_factor)?;
@@ -60,10 +50,8 @@ fn one_group(rule: &GroupRule, group: &GroupRewards, draw: u32) -> GroupAdvantag
     let statistics = RewardStatistics::of(&scored, rule.even_median);
     let baseline = baseline(rule, group, &statistics);
     let scale = scale(rule, &scored, &statistics, baseline);
-    let pivot = rule
-        .pivot
-        .map(|tie| choose_pivot(tie, rule.tie_tol, group, baseline, draw));
-    let has_spread = statistics.count >= 2 && statistics.spread > rule.equal_tol;
+    let pivot = rule.pivot.map(|tie| choose_pivot(tie, rule.tie_tol, group, baseline, draw));
+    let has_spread = statistics.spread > rule.equal_tol;
     let advantage = |(i, reward): (usize, &Option<f64>)| match reward {
         Some(reward) if has_spread && pivot != Some(i) => (reward - baseline) / scale,
         _ => 0.0,
@@ -148,16 +136,10 @@ fn choose_pivot(
 ) -> usize {
     let distances = group.rewards.iter().enumerate();
     let distances = distances.filter_map(|(i, r)| r.map(|r| (i, (r - baseline).abs())));
-    let closest = distances
-        .clone()
-        .map(|(_, distance)| distance)
-        .fold(f64::MAX, f64::min);
+    let closest = distances.clone().map(|(_, distance)| distance).fold(f64::MAX, f64::min);
     // Only an averaged median has no reward at distance zero; there the two nearest tie up to rounding.
     let reach = tie_tol.max(closest * 1.00001);
-    let tied: Vec<usize> = distances
-        .filter(|(_, d)| *d <= reach)
-        .map(|(i, _)| i)
-        .collect();
+    let tied: Vec<usize> = distances.filter(|(_, d)| *d <= reach).map(|(i, _)| i).collect();
     let chosen = match tie {
         PivotTie::First => tied.first(),
         PivotTie::Shortest => tied.iter().min_by_key(|&&i| group.lengths[i]),
@@ -172,22 +154,10 @@ mod tests {
     use super::*;
 
     fn pivot_of(tie: PivotTie, lengths: Vec<usize>, seed: u64) -> usize {
-        let rule = GroupRule {
-            baseline: Baseline::Median,
-            pivot: Some(tie),
-            ..Default::default()
-        };
+        let rule = GroupRule { baseline: Baseline::Median, pivot: Some(tie), ..Default::default() };
         let rewards = vec![Some(0.0), Some(1.0), Some(0.0), None, Some(0.0)];
-        let group = GroupRewards {
-            rewards,
-            lengths,
-            each: vec![],
-        };
-        let batch = RewardBatch {
-            groups: vec![group],
-            seed,
-            ..Default::default()
-        };
+        let group = GroupRewards { rewards, lengths, each: vec![] };
+        let batch = RewardBatch { groups: vec![group], seed, ..Default::default() };
         apply_rule(&rule, &batch).unwrap()[0].pivot.unwrap()
     }
 
@@ -202,9 +172,8 @@ mod tests {
 
     #[test]
     fn a_random_tie_depends_on_the_seed_and_only_picks_the_tied() {
-        let drawn: Vec<usize> = (0..50)
-            .map(|seed| pivot_of(PivotTie::Random, vec![1; 5], seed))
-            .collect();
+        let drawn: Vec<usize> =
+            (0..50).map(|seed| pivot_of(PivotTie::Random, vec![1; 5], seed)).collect();
         assert!([0, 2, 4].iter().all(|tied| drawn.contains(tied)));
         assert!(!drawn.contains(&1) && !drawn.contains(&3));
         assert_eq!(pivot_of(PivotTie::Random, vec![1; 5], 7), drawn[7]);
@@ -213,22 +182,11 @@ mod tests {
     #[test]
     fn settings_that_divide_by_zero_are_refused_by_name() {
         let batch = RewardBatch::from_rewards([vec![Some(1.0), Some(0.0)]]);
-        let rule = GroupRule {
-            eps: 0.0,
-            ..Default::default()
-        };
+        let rule = GroupRule { eps: 0.0, ..Default::default() };
         let message = apply_rule(&rule, &batch).unwrap_err().to_string();
         assert_eq!(message, "eps is 0; it must be a finite number above 0");
-        let rule = GroupRule {
-            tie_tol: f64::NAN,
-            ..Default::default()
-        };
-        assert!(
-            apply_rule(&rule, &batch)
-                .unwrap_err()
-                .to_string()
-                .starts_with("tie_tol is NaN")
-        );
+        let rule = GroupRule { tie_tol: f64::NAN, ..Default::default() };
+        assert!(apply_rule(&rule, &batch).unwrap_err().to_string().starts_with("tie_tol is NaN"));
     }
 
     #[test]
@@ -240,10 +198,7 @@ mod tests {
             ..Default::default()
         };
         let batch = RewardBatch::from_rewards([vec![Some(1.0), Some(0.0)]]);
-        assert_eq!(
-            apply_rule(&rule(1e-4), &batch).unwrap()[0].scale,
-            0.5f64.sqrt()
-        );
+        assert_eq!(apply_rule(&rule(1e-4), &batch).unwrap()[0].scale, 0.5f64.sqrt());
         assert_eq!(apply_rule(&rule(2.0), &batch).unwrap()[0].scale, 2.0);
     }
 }

@@ -24,10 +24,7 @@ impl RunningMoments {
             return;
         }
         let batch_mean = mean(rewards);
-        let batch_squares: f64 = rewards
-            .iter()
-            .map(|reward| (reward - batch_mean).powi(2))
-            .sum();
+        let batch_squares: f64 = rewards.iter().map(|reward| (reward - batch_mean).powi(2)).sum();
         let (old, new) = (self.count as f64, rewards.len() as f64);
         let shift = batch_mean - self.mean;
         self.count += rewards.len() as u64;
@@ -41,11 +38,7 @@ impl RunningMoments {
             0 | 1 => 0.0,
             count => (self.squares / (count - 1) as f64).sqrt(),
         };
-        Moments {
-            mean: self.mean,
-            std,
-            equal: self.count > 0 && std == 0.0,
-        }
+        Moments { mean: self.mean, std, equal: self.count > 0 && std == 0.0 }
     }
 }
 
@@ -64,11 +57,7 @@ impl Moments {
     /// The moments of these values.
     pub(super) fn of(values: &[f64]) -> Self {
         let mean = mean(values);
-        Self {
-            mean,
-            std: deviation(values, mean),
-            equal: spread(values) <= 1e-12,
-        }
+        Self { mean, std: deviation(values, mean), equal: spread(values) <= 1e-12 }
     }
 }
 

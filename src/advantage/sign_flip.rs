@@ -86,10 +86,7 @@ pub fn count_sign_flips(
     rewards: &[Option<f64>],
     oracle: f64,
 ) -> SignCount {
-    let largest = group
-        .advantages
-        .iter()
-        .fold(0.0f64, |largest, a| largest.max(a.abs()));
+    let largest = group.advantages.iter().fold(0.0f64, |largest, a| largest.max(a.abs()));
     let mut count = SignCount::default();
     for (i, reward) in rewards.iter().enumerate().filter(|(i, _)| group.kept[*i]) {
         let Some(reward) = reward else { continue };
@@ -136,10 +133,7 @@ fn random_subset(values: &[f64], size: usize, seed: u32) -> Vec<Option<f64>> {
     let mut values = values.to_vec();
     for place in 0..size {
         let rest = (values.len() - place) as u32;
-        values.swap(
-            place,
-            place + (pivot_draw(seed, place as u32) % rest) as usize,
-        );
+        values.swap(place, place + (pivot_draw(seed, place as u32) % rest) as usize);
     }
     values[..size].iter().copied().map(Some).collect()
 }
@@ -169,12 +163,7 @@ mod tests {
         let batch = RewardBatch::from_rewards([rewards.clone()]);
         let group = &DrGrpo::default().estimate(&batch).unwrap()[0];
         let count = count_sign_flips(group, &rewards, 1.8);
-        let want = SignCount {
-            rollouts: 3.0,
-            both_non_zero: 3.0,
-            flips: 1.0,
-            zeros: 0.0,
-        };
+        let want = SignCount { rollouts: 3.0, both_non_zero: 3.0, flips: 1.0, zeros: 0.0 };
         assert_eq!(count, want);
         assert_eq!(count.flip_rate(), 1.0 / 3.0);
     }
@@ -185,13 +174,17 @@ mod tests {
         let batch = RewardBatch::from_rewards([rewards.clone()]);
         let group = &McGrpo::default().estimate(&batch).unwrap()[0];
         let count = count_sign_flips(group, &rewards, 0.5);
-        let want = SignCount {
-            rollouts: 2.0,
-            both_non_zero: 1.0,
-            flips: 0.0,
-            zeros: 1.0,
-        };
+        let want = SignCount { rollouts: 2.0, both_non_zero: 1.0, flips: 0.0, zeros: 1.0 };
         assert_eq!(count, want);
+    }
+
+    #[test]
+    fn a_reward_that_is_the_oracle_but_for_rounding_has_no_true_sign() {
+        let rewards = vec![Some(0.3), Some(0.0)];
+        let batch = RewardBatch::from_rewards([rewards.clone()]);
+        let group = &DrGrpo::default().estimate(&batch).unwrap()[0];
+        let count = count_sign_flips(group, &rewards, 0.1 + 0.2);
+        assert_eq!((count.both_non_zero, count.flips), (1.0, 0.0));
     }
 
     #[test]
@@ -203,11 +196,7 @@ mod tests {
         assert_eq!(flips(4).flips, 0.0);
         assert_eq!(flips(2).rollouts, 400.0);
         // Of the pairs, only (1.5, 2) flips a sign: 1.5 is above the mean .875. One of six.
-        assert!(
-            (flips(2).flip_share() - 1.0 / 12.0).abs() < 0.04,
-            "{:?}",
-            flips(2)
-        );
+        assert!((flips(2).flip_share() - 1.0 / 12.0).abs() < 0.04, "{:?}", flips(2));
         assert_eq!(flips(5), SignCount::default());
     }
 }

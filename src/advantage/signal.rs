@@ -47,9 +47,8 @@ pub fn signal_row(
     let mut result = Ok(());
     law.for_each_outcome(rollouts, &mut |counts, prob| {
         let levels = counts.iter().zip(&law.rewards);
-        let rewards: Vec<Option<f64>> = levels
-            .flat_map(|(&count, &reward)| vec![Some(reward); count])
-            .collect();
+        let rewards: Vec<Option<f64>> =
+            levels.flat_map(|(&count, &reward)| vec![Some(reward); count]).collect();
         match estimator.estimate(&RewardBatch::from_rewards([rewards.clone()])) {
             Ok(groups) => {
                 let count = count_sign_flips(&groups[0], &rewards, truth);
@@ -108,84 +107,38 @@ mod tests {
         let rows = signal_table(&law, &[g], Oracle::Mean, EvenMedian::Lower).unwrap();
         for (row, (flip, zero)) in rows.iter().zip(want) {
             let close = |got: f64, want: f64| (got - want).abs() <= 0.000_501;
-            assert!(
-                close(row.flip_share, flip),
-                "g {g}: flip {flip} expected, {row:?}"
-            );
-            assert!(
-                close(row.zero_rate, zero),
-                "g {g}: zero {zero} expected, {row:?}"
-            );
+            assert!(close(row.flip_share, flip), "g {g}: flip {flip} expected, {row:?}");
+            assert!(close(row.zero_rate, zero), "g {g}: zero {zero} expected, {row:?}");
         }
     }
 
     #[test]
     fn binary_rewards_never_flip() {
-        check(
-            &[0.0, 1.0],
-            &[0.5, 0.5],
-            2,
-            [(0.0, 0.5), (0.0, 0.625), (0.0, 0.25)],
-        );
-        check(
-            &[0.0, 1.0],
-            &[0.8, 0.2],
-            4,
-            [(0.0, 0.411), (0.0, 0.768), (0.0, 0.328)],
-        );
+        check(&[0.0, 1.0], &[0.5, 0.5], 2, [(0.0, 0.5), (0.0, 0.625), (0.0, 0.25)]);
+        check(&[0.0, 1.0], &[0.8, 0.2], 4, [(0.0, 0.411), (0.0, 0.768), (0.0, 0.328)]);
     }
 
     #[test]
     fn three_levels_flip_as_in_the_table() {
         let (rewards, probs) = ([0.0, 1.5, 2.0], [0.4, 0.2, 0.4]);
-        check(
-            &rewards,
-            &probs,
-            2,
-            [(0.08, 0.36), (0.048, 0.472), (0.064, 0.136)],
-        );
-        check(
-            &rewards,
-            &probs,
-            4,
-            [(0.042, 0.053), (0.045, 0.435), (0.026, 0.041)],
-        );
+        check(&rewards, &probs, 2, [(0.08, 0.36), (0.048, 0.472), (0.064, 0.136)]);
+        check(&rewards, &probs, 4, [(0.042, 0.053), (0.045, 0.435), (0.026, 0.041)]);
     }
 
     #[test]
     fn four_levels_flip_as_in_the_table() {
         let (rewards, probs) = ([0.0, 0.5, 1.0, 1.5], [0.3, 0.2, 0.2, 0.3]);
-        check(
-            &rewards,
-            &probs,
-            2,
-            [(0.12, 0.26), (0.054, 0.355), (0.084, 0.118)],
-        );
-        check(
-            &rewards,
-            &probs,
-            4,
-            [(0.068, 0.081), (0.042, 0.313), (0.063, 0.052)],
-        );
+        check(&rewards, &probs, 2, [(0.12, 0.26), (0.054, 0.355), (0.084, 0.118)]);
+        check(&rewards, &probs, 4, [(0.068, 0.081), (0.042, 0.313), (0.063, 0.052)]);
     }
 
     #[test]
     fn an_outlier_flips_the_mean_more_than_the_median_as_in_the_table() {
         let rewards = [0.0, 1.0, 2.0, 3.0, 4.0, 20.0];
         let probs = [0.19, 0.19, 0.19, 0.19, 0.19, 0.05];
-        check(
-            &rewards,
-            &probs,
-            2,
-            [(0.163, 0.183), (0.069, 0.257), (0.147, 0.089)],
-        );
+        check(&rewards, &probs, 2, [(0.163, 0.183), (0.069, 0.257), (0.147, 0.089)]);
         // The page prints .030 for the first zero rate; rational arithmetic gives .029465593725.
-        check(
-            &rewards,
-            &probs,
-            6,
-            [(0.162, 0.0295), (0.044, 0.221), (0.169, 0.024)],
-        );
+        check(&rewards, &probs, 6, [(0.162, 0.0295), (0.044, 0.221), (0.169, 0.024)]);
     }
 
     #[test]
@@ -198,10 +151,17 @@ mod tests {
     }
 
     #[test]
-    fn levels_that_are_no_binary_fractions_do_not_flip_by_rounding() {
-        let law = RewardLaw::new(vec![0.1, 0.7], vec![0.5, 0.5]).unwrap();
-        for row in signal_table(&law, &[2, 6], Oracle::Mean, EvenMedian::Lower).unwrap() {
-            assert_eq!(row.flip_share, 0.0, "{row:?}");
+    fn levels_that_are_no_binary_fractions_give_the_signs_of_whole_numbers() {
+        let third = vec![1.0 / 3.0; 3];
+        let table = |rewards: Vec<f64>| {
+            let law = RewardLaw::new(rewards, third.clone()).unwrap();
+            signal_table(&law, &[2, 3, 6], Oracle::Mean, EvenMedian::Lower).unwrap()
+        };
+        for (tenths, whole) in table(vec![0.1, 0.2, 0.3]).iter().zip(table(vec![1.0, 2.0, 3.0])) {
+            let close = |got: f64, want: f64| (got - want).abs() < 1e-12;
+            assert!(close(tenths.flip_rate, whole.flip_rate), "{tenths:?}, {whole:?}");
+            assert!(close(tenths.flip_share, whole.flip_share), "{tenths:?}, {whole:?}");
+            assert!(close(tenths.zero_rate, whole.zero_rate), "{tenths:?}, {whole:?}");
         }
     }
 
@@ -209,11 +169,6 @@ mod tests {
     fn an_endless_enumeration_is_refused() {
         let law = RewardLaw::new((0..10).map(f64::from).collect(), vec![0.1; 10]).unwrap();
         let refused = signal_table(&law, &[64], Oracle::Mean, EvenMedian::Lower);
-        assert!(
-            refused
-                .unwrap_err()
-                .to_string()
-                .contains("too many outcomes")
-        );
+        assert!(refused.unwrap_err().to_string().contains("too many outcomes"));
     }
 }

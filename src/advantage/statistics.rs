@@ -94,15 +94,9 @@ pub(super) fn token_moments(values: &[f64], weights: &[usize]) -> Option<(f64, f
     if tokens < 2 {
         return None;
     }
-    let pairs = || {
-        values
-            .iter()
-            .zip(weights.iter().map(|&weight| weight as f64))
-    };
+    let pairs = || values.iter().zip(weights.iter().map(|&weight| weight as f64));
     let mean = pairs().map(|(value, weight)| value * weight).sum::<f64>() / tokens as f64;
-    let squares: f64 = pairs()
-        .map(|(value, weight)| weight * (value - mean).powi(2))
-        .sum();
+    let squares: f64 = pairs().map(|(value, weight)| weight * (value - mean).powi(2)).sum();
     Some((mean, (squares / (tokens - 1) as f64).sqrt()))
 }
 
@@ -119,10 +113,7 @@ mod tests {
 
     #[test]
     fn no_values_give_zeros() {
-        assert_eq!(
-            RewardStatistics::of(&[], EvenMedian::Lower),
-            RewardStatistics::default()
-        );
+        assert_eq!(RewardStatistics::of(&[], EvenMedian::Lower), RewardStatistics::default());
     }
 
     #[test]

@@ -70,26 +70,18 @@ impl ArithmeticData {
         } else {
             drawn(self.available(), wanted, &mut stream)
         };
-        let problems = (0..)
-            .zip(drawn)
-            .map(|(id, number)| self.problem(id, number));
+        let problems = (0..).zip(drawn).map(|(id, number)| self.problem(id, number));
         split::cut(problems.collect(), self.held_out)
     }
 
     fn check(&self) -> Result<(), DataError> {
         if self.operations.is_empty() {
-            return Err(DataError::setting(
-                "operations",
-                "is empty; name add, sub or mul",
-            ));
+            return Err(DataError::setting("operations", "is empty; name add, sub or mul"));
         }
         let repeated = (1..self.operations.len())
             .any(|later| self.operations[..later].contains(&self.operations[later]));
         if repeated {
-            return Err(DataError::setting(
-                "operations",
-                "names one twice; name each once",
-            ));
+            return Err(DataError::setting("operations", "names one twice; name each once"));
         }
         if !(1..=MOST_DIGITS).contains(&self.digits) {
             let problem = format!("is {}; choose 1 to {MOST_DIGITS}", self.digits);
@@ -125,11 +117,7 @@ impl ArithmeticData {
     }
 
     fn smallest(&self) -> u64 {
-        if self.digits == 1 {
-            0
-        } else {
-            10_u64.pow(self.digits - 1)
-        }
+        if self.digits == 1 { 0 } else { 10_u64.pow(self.digits - 1) }
     }
 
     fn span(&self) -> u64 {
@@ -177,12 +165,7 @@ mod tests {
     use super::*;
 
     fn data(operations: &[Operation], digits: u32, count: Option<usize>) -> ArithmeticData {
-        ArithmeticData {
-            operations: operations.to_vec(),
-            digits,
-            count,
-            held_out: 10,
-        }
+        ArithmeticData { operations: operations.to_vec(), digits, count, held_out: 10 }
     }
 
     fn all(data: &ArithmeticData) -> Vec<Problem> {
@@ -194,30 +177,17 @@ mod tests {
     fn two_digit_additions_are_enumerated_whole_and_answered_rightly() {
         let problems = all(&data(&[Operation::Add], 2, None));
         assert_eq!(problems.len(), 8100);
-        let found = problems
-            .iter()
-            .find(|p| p.prompt == Prompt::Text("12+34=".into()))
-            .unwrap();
+        let found = problems.iter().find(|p| p.prompt == Prompt::Text("12+34=".into())).unwrap();
         assert_eq!(found.answer.as_deref(), Some("46"));
     }
 
     #[test]
     fn one_digit_problems_of_every_operation_include_zero_and_negative_answers() {
-        let problems = all(&data(
-            &[Operation::Add, Operation::Sub, Operation::Mul],
-            1,
-            None,
-        ));
+        let problems = all(&data(&[Operation::Add, Operation::Sub, Operation::Mul], 1, None));
         assert_eq!(problems.len(), 300);
         let answer = |prompt: &str| {
             let prompt = Prompt::Text(prompt.into());
-            problems
-                .iter()
-                .find(|p| p.prompt == prompt)
-                .unwrap()
-                .answer
-                .clone()
-                .unwrap()
+            problems.iter().find(|p| p.prompt == prompt).unwrap().answer.clone().unwrap()
         };
         assert_eq!(
             (answer("0-9="), answer("9*9="), answer("0+0=")),

@@ -74,10 +74,7 @@ impl CountdownData {
             let problem = format!("is {}; choose 1 to 100000", self.max_value);
             return Err(DataError::setting("max_value", problem));
         }
-        if ["{numbers}", "{target}"]
-            .iter()
-            .any(|part| !self.template.contains(part))
-        {
+        if ["{numbers}", "{target}"].iter().any(|part| !self.template.contains(part)) {
             let problem = "must contain {numbers} and {target}; add what is missing";
             return Err(DataError::setting("template", problem));
         }
@@ -85,9 +82,7 @@ impl CountdownData {
     }
 
     fn draw_numbers(&self, stream: &mut Stream) -> Vec<i64> {
-        (0..self.numbers)
-            .map(|_| 1 + stream.below(self.max_value as u64) as i64)
-            .collect()
+        (0..self.numbers).map(|_| 1 + stream.below(self.max_value as u64) as i64).collect()
     }
 
     /// Joins two random terms by a random operation until one is left; none if that is no target.
@@ -98,9 +93,7 @@ impl CountdownData {
             let (right, left) = (terms.pop()?, terms.pop()?);
             terms.push(joined(&left, &right, stream.below(4))?);
         }
-        terms
-            .pop()
-            .filter(|term| (1..=self.max_value * 10).contains(&term.value))
+        terms.pop().filter(|term| (1..=self.max_value * 10).contains(&term.value))
     }
 
     fn problem(&self, id: u64, numbers: &[i64], solved: Term) -> Result<Problem, DataError> {
@@ -112,12 +105,7 @@ impl CountdownData {
             .map_err(|problem| DataError::setting("template", problem))?;
         columns.insert("numbers".into(), json!(numbers));
         let answer = Some(solved.without_outer_brackets());
-        Ok(Problem {
-            id,
-            prompt: Prompt::Text(prompt),
-            answer,
-            columns,
-        })
+        Ok(Problem { id, prompt: Prompt::Text(prompt), answer, columns })
     }
 }
 
@@ -130,17 +118,11 @@ struct Term {
 
 impl Term {
     fn number(value: i64) -> Self {
-        Self {
-            value,
-            text: value.to_string(),
-        }
+        Self { value, text: value.to_string() }
     }
 
     fn without_outer_brackets(self) -> String {
-        let inner = self
-            .text
-            .strip_prefix('(')
-            .and_then(|text| text.strip_suffix(')'));
+        let inner = self.text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
         inner.map_or(self.text.clone(), str::to_owned)
     }
 }
@@ -154,10 +136,7 @@ fn joined(left: &Term, right: &Term, operation: u64) -> Option<Term> {
         _ if b != 0 && a % b == 0 => ('/', a / b),
         _ => return None,
     };
-    Some(Term {
-        value,
-        text: format!("({}{sign}{})", left.text, right.text),
-    })
+    Some(Term { value, text: format!("({}{sign}{})", left.text, right.text) })
 }
 
 fn too_few(wanted: usize, found: usize) -> DataError {
@@ -186,13 +165,7 @@ mod tests {
 
     fn data(numbers: usize, max_value: i64, count: usize) -> CountdownData {
         let template = "{numbers}>{target}:".into();
-        CountdownData {
-            numbers,
-            max_value,
-            template,
-            count,
-            held_out: 0,
-        }
+        CountdownData { numbers, max_value, template, count, held_out: 0 }
     }
 
     #[test]
@@ -200,10 +173,8 @@ mod tests {
         for problem in data(2, 9, 40).load(5).unwrap().train {
             let answer = problem.answer.unwrap();
             let at = answer.find(|c: char| !c.is_ascii_digit()).unwrap();
-            let (left, right): (i64, i64) = (
-                answer[..at].parse().unwrap(),
-                answer[at + 1..].parse().unwrap(),
-            );
+            let (left, right): (i64, i64) =
+                (answer[..at].parse().unwrap(), answer[at + 1..].parse().unwrap());
             let value = match &answer[at..=at] {
                 "+" => left + right,
                 "-" => left - right,
@@ -241,10 +212,7 @@ mod tests {
         assert!(error(data(1, 9, 1)).starts_with("data.numbers"));
         assert!(error(data(2, 0, 1)).starts_with("data.max_value"));
         assert!(error(data(2, 1, 50)).contains("only 2 different ones"));
-        let no_target = CountdownData {
-            template: "{numbers}".into(),
-            ..data(2, 9, 1)
-        };
+        let no_target = CountdownData { template: "{numbers}".into(), ..data(2, 9, 1) };
         assert!(error(no_target).starts_with("data.template"));
     }
 }

@@ -51,18 +51,10 @@ impl DataError {
         problem: impl Into<String>,
         expected: impl Into<String>,
     ) -> Self {
-        Self::Line {
-            path: path.into(),
-            line,
-            problem: problem.into(),
-            expected: expected.into(),
-        }
+        Self::Line { path: path.into(), line, problem: problem.into(), expected: expected.into() }
     }
 
     pub(super) fn setting(key: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting {
-            key,
-            problem: problem.into(),
-        }
+        Self::Setting { key, problem: problem.into() }
     }
 }

@@ -53,10 +53,7 @@ impl Gsm8kData {
     }
 
     fn read(&self, path: &Path, limit: Option<usize>) -> Result<Vec<Problem>, DataError> {
-        read_rows(path, limit)?
-            .into_iter()
-            .map(|row| self.problem(row))
-            .collect()
+        read_rows(path, limit)?.into_iter().map(|row| self.problem(row)).collect()
     }
 
     fn problem(&self, row: Row<'_>) -> Result<Problem, DataError> {
@@ -65,12 +62,7 @@ impl Gsm8kData {
         let filled = template::fill(&self.template, &row.columns);
         let question = filled.map_err(|problem| row.error(problem, expected))?;
         let answer = Some(final_answer(&row)?);
-        Ok(Problem {
-            id: row.index(),
-            prompt: self.prompt(question),
-            answer,
-            columns: row.columns,
-        })
+        Ok(Problem { id: row.index(), prompt: self.prompt(question), answer, columns: row.columns })
     }
 
     fn prompt(&self, question: String) -> Prompt {
@@ -78,10 +70,7 @@ impl Gsm8kData {
         if self.chat {
             let system = system.map(|text| Message::new("system", text));
             return Prompt::Messages(
-                system
-                    .into_iter()
-                    .chain([Message::new("user", question)])
-                    .collect(),
+                system.into_iter().chain([Message::new("user", question)]).collect(),
             );
         }
         Prompt::Text(system.map_or(question.clone(), |text| format!("{text}\n\n{question}")))
@@ -91,10 +80,7 @@ impl Gsm8kData {
 fn final_answer(row: &Row<'_>) -> Result<String, DataError> {
     let solution = row.text("answer")?;
     let (_, number) = solution.rsplit_once(MARK).ok_or_else(|| {
-        row.error(
-            "the answer has no \"####\"",
-            "expected a solution that ends in \"#### number\"",
-        )
+        row.error("the answer has no \"####\"", "expected a solution that ends in \"#### number\"")
     })?;
     let number = number.trim().replace(',', "");
     if number.is_empty() {
@@ -123,9 +109,7 @@ mod tests {
         fs::write(&path, line).unwrap();
         let mut settings = settings;
         settings["path"] = json!(path);
-        serde_json::from_value::<Gsm8kData>(settings)
-            .unwrap()
-            .load(0)
+        serde_json::from_value::<Gsm8kData>(settings).unwrap().load(0)
     }
 
     const LINE: &str =
@@ -135,20 +119,13 @@ mod tests {
     fn the_answer_is_the_number_after_the_mark_without_commas() {
         let train = load(LINE, json!({})).unwrap().train;
         assert_eq!(train[0].answer.as_deref(), Some("1200"));
-        assert!(
-            train[0].columns["answer"]
-                .as_str()
-                .unwrap()
-                .starts_with("6*200")
-        );
+        assert!(train[0].columns["answer"].as_str().unwrap().starts_with("6*200"));
     }
 
     #[test]
     fn the_default_prompt_is_a_user_turn_that_asks_for_the_format() {
         let train = load(LINE, json!({})).unwrap().train;
-        let Prompt::Messages(messages) = &train[0].prompt else {
-            panic!("no conversation")
-        };
+        let Prompt::Messages(messages) = &train[0].prompt else { panic!("no conversation") };
         assert_eq!((messages.len(), messages[0].role.as_str()), (1, "user"));
         assert!(messages[0].content.starts_with("How many?\n\n"));
         assert!(messages[0].content.contains("#### number"));
@@ -158,10 +135,7 @@ mod tests {
     fn without_chat_the_prompt_is_text() {
         let settings = json!({"chat": false, "system": "S", "template": "Q: {question}\nA:"});
         let train = load(LINE, settings).unwrap().train;
-        assert_eq!(
-            train[0].prompt,
-            Prompt::Text("S\n\nQ: How many?\nA:".into())
-        );
+        assert_eq!(train[0].prompt, Prompt::Text("S\n\nQ: How many?\nA:".into()));
     }
 
     #[test]

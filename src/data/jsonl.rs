@@ -53,37 +53,23 @@ impl JsonlData {
     }
 
     fn read(&self, path: &Path, limit: Option<usize>) -> Result<Vec<Problem>, DataError> {
-        read_rows(path, limit)?
-            .into_iter()
-            .map(|row| self.problem(row))
-            .collect()
+        read_rows(path, limit)?.into_iter().map(|row| self.problem(row)).collect()
     }
 
     fn problem(&self, row: Row<'_>) -> Result<Problem, DataError> {
         let prompt = with_system(self.prompt(&row)?, self.system.as_deref());
         let answer = row.optional_text(&self.answer_column)?;
-        Ok(Problem {
-            id: row.index(),
-            prompt,
-            answer,
-            columns: row.columns,
-        })
+        Ok(Problem { id: row.index(), prompt, answer, columns: row.columns })
     }
 
     fn prompt(&self, row: &Row<'_>) -> Result<Prompt, DataError> {
         if let Some(template) = &self.template {
             let filled = template::fill(template, &row.columns);
             let expected = "every {name} of data.template must be a column of every line";
-            return filled
-                .map(Prompt::Text)
-                .map_err(|problem| row.error(problem, expected));
+            return filled.map(Prompt::Text).map_err(|problem| row.error(problem, expected));
         }
         let has_messages = row.columns.contains_key(&self.messages_column);
-        let column = if has_messages {
-            &self.messages_column
-        } else {
-            &self.prompt_column
-        };
+        let column = if has_messages { &self.messages_column } else { &self.prompt_column };
         match row.columns.get(column) {
             Some(value) if value.is_array() => conversation(row, column),
             _ if has_messages => {
@@ -110,10 +96,7 @@ fn with_system(prompt: Prompt, system: Option<&str>) -> Prompt {
         Prompt::Text(text) => vec![Message::new("user", text)],
         Prompt::Messages(messages) => messages,
     };
-    if messages
-        .first()
-        .is_none_or(|message| message.role != "system")
-    {
+    if messages.first().is_none_or(|message| message.role != "system") {
         messages.insert(0, Message::new("system", system));
     }
     Prompt::Messages(messages)
@@ -141,19 +124,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jsonl");
         fs::write(&path, lines).unwrap();
-        fs::write(
-            folder.path().join("h.jsonl"),
-            "{\"prompt\":\"h\"}\n{\"prompt\":\"b\"}\n",
-        )
-        .unwrap();
+        fs::write(folder.path().join("h.jsonl"), "{\"prompt\":\"h\"}\n{\"prompt\":\"b\"}\n")
+            .unwrap();
         let mut settings = settings;
         settings["path"] = json!(path);
         if settings["held_out_path"] == true {
             settings["held_out_path"] = json!(folder.path().join("h.jsonl"));
         }
-        serde_json::from_value::<JsonlData>(settings)
-            .unwrap()
-            .load(0)
+        serde_json::from_value::<JsonlData>(settings).unwrap().load(0)
     }
 
     fn check_error(lines: &str, settings: Value, expected: &[&str]) {
@@ -165,10 +143,8 @@ mod tests {
 
     #[test]
     fn text_answers_and_all_columns_are_kept() {
-        let dataset = load(
-            "{\"prompt\":\"a\",\"answer\":4,\"level\":[1]}\n{\"prompt\":\"b\"}",
-            json!({}),
-        );
+        let dataset =
+            load("{\"prompt\":\"a\",\"answer\":4,\"level\":[1]}\n{\"prompt\":\"b\"}", json!({}));
         let train = dataset.unwrap().train;
         assert_eq!(train[0].prompt, Prompt::Text("a".into()));
         assert_eq!(train[0].answer.as_deref(), Some("4"));
@@ -183,10 +159,7 @@ mod tests {
             "{{\"messages\":{turn}}}\n{{\"prompt\":{turn},\"id\":2}}\n{{\"prompt\":\"hi\"}}"
         );
         let train = load(&lines, json!({"system": "Be kind."})).unwrap().train;
-        let expected = vec![
-            Message::new("system", "Be kind."),
-            Message::new("user", "hi"),
-        ];
+        let expected = vec![Message::new("system", "Be kind."), Message::new("user", "hi")];
         for problem in train {
             assert_eq!(problem.prompt, Prompt::Messages(expected.clone()));
         }
@@ -204,9 +177,7 @@ mod tests {
     #[test]
     fn a_template_is_filled_from_the_columns() {
         let settings = json!({"template": "{q} ({unit})?", "answer_column": "a"});
-        let train = load(r#"{"q":"How far","unit":"km","a":"3"}"#, settings)
-            .unwrap()
-            .train;
+        let train = load(r#"{"q":"How far","unit":"km","a":"3"}"#, settings).unwrap().train;
         assert_eq!(train[0].prompt, Prompt::Text("How far (km)?".into()));
         assert_eq!(train[0].answer.as_deref(), Some("3"));
     }
@@ -229,31 +200,15 @@ mod tests {
             json!({}),
             &[":2:", "no column \"prompt\"", "\"text\""],
         );
-        check_error(
-            "{\"prompt\":5}",
-            json!({}),
-            &[":1:", "holds a number", "expected text"],
-        );
+        check_error("{\"prompt\":5}", json!({}), &[":1:", "holds a number", "expected text"]);
         check_error(
             "{\"prompt\":\"a\",\"answer\":{}}",
             json!({}),
             &[":1:", "\"answer\" holds an object"],
         );
-        check_error(
-            "{\"messages\":\"a\"}",
-            json!({}),
-            &[":1:", "a list of messages"],
-        );
+        check_error("{\"messages\":\"a\"}", json!({}), &[":1:", "a list of messages"]);
         check_error("{\"messages\":[]}", json!({}), &[":1:", "holds no message"]);
-        check_error(
-            "{\"messages\":[{\"role\":\"user\"}]}",
-            json!({}),
-            &[":1:", "content"],
-        );
-        check_error(
-            "{\"q\":\"a\"}",
-            json!({"template": "{x}"}),
-            &[":1:", "{x}", "data.template"],
-        );
+        check_error("{\"messages\":[{\"role\":\"user\"}]}", json!({}), &[":1:", "content"]);
+        check_error("{\"q\":\"a\"}", json!({"template": "{x}"}), &[":1:", "{x}", "data.template"]);
     }
 }

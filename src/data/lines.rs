@@ -20,16 +20,10 @@ pub(super) struct Row<'a> {
 
 /// Reads the rows of a file, the first `limit` of them where there is a limit.
 pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>>, DataError> {
-    let unreadable = |source: io::Error| DataError::Read {
-        path: path.into(),
-        source,
-    };
+    let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut rows = Vec::new();
-    for bytes in BufReader::new(file)
-        .split(b'\n')
-        .take(limit.unwrap_or(usize::MAX))
-    {
+    for bytes in BufReader::new(file).split(b'\n').take(limit.unwrap_or(usize::MAX)) {
         let bytes = bytes.map_err(unreadable)?;
         rows.push(Row::parse(path, rows.len() + 1, &bytes)?);
     }
@@ -48,11 +42,7 @@ impl<'a> Row<'a> {
             return Err(DataError::line(path, line, "the line is empty", EXPECTED));
         }
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(columns)) => Ok(Self {
-                path,
-                line,
-                columns,
-            }),
+            Ok(Value::Object(columns)) => Ok(Self { path, line, columns }),
             Ok(other) => {
                 let problem = format!("the line holds {}", kind_of(&other));
                 Err(DataError::line(path, line, problem, EXPECTED))
@@ -99,10 +89,9 @@ impl<'a> Row<'a> {
     /// The error for a column that holds something else than `expected`, or is not there.
     pub(super) fn wrong(&self, column: &str, found: Option<&Value>, expected: &str) -> DataError {
         let problem = match found {
-            None => format!(
-                "no column {column:?} among {:?}",
-                self.columns.keys().collect::<Vec<_>>()
-            ),
+            None => {
+                format!("no column {column:?} among {:?}", self.columns.keys().collect::<Vec<_>>())
+            }
             Some(value) => format!("column {column:?} holds {}", kind_of(value)),
         };
         self.error(problem, format!("expected {expected} in column {column:?}"))
@@ -142,19 +131,14 @@ mod tests {
             &["p.jsonl:2:", "empty", "expected one JSON object"],
         );
         check_error(b"{\"a\":1}\n{\"a\":\n", &["p.jsonl:2:", "broken JSON"]);
-        check_error(
-            b"{\"a\":1}\n{\"a\":1}\n[1]\n",
-            &["p.jsonl:3:", "holds a list"],
-        );
+        check_error(b"{\"a\":1}\n{\"a\":1}\n[1]\n", &["p.jsonl:3:", "holds a list"]);
         check_error(b"{\"a\":\"\xff\"}\n", &["p.jsonl:1:", "broken JSON"]);
         check_error(b"", &["p.jsonl", "no lines"]);
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = read_rows(Path::new("no/such.jsonl"), None)
-            .unwrap_err()
-            .to_string();
+        let error = read_rows(Path::new("no/such.jsonl"), None).unwrap_err().to_string();
         assert!(error.contains("no/such.jsonl"), "{error}");
     }
 

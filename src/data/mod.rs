@@ -83,17 +83,11 @@ mod tests {
     fn check_parts(config: &str, train: usize, held_out: usize) {
         let config: DataConfig = serde_json::from_str(config).unwrap();
         let dataset = config.load(1).unwrap();
-        assert_eq!(
-            (dataset.train.len(), dataset.held_out.len()),
-            (train, held_out)
-        );
+        assert_eq!((dataset.train.len(), dataset.held_out.len()), (train, held_out));
         let all = || dataset.train.iter().chain(&dataset.held_out);
         let prompts: HashSet<String> = all().map(|problem| problem.prompt.text()).collect();
         let ids: HashSet<u64> = all().map(|problem| problem.id).collect();
-        assert_eq!(
-            (prompts.len(), ids.len()),
-            (train + held_out, train + held_out)
-        );
+        assert_eq!((prompts.len(), ids.len()), (train + held_out, train + held_out));
         assert_eq!(config.load(1).unwrap(), dataset);
         assert_ne!(config.load(2).unwrap().train, dataset.train);
     }
@@ -110,28 +104,15 @@ mod tests {
             50,
             9,
         );
-        check_parts(
-            r#"{"kind":"reversal","max_length":4,"count":300,"held_out":30}"#,
-            300,
-            30,
-        );
-        check_parts(
-            r#"{"kind":"countdown","numbers":3,"count":200,"held_out":20}"#,
-            200,
-            20,
-        );
+        check_parts(r#"{"kind":"reversal","max_length":4,"count":300,"held_out":30}"#, 300, 30);
+        check_parts(r#"{"kind":"countdown","numbers":3,"count":200,"held_out":20}"#, 200, 20);
     }
 
     #[test]
     fn an_unknown_key_or_kind_is_refused_by_name() {
         let key = r#"{"kind":"reversal","count":1,"lenght":3}"#;
-        let error = serde_json::from_str::<DataConfig>(key)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("lenght") && error.contains("max_length"),
-            "{error}"
-        );
+        let error = serde_json::from_str::<DataConfig>(key).unwrap_err().to_string();
+        assert!(error.contains("lenght") && error.contains("max_length"), "{error}");
         let error = serde_json::from_str::<DataConfig>(r#"{"kind":"maths"}"#).unwrap_err();
         assert!(error.to_string().contains("maths"), "{error}");
     }

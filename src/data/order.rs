@@ -53,9 +53,7 @@ impl Order {
         let third = self.len / 3;
         let (rest, tail) = shuffled.split_at(self.len - third);
         let mut just_seen = vec![false; self.len];
-        self.shuffled(previous)[self.len - third..]
-            .iter()
-            .for_each(|&i| just_seen[i] = true);
+        self.shuffled(previous)[self.len - third..].iter().for_each(|&i| just_seen[i] = true);
         let (late, early): (Vec<usize>, Vec<usize>) = rest.iter().partition(|&&i| just_seen[i]);
         // The tail stays as it was shuffled, so the next epoch can know it without this one's head.
         let (head, middle) = early.split_at(third);
@@ -114,11 +112,7 @@ mod tests {
             let order = Order::new(2, len);
             for position in 0..(len as u64 * 6) {
                 let batch: HashSet<usize> = order.take(position, len / 3).into_iter().collect();
-                assert_eq!(
-                    batch.len(),
-                    len / 3,
-                    "{len} problems from position {position}"
-                );
+                assert_eq!(batch.len(), len / 3, "{len} problems from position {position}");
             }
         }
     }

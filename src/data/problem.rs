@@ -41,9 +41,7 @@ impl Prompt {
         match self {
             Self::Text(text) => text.clone(),
             Self::Messages(messages) => {
-                let lines = messages
-                    .iter()
-                    .map(|m| format!("{}: {}", m.role, m.content));
+                let lines = messages.iter().map(|m| format!("{}: {}", m.role, m.content));
                 lines.collect::<Vec<_>>().join("\n")
             }
         }
@@ -53,10 +51,7 @@ impl Prompt {
 impl Message {
     /// A turn of `role` that says `content`.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self {
-            role: role.into(),
-            content: content.into(),
-        }
+        Self { role: role.into(), content: content.into() }
     }
 }
 
@@ -66,14 +61,8 @@ mod tests {
 
     #[test]
     fn a_conversation_reads_as_lines_with_their_roles() {
-        let messages = vec![
-            Message::new("system", "Be brief."),
-            Message::new("user", "1+1?"),
-        ];
-        assert_eq!(
-            Prompt::Messages(messages).text(),
-            "system: Be brief.\nuser: 1+1?"
-        );
+        let messages = vec![Message::new("system", "Be brief."), Message::new("user", "1+1?")];
+        assert_eq!(Prompt::Messages(messages).text(), "system: Be brief.\nuser: 1+1?");
         assert_eq!(Prompt::Text("1+1=".into()).text(), "1+1=");
     }
 

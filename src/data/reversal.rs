@@ -72,16 +72,12 @@ impl ReversalData {
     fn available(&self, characters: u64) -> u64 {
         let of_length =
             |length: usize| characters.saturating_pow(u32::try_from(length).unwrap_or(u32::MAX));
-        (self.min_length..=self.max_length)
-            .map(of_length)
-            .fold(0, u64::saturating_add)
+        (self.min_length..=self.max_length).map(of_length).fold(0, u64::saturating_add)
     }
 
     fn word(&self, alphabet: &[char], stream: &mut Stream) -> String {
         let length = self.min_length + stream.index_below(self.max_length - self.min_length + 1);
-        (0..length)
-            .map(|_| alphabet[stream.index_below(alphabet.len())])
-            .collect()
+        (0..length).map(|_| alphabet[stream.index_below(alphabet.len())]).collect()
     }
 }
 
@@ -112,13 +108,7 @@ mod tests {
 
     fn data(alphabet: &str, lengths: (usize, usize), count: usize) -> ReversalData {
         let (min_length, max_length) = lengths;
-        ReversalData {
-            alphabet: alphabet.into(),
-            min_length,
-            max_length,
-            count,
-            held_out: 2,
-        }
+        ReversalData { alphabet: alphabet.into(), min_length, max_length, count, held_out: 2 }
     }
 
     #[test]

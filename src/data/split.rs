@@ -11,10 +11,7 @@ pub(super) fn cut(mut problems: Vec<Problem>, held_out: usize) -> Result<Dataset
         return Err(leaves_nothing(held_out, problems.len()));
     }
     let train = problems.split_off(held_out);
-    Ok(Dataset {
-        train,
-        held_out: problems,
-    })
+    Ok(Dataset { train, held_out: problems })
 }
 
 /// Holds out `held_out` of `problems` by a seeded choice, and keeps the rest in its order.
@@ -38,9 +35,7 @@ pub(super) fn join(
     seed: u64,
 ) -> Result<Dataset, DataError> {
     let first_id = train.len() as u64;
-    held_out
-        .iter_mut()
-        .for_each(|problem| problem.id += first_id);
+    held_out.iter_mut().for_each(|problem| problem.id += first_id);
     let available = held_out.len();
     let count = count.unwrap_or(available);
     if count > available {
@@ -56,10 +51,8 @@ pub(super) fn join(
 fn pick(problems: Vec<Problem>, count: usize, seed: u64) -> (Vec<Problem>, Vec<Problem>) {
     let order = Stream::new(seed, purpose::HELD_OUT).permutation(problems.len());
     let chosen: HashSet<usize> = order.into_iter().take(count).collect();
-    let (chosen, others): (Vec<_>, Vec<_>) = problems
-        .into_iter()
-        .enumerate()
-        .partition(|(index, _)| chosen.contains(index));
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        problems.into_iter().enumerate().partition(|(index, _)| chosen.contains(index));
     let plain =
         |part: Vec<(usize, Problem)>| part.into_iter().map(|(_, problem)| problem).collect();
     (plain(others), plain(chosen))
@@ -109,12 +102,7 @@ mod tests {
             let dataset = choose(problems(&["a", "a ", "a", "b", "b", "c"]), 2, seed).unwrap();
             let held: HashSet<String> = dataset.held_out.iter().map(key).collect();
             assert_eq!(dataset.held_out.len(), 2);
-            assert!(
-                dataset
-                    .train
-                    .iter()
-                    .all(|problem| !held.contains(&key(problem)))
-            );
+            assert!(dataset.train.iter().all(|problem| !held.contains(&key(problem))));
         }
     }
 

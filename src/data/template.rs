@@ -17,9 +17,7 @@ static PLACE: LazyLock<Regex> =
 pub(super) fn fill(template: &str, columns: &Map<String, Value>) -> Result<String, String> {
     if let Some(name) = names(template).find(|name| !columns.contains_key(*name)) {
         let known: Vec<&String> = columns.keys().collect();
-        return Err(format!(
-            "the template names {{{name}}}, and the columns are {known:?}"
-        ));
+        return Err(format!("the template names {{{name}}}, and the columns are {known:?}"));
     }
     let filled = PLACE.replace_all(template, |place: &Captures| match place.get(1) {
         Some(name) => as_text(&columns[name.as_str()]),
@@ -29,10 +27,7 @@ pub(super) fn fill(template: &str, columns: &Map<String, Value>) -> Result<Strin
 }
 
 fn names(template: &str) -> impl Iterator<Item = &str> {
-    PLACE
-        .captures_iter(template)
-        .filter_map(|place| place.get(1))
-        .map(|name| name.as_str())
+    PLACE.captures_iter(template).filter_map(|place| place.get(1)).map(|name| name.as_str())
 }
 
 fn as_text(value: &Value) -> String {
@@ -59,18 +54,12 @@ mod tests {
 
     #[test]
     fn other_braces_stay_and_doubled_ones_become_single() {
-        assert_eq!(
-            filled(r"\boxed{} {a b} {{n}}").unwrap(),
-            r"\boxed{} {a b} {n}"
-        );
+        assert_eq!(filled(r"\boxed{} {a b} {{n}}").unwrap(), r"\boxed{} {a b} {n}");
     }
 
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_columns() {
         let error = filled("{qestion}").unwrap_err();
-        assert!(
-            error.contains("{qestion}") && error.contains("\"question\""),
-            "{error}"
-        );
+        assert!(error.contains("{qestion}") && error.contains("\"question\""), "{error}");
     }
 }

@@ -41,15 +41,7 @@ pub fn step(hyper: AdamW, weights: &mut [f32], moments: [&mut [f32]; 2], gradien
 
 #[multiversion(targets = "simd")]
 fn step_chunk(hyper: AdamW, w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
-    let AdamW {
-        learning_rate,
-        beta_1,
-        beta_2,
-        epsilon,
-        weight_decay,
-        grad_scale,
-        step,
-    } = hyper;
+    let AdamW { learning_rate, beta_1, beta_2, epsilon, weight_decay, grad_scale, step } = hyper;
     let correction_1 = 1.0 / (1.0 - beta_1.powi(step));
     let correction_2 = 1.0 / (1.0 - beta_2.powi(step));
     for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {

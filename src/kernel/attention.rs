@@ -59,28 +59,14 @@ impl AttentionPlan {
     /// Where the queries leave gaps, a span has fewer own keys than queries, or the heads do not
     /// divide: each is a bug of the caller.
     pub fn new(spans: Vec<Span>, heads: usize, kv_heads: usize, head_dim: usize) -> Self {
-        assert!(
-            heads.is_multiple_of(kv_heads),
-            "{heads} heads over {kv_heads} key-value heads"
-        );
+        assert!(heads.is_multiple_of(kv_heads), "{heads} heads over {kv_heads} key-value heads");
         let mut next = 0;
         for span in &spans {
-            assert_eq!(
-                span.queries.start, next,
-                "queries must follow one another without gaps"
-            );
-            assert!(
-                span.own.len() >= span.queries.len(),
-                "a query must see itself"
-            );
+            assert_eq!(span.queries.start, next, "queries must follow one another without gaps");
+            assert!(span.own.len() >= span.queries.len(), "a query must see itself");
             next = span.queries.end;
         }
-        Self {
-            spans: spans.into(),
-            heads,
-            kv_heads,
-            head_dim,
-        }
+        Self { spans: spans.into(), heads, kv_heads, head_dim }
     }
 
     fn width(&self) -> usize {
@@ -112,10 +98,8 @@ impl AttentionPlan {
                     family.spans = &self.spans[i + 1 - family.spans.len() - 1..=i];
                     family.tokens.end = span.queries.end;
                 }
-                None => families.push(Family {
-                    spans: &self.spans[i..=i],
-                    tokens: span.queries.clone(),
-                }),
+                None => families
+                    .push(Family { spans: &self.spans[i..=i], tokens: span.queries.clone() }),
             }
         }
         families
@@ -146,19 +130,14 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> (Vec<f32>, Vec<f32>) {
     let (mut out, mut lse) = (vec![0.0; n * width], vec![0.0; n * heads]);
     let jobs = split(&mut out, plan.spans.iter().map(|s| s.queries.len() * width))
         .into_iter()
-        .zip(split(
-            &mut lse,
-            plan.spans.iter().map(|s| s.queries.len() * heads),
-        ))
+        .zip(split(&mut lse, plan.spans.iter().map(|s| s.queries.len() * heads)))
         .zip(plan.spans.iter())
         .collect::<Vec<_>>();
-    jobs.into_par_iter()
-        .with_min_len(8)
-        .for_each(|((out, lse), span)| {
-            for head in 0..heads {
-                attend(plan, inputs, span, head, out, lse);
-            }
-        });
+    jobs.into_par_iter().with_min_len(8).for_each(|((out, lse), span)| {
+        for head in 0..heads {
+            attend(plan, inputs, span, head, out, lse);
+        }
+    });
     (out, lse)
 }
 
@@ -192,12 +171,7 @@ pub fn backward(plan: &AttentionPlan, inputs: Inputs, saved: Saved) -> [Vec<f32>
         .zip(&families)
         .collect::<Vec<_>>();
     jobs.into_par_iter().for_each(|(((dq, dk), dv), family)| {
-        let mut gradients = Gradients {
-            first: family.tokens.start,
-            dq,
-            dk,
-            dv,
-        };
+        let mut gradients = Gradients { first: family.tokens.start, dq, dk, dv };
         for span in family.spans {
             for head in 0..plan.heads {
                 gradients.add(plan, inputs, saved, span, head);
@@ -325,20 +299,11 @@ fn key_parts<'a>(
 ) -> impl Iterator<Item = (Matrix<'a>, Range<usize>)> {
     let (width, column) = (plan.kv_width(), plan.kv_head(head) * plan.head_dim);
     let head_dim = plan.head_dim;
-    let places = [
-        (span.prefix.clone(), 0),
-        (span.own.clone(), span.prefix.len()),
-    ];
-    places
-        .into_iter()
-        .filter(|(rows, _)| !rows.is_empty())
-        .map(move |(rows, at)| {
-            let data = &kv[rows.start * width + column..];
-            (
-                Matrix::strided(data, rows.len(), head_dim, width),
-                at..at + rows.len(),
-            )
-        })
+    let places = [(span.prefix.clone(), 0), (span.own.clone(), span.prefix.len())];
+    places.into_iter().filter(|(rows, _)| !rows.is_empty()).map(move |(rows, at)| {
+        let data = &kv[rows.start * width + column..];
+        (Matrix::strided(data, rows.len(), head_dim, width), at..at + rows.len())
+    })
 }
 
 /// Turns scores into probabilities and returns their log-sum-exp.
@@ -407,20 +372,10 @@ impl Gradients<'_> {
         let (column, kv_column) = (head * d, plan.kv_head(head) * d);
         let mut p = scores(plan, inputs, span, head);
         let mut ds = vec![0.0; queries * keys];
-        let (q, dout) = (
-            query_rows(plan, inputs.q, span, head),
-            query_rows(plan, saved.dout, span, head),
-        );
+        let (q, dout) =
+            (query_rows(plan, inputs.q, span, head), query_rows(plan, saved.dout, span, head));
         for (part, range) in key_parts(plan, inputs.v, span, head) {
-            product_into(
-                &mut ds[range.start..],
-                keys,
-                dout,
-                part.t(),
-                1.0,
-                false,
-                Threads::One,
-            );
+            product_into(&mut ds[range.start..], keys, dout, part.t(), 1.0, false, Threads::One);
         }
         for i in 0..queries {
             let token = span.queries.start + i;
@@ -428,13 +383,7 @@ impl Gradients<'_> {
             let along = dot(&saved.out[row.clone()], &saved.dout[row]);
             let lse = saved.lse[token * plan.heads + head];
             let range = i * keys..(i + 1) * keys;
-            score_gradients(
-                &mut p[range.clone()],
-                &mut ds[range],
-                span.seen(i),
-                lse,
-                along,
-            );
+            score_gradients(&mut p[range.clone()], &mut ds[range], span.seen(i), lse, along);
         }
         let to = &mut self.dq[(span.queries.start - self.first) * width + column..];
         for (part, range) in key_parts(plan, inputs.k, span, head) {
@@ -448,24 +397,8 @@ impl Gradients<'_> {
             let to = (rows.start - self.first) * kv_width + kv_column;
             let ds = Matrix::strided(&ds[at..], queries, rows.len(), keys).t();
             let p = Matrix::strided(&p[at..], queries, rows.len(), keys).t();
-            product_into(
-                &mut self.dk[to..],
-                kv_width,
-                ds,
-                q,
-                plan.scale(),
-                true,
-                Threads::One,
-            );
-            product_into(
-                &mut self.dv[to..],
-                kv_width,
-                p,
-                dout,
-                1.0,
-                true,
-                Threads::One,
-            );
+            product_into(&mut self.dk[to..], kv_width, ds, q, plan.scale(), true, Threads::One);
+            product_into(&mut self.dv[to..], kv_width, p, dout, 1.0, true, Threads::One);
         }
     }
 }
@@ -500,12 +433,7 @@ fn add_rows(
         let lse = saved.lse[token * plan.heads + head];
         let at = (token - to.first) * width + column;
         let dq = &mut to.dq[at..at + d];
-        for key in span
-            .prefix
-            .clone()
-            .chain(span.own.clone())
-            .take(span.seen(i))
-        {
+        for key in span.prefix.clone().chain(span.own.clone()).take(span.seen(i)) {
             let at = key * kv_width + kv_column;
             let (k, v) = (&inputs.k[at..at + d], &inputs.v[at..at + d]);
             let p = exp(dot(q, k) * scale - lse);

@@ -54,11 +54,7 @@ where
     O: Differentiable<B, N>,
 {
     let nodes = inputs.map(|input| input.node.clone());
-    match Step::<O>(PhantomData)
-        .prepare::<C>(nodes)
-        .compute_bound()
-        .stateful()
-    {
+    match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(operation, output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     }
@@ -119,13 +115,8 @@ struct Attention<T> {
 
 impl<B: TrainingKernels> Differentiable<B, 3> for Attention<FloatTensor<B>> {
     fn gradients(self, dout: FloatTensor<B>, _: [bool; 3]) -> [Option<FloatTensor<B>>; 3] {
-        B::packed_attention_backward(
-            self.qkv.each_ref(),
-            &self.plan,
-            self.saved.each_ref(),
-            &dout,
-        )
-        .map(Some)
+        B::packed_attention_backward(self.qkv.each_ref(), &self.plan, self.saved.each_ref(), &dout)
+            .map(Some)
     }
 }
 
@@ -159,29 +150,19 @@ impl<B: TrainingKernels> Differentiable<B, 1> for GatherRows {
 impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn project(x: &Tracked<B>, weight: &Tracked<B>) -> Tracked<B> {
         let y = B::project(&x.primitive, &weight.primitive);
-        let saved = Linear {
-            x: x.primitive.clone(),
-            weight: weight.primitive.clone(),
-        };
+        let saved = Linear { x: x.primitive.clone(), weight: weight.primitive.clone() };
         record::<B, C, _, _>([x, weight], saved, y)
     }
 
     fn rms_norm(x: &Tracked<B>, gamma: &Tracked<B>, epsilon: f32) -> Tracked<B> {
         let y = B::rms_norm(&x.primitive, &gamma.primitive, epsilon);
-        let saved = RmsNorm {
-            x: x.primitive.clone(),
-            gamma: gamma.primitive.clone(),
-            epsilon,
-        };
+        let saved = RmsNorm { x: x.primitive.clone(), gamma: gamma.primitive.clone(), epsilon };
         record::<B, C, _, _>([x, gamma], saved, y)
     }
 
     fn swiglu(gate: &Tracked<B>, up: &Tracked<B>) -> Tracked<B> {
         let y = B::swiglu(&gate.primitive, &up.primitive);
-        let saved = SwiGlu {
-            gate: gate.primitive.clone(),
-            up: up.primitive.clone(),
-        };
+        let saved = SwiGlu { gate: gate.primitive.clone(), up: up.primitive.clone() };
         record::<B, C, _, _>([gate, up], saved, y)
     }
 
@@ -190,10 +171,7 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let nodes = [x.node.clone()];
         let y = B::rope(x.primitive, rotary);
         let step = Step::<Rope>(PhantomData);
-        match Backward::<B, 1>::prepare::<C>(step, nodes)
-            .compute_bound()
-            .stateful()
-        {
+        match Backward::<B, 1>::prepare::<C>(step, nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(Rope(rotary.clone()), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
@@ -203,15 +181,8 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let qkv = [&q.primitive, &k.primitive, &v.primitive];
         let [out, lse] = B::packed_attention(qkv, plan);
         let saved = [out.clone(), lse.clone()];
-        let operation = Attention {
-            qkv: qkv.map(Clone::clone),
-            saved,
-            plan: plan.clone(),
-        };
-        [
-            record::<B, C, _, _>([q, k, v], operation, out),
-            Self::from_inner(lse),
-        ]
+        let operation = Attention { qkv: qkv.map(Clone::clone), saved, plan: plan.clone() };
+        [record::<B, C, _, _>([q, k, v], operation, out), Self::from_inner(lse)]
     }
 
     fn token_logprob(
@@ -227,18 +198,12 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             tokens: tokens.into(),
             temperature,
         };
-        [
-            record::<B, C, _, _>([hidden, head], operation, out),
-            Self::from_inner(lse),
-        ]
+        [record::<B, C, _, _>([hidden, head], operation, out), Self::from_inner(lse)]
     }
 
     fn gather_rows(x: &Tracked<B>, index: &[u32]) -> Tracked<B> {
         let out = B::gather_rows(&x.primitive, index);
-        let operation = GatherRows {
-            index: index.into(),
-            rows: x.shape()[0],
-        };
+        let operation = GatherRows { index: index.into(), rows: x.shape()[0] };
         record::<B, C, _, _>([x], operation, out)
     }
 

@@ -18,22 +18,12 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// A row-major matrix whose rows start `row_stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        let end = if rows * cols == 0 {
-            0
-        } else {
-            (rows - 1) * row_stride + cols
-        };
+        let end = if rows * cols == 0 { 0 } else { (rows - 1) * row_stride + cols };
         assert!(
             end <= data.len(),
             "a [{rows}, {cols}] matrix of stride {row_stride} needs {end} elements"
         );
-        Self {
-            data,
-            rows,
-            cols,
-            row_stride,
-            col_stride: 1,
-        }
+        Self { data, rows, cols, row_stride, col_stride: 1 }
     }
 
     /// A contiguous row-major matrix.
@@ -43,20 +33,8 @@ impl<'a> Matrix<'a> {
 
     /// The transpose, without a copy.
     pub fn t(self) -> Self {
-        let Self {
-            data,
-            rows,
-            cols,
-            row_stride,
-            col_stride,
-        } = self;
-        Self {
-            data,
-            rows: cols,
-            cols: rows,
-            row_stride: col_stride,
-            col_stride: row_stride,
-        }
+        let Self { data, rows, cols, row_stride, col_stride } = self;
+        Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
     }
 }
 
@@ -95,22 +73,9 @@ pub fn product_into(
     if a.rows * b.cols == 0 {
         return;
     }
-    assert!(
-        (a.rows - 1) * row_stride + b.cols <= out.len(),
-        "the product does not fit its output"
-    );
+    assert!((a.rows - 1) * row_stride + b.cols <= out.len(), "the product does not fit its output");
     // SAFETY: the assertion above keeps every written element inside `out`.
-    unsafe {
-        multiply(
-            out.as_mut_ptr(),
-            row_stride,
-            a,
-            b,
-            scale,
-            accumulate,
-            threads,
-        )
-    }
+    unsafe { multiply(out.as_mut_ptr(), row_stride, a, b, scale, accumulate, threads) }
 }
 
 /// # Safety
@@ -125,10 +90,7 @@ unsafe fn multiply(
     accumulate: bool,
     threads: Threads,
 ) {
-    assert_eq!(
-        a.cols, b.rows,
-        "inner dimensions of a matrix product differ"
-    );
+    assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
     // Starting threads costs some ten microseconds; a small product is done before that.
     let work = a.rows * a.cols * b.cols;
     let parallelism = match threads {
@@ -181,23 +143,12 @@ mod tests {
     fn accumulating_adds_to_what_was_there_and_leaves_the_gaps_alone() {
         let column = Matrix::strided(&A, 2, 1, 3);
         let mut out = [10.0, 7.0, 20.0, 7.0];
-        product_into(
-            &mut out,
-            2,
-            column,
-            Matrix::new(&[2.0], 1, 1),
-            0.5,
-            true,
-            Threads::One,
-        );
+        product_into(&mut out, 2, column, Matrix::new(&[2.0], 1, 1), 0.5, true, Threads::One);
         assert_eq!(out, [11.0, 7.0, 24.0, 7.0]);
     }
 
     #[test]
     fn an_empty_inner_dimension_gives_zeros() {
-        assert_eq!(
-            product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), Threads::One),
-            [0.0; 4]
-        );
+        assert_eq!(product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), Threads::One), [0.0; 4]);
     }
 }

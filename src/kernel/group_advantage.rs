@@ -26,11 +26,7 @@ pub fn group_advantage(
 ) -> RolloutAdvantages {
     let g = table.g;
     let p = baselines.baseline_p.len();
-    assert!(
-        table.rewards_pg.len() == p * g,
-        "{p} rows for {} rewards",
-        table.rewards_pg.len()
-    );
+    assert!(table.rewards_pg.len() == p * g, "{p} rows for {} rewards", table.rewards_pg.len());
     let mut out = RolloutAdvantages::default();
     for index in 0..p * g {
         let group = index / g;
@@ -60,10 +56,7 @@ const LANES: usize = 256;
 /// Shapes: all [p, g]; a rollout of weight 0 (padding, unscored, pivot) is left at what it is. With
 /// fewer than two tokens nothing changes.
 pub fn whiten(advantages_pg: &[f32], tokens_pg: &[u32]) -> Vec<f32> {
-    assert!(
-        advantages_pg.len() == tokens_pg.len(),
-        "one token count for each advantage"
-    );
+    assert!(advantages_pg.len() == tokens_pg.len(), "one token count for each advantage");
     let tokens = lane_sum(tokens_pg.len(), |i| tokens_pg[i] as f32);
     if tokens < 2.0 {
         return advantages_pg.to_vec();
@@ -107,16 +100,9 @@ mod tests {
     #[test]
     fn equal_rewards_give_exactly_zero_and_others_the_z_score() {
         let rewards = [0.1, 0.1, 1.0, 0.0];
-        let table = GroupTable {
-            g: 2,
-            rewards_pg: &rewards,
-            valid_pg: &[1; 4],
-            lengths_pg: &[1; 4],
-        };
-        let rule = GroupRule {
-            scale: Scale::Std,
-            ..GroupRule::default()
-        };
+        let table =
+            GroupTable { g: 2, rewards_pg: &rewards, valid_pg: &[1; 4], lengths_pg: &[1; 4] };
+        let rule = GroupRule { scale: Scale::Std, ..GroupRule::default() };
         let got = group_advantage(&table, &group_baseline(&table, &rule, 0), f32::INFINITY);
         assert_eq!(got.advantages_pg[..2], [0.0, 0.0]);
         assert!((got.advantages_pg[2] - 0.707_007).abs() < 1e-6);
@@ -144,12 +130,8 @@ mod tests {
 
     #[test]
     fn an_infinite_clip_leaves_huge_advantages() {
-        let table = GroupTable {
-            g: 2,
-            rewards_pg: &[1e30, -1e30],
-            valid_pg: &[1; 2],
-            lengths_pg: &[1; 2],
-        };
+        let table =
+            GroupTable { g: 2, rewards_pg: &[1e30, -1e30], valid_pg: &[1; 2], lengths_pg: &[1; 2] };
         let rows = GroupBaselines {
             baseline_p: vec![0.0],
             scale_p: vec![1.0],
@@ -180,9 +162,6 @@ mod tests {
         let running = (0..count).fold(0.0f32, |sum, _| sum + 0.1);
         let lanes = lane_sum(count, |_| 0.1);
         // 256 lanes of 3,900 terms may each be off by 3,900 half-ulps of 390, in all by 15.
-        assert!(
-            error(lanes) < 15.0 && error(running) > 500.0,
-            "{lanes} and {running}"
-        );
+        assert!(error(lanes) < 15.0 && error(running) > 500.0, "{lanes} and {running}");
     }
 }

@@ -152,10 +152,7 @@ mod tests {
         let draws: Vec<u32> = (0..300).map(|group| pivot_draw(7, group) % 3).collect();
         for tie in 0..3 {
             let count = draws.iter().filter(|&&draw| draw == tie).count();
-            assert!(
-                (70..=130).contains(&count),
-                "tie {tie} drawn {count} times of 300"
-            );
+            assert!((70..=130).contains(&count), "tie {tie} drawn {count} times of 300");
         }
         let other_seed: Vec<u32> = (0..300).map(|group| pivot_draw(8, group) % 3).collect();
         assert_ne!(draws, other_seed);

@@ -108,10 +108,7 @@ macro_rules! kernels_on_the_host {
             }
 
             fn swiglu(gate: &FloatTensor<Self>, up: &FloatTensor<Self>) -> FloatTensor<Self> {
-                Self::wrap(
-                    swiglu::forward(&Self::read(gate), &Self::read(up)),
-                    gate.shape(),
-                )
+                Self::wrap(swiglu::forward(&Self::read(gate), &Self::read(up)), gate.shape())
             }
 
             fn rope(x: FloatTensor<Self>, rotary: &rope::Rotary) -> FloatTensor<Self> {
@@ -123,11 +120,7 @@ macro_rules! kernels_on_the_host {
                 plan: &attention::AttentionPlan,
             ) -> [FloatTensor<Self>; 2] {
                 let (k, v, shape) = (Self::read(k), Self::read(v), q.shape());
-                let inputs = attention::Inputs {
-                    q: &Self::read(q),
-                    k: &k,
-                    v: &v,
-                };
+                let inputs = attention::Inputs { q: &Self::read(q), k: &k, v: &v };
                 let (out, lse) = attention::forward(plan, inputs);
                 let heads = lse.len() / shape[0].max(1);
                 let lse_shape = Shape::new([shape[0], heads]);
@@ -141,18 +134,11 @@ macro_rules! kernels_on_the_host {
                 temperature: f32,
             ) -> [FloatTensor<Self>; 2] {
                 let (hidden, head) = (Self::read(hidden), Self::read(head));
-                let inputs = token_logprob::Inputs {
-                    hidden: &hidden,
-                    head: &head,
-                    tokens,
-                    temperature,
-                };
+                let inputs =
+                    token_logprob::Inputs { hidden: &hidden, head: &head, tokens, temperature };
                 let (out, lse) = token_logprob::forward(inputs);
                 let n = tokens.len();
-                [
-                    Self::wrap(out, Shape::new([n, 2])),
-                    Self::wrap(lse, Shape::new([n])),
-                ]
+                [Self::wrap(out, Shape::new([n, 2])), Self::wrap(lse, Shape::new([n]))]
             }
 
             fn gather_rows(x: &FloatTensor<Self>, index: &[u32]) -> FloatTensor<Self> {
@@ -181,10 +167,7 @@ macro_rules! kernels_on_the_host {
                 let tokens =
                     TensorData::new(tokens, [n]).convert::<burn::tensor::ops::IntElem<Self>>();
                 let device = Self::float_device(logits);
-                (
-                    Self::int_from_data(tokens, &device),
-                    Self::wrap(logps, Shape::new([n])),
-                )
+                (Self::int_from_data(tokens, &device), Self::wrap(logps, Shape::new([n])))
             }
         }
 
@@ -251,11 +234,7 @@ macro_rules! kernels_on_the_host {
             ) -> [FloatTensor<Self>; 3] {
                 let shapes = [q.shape(), k.shape(), v.shape()];
                 let (k, v) = (Self::read(k), Self::read(v));
-                let inputs = attention::Inputs {
-                    q: &Self::read(q),
-                    k: &k,
-                    v: &v,
-                };
+                let inputs = attention::Inputs { q: &Self::read(q), k: &k, v: &v };
                 let saved = attention::Saved {
                     out: &Self::read(out),
                     lse: &Self::read(lse),
@@ -275,12 +254,8 @@ macro_rules! kernels_on_the_host {
             ) -> [FloatTensor<Self>; 2] {
                 let shapes = (hidden.shape(), head.shape());
                 let (hidden, head) = (Self::read(hidden), Self::read(head));
-                let inputs = token_logprob::Inputs {
-                    hidden: &hidden,
-                    head: &head,
-                    tokens,
-                    temperature,
-                };
+                let inputs =
+                    token_logprob::Inputs { hidden: &hidden, head: &head, tokens, temperature };
                 let (dhidden, dhead) = token_logprob::backward(
                     inputs,
                     &Self::read(lse),

@@ -73,10 +73,7 @@ pub fn sum_over_rows(
         .into_par_iter()
         .map(|chunk| {
             let mut sums = vec![0.0; width];
-            part(
-                chunk * ROWS_OF_CHUNK..rows.min((chunk + 1) * ROWS_OF_CHUNK),
-                &mut sums,
-            );
+            part(chunk * ROWS_OF_CHUNK..rows.min((chunk + 1) * ROWS_OF_CHUNK), &mut sums);
             sums
         })
         .collect();
@@ -91,12 +88,7 @@ pub fn sum_over_rows(
 
 /// Σ x², in double precision and in a fixed order.
 pub fn sum_of_squares(x: &[f32]) -> f32 {
-    let square = |chunk: &[f32]| {
-        chunk
-            .iter()
-            .map(|x| f64::from(*x) * f64::from(*x))
-            .sum::<f64>()
-    };
+    let square = |chunk: &[f32]| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
     let parts: Vec<f64> = x.par_chunks(16 * 1024).map(square).collect();
     parts.iter().sum::<f64>() as f32
 }
@@ -106,12 +98,7 @@ pub fn sum_of_squares(x: &[f32]) -> f32 {
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-    let tail: f32 = a16
-        .remainder()
-        .iter()
-        .zip(b16.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
+    let tail: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(x, y)| x * y).sum();
     for (x, y) in a16.zip(b16) {
         for lane in 0..16 {
             lanes[lane] += x[lane] * y[lane];

@@ -167,11 +167,7 @@ pub fn gather_rows<B: Kernels>(x: &Tensor<B, 2>, index: &[u32]) -> Tensor<B, 2> 
 
 /// `x [m, d]` with rows `index` replaced by `rows [index.len(), d]`; in place where `x` is unshared.
 pub fn write_rows<B: Kernels>(x: Tensor<B, 2>, index: &[u32], rows: &Tensor<B, 2>) -> Tensor<B, 2> {
-    float(B::write_rows(
-        x.into_primitive().tensor(),
-        index,
-        &primitive(rows),
-    ))
+    float(B::write_rows(x.into_primitive().tensor(), index, &primitive(rows)))
 }
 
 /// One token `[n]` for each row of `logits [n, v]` and its log-probability `[n]`, from `uniforms`

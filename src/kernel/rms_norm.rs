@@ -53,11 +53,7 @@ fn normalise(x: &[f32], gamma: &[f32], epsilon: f32, y: &mut [f32]) {
 #[multiversion(targets = "simd")]
 fn input_gradient(x: &[f32], gamma: &[f32], epsilon: f32, dy: &[f32], dx: &mut [f32]) {
     let d = gamma.len();
-    for ((x, dy), dx) in x
-        .chunks_exact(d)
-        .zip(dy.chunks_exact(d))
-        .zip(dx.chunks_exact_mut(d))
-    {
+    for ((x, dy), dx) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(dx.chunks_exact_mut(d)) {
         for ((out, g), gamma) in dx.iter_mut().zip(dy).zip(gamma) {
             *out = g * gamma;
         }

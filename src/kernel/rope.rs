@@ -39,11 +39,7 @@ impl Rotary {
                 .map(pick)
                 .collect()
         };
-        Self {
-            sin_nd: of_tokens(|t| t.0),
-            cos_nd: of_tokens(|t| t.1),
-            head_dim,
-        }
+        Self { sin_nd: of_tokens(|t| t.0), cos_nd: of_tokens(|t| t.1), head_dim }
     }
 
     /// Number of tokens the tables were made for.
@@ -57,24 +53,14 @@ impl Rotary {
         let sign = if inverse { -1.0 } else { 1.0 };
         for_rows(x, width, |first, rows| {
             let range = first * half..(first + rows.len() / width) * half;
-            turn(
-                rows,
-                width,
-                &self.cos_nd[range.clone()],
-                &self.sin_nd[range],
-                half,
-                sign,
-            )
+            turn(rows, width, &self.cos_nd[range.clone()], &self.sin_nd[range], half, sign)
         });
     }
 }
 
 #[multiversion(targets = "simd")]
 fn turn(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32], half: usize, sign: f32) {
-    let tokens = x
-        .chunks_exact_mut(width)
-        .zip(cos.chunks_exact(half))
-        .zip(sin.chunks_exact(half));
+    let tokens = x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half));
     for ((token, cos), sin) in tokens {
         for head in token.chunks_exact_mut(2 * half) {
             let (low, high) = head.split_at_mut(half);

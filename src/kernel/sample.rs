@@ -24,21 +24,14 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            top_k: 0,
-            top_p: 1.0,
-        }
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0 }
     }
 }
 
 impl Sampling {
     /// The most probable token every time.
     pub fn greedy() -> Self {
-        Self {
-            temperature: 0.0,
-            ..Self::default()
-        }
+        Self { temperature: 0.0, ..Self::default() }
     }
 
     /// Whether tokens are drawn from another law than the one whose log-probability is reported.
@@ -112,9 +105,7 @@ fn invert_all(len: usize, uniform: f32, probability: impl Fn(usize) -> f32) -> u
         sum > uniform
     });
     // Rounding can leave the sum a little below 1: then the last token that has any probability.
-    found
-        .or_else(|| (0..len).rev().find(|t| probability(*t) > 0.0))
-        .unwrap_or(0)
+    found.or_else(|| (0..len).rev().find(|t| probability(*t) > 0.0)).unwrap_or(0)
 }
 
 fn invert(tokens: &[usize], uniform: f32, probability: impl Fn(usize) -> f32) -> usize {
@@ -142,30 +133,18 @@ mod tests {
 
     #[test]
     fn tokens_are_drawn_with_their_probabilities() {
-        for (share, p) in shares(Sampling::default())
-            .iter()
-            .zip([0.15, 0.5, 0.05, 0.3])
-        {
+        for (share, p) in shares(Sampling::default()).iter().zip([0.15, 0.5, 0.05, 0.3]) {
             assert!((share - p).abs() < 2e-3, "{share} against {p}");
         }
     }
 
     #[test]
     fn top_k_and_top_p_keep_the_most_probable_and_renormalise() {
-        let top_k = Sampling {
-            top_k: 2,
-            ..Sampling::default()
-        };
-        let top_p = Sampling {
-            top_p: 0.7,
-            ..Sampling::default()
-        };
+        let top_k = Sampling { top_k: 2, ..Sampling::default() };
+        let top_p = Sampling { top_p: 0.7, ..Sampling::default() };
         for sampling in [top_k, top_p] {
             for (share, p) in shares(sampling).iter().zip([0.0, 0.625, 0.0, 0.375]) {
-                assert!(
-                    (share - p).abs() < 2e-3,
-                    "{sampling:?}: {share} against {p}"
-                );
+                assert!((share - p).abs() < 2e-3, "{sampling:?}: {share} against {p}");
             }
         }
     }
@@ -177,11 +156,7 @@ mod tests {
 
     #[test]
     fn the_log_probability_is_that_of_the_scaled_law_before_truncation() {
-        let sampling = Sampling {
-            temperature: 0.5,
-            top_k: 1,
-            top_p: 1.0,
-        };
+        let sampling = Sampling { temperature: 0.5, top_k: 1, top_p: 1.0 };
         let (tokens, logps) = forward(&logits(), &[0.2], sampling);
         let exact = (0.25_f32 / (0.25 + 0.09 + 0.0225 + 0.0025)).ln();
         assert_eq!(tokens, [1]);

@@ -26,13 +26,7 @@ pub fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut dgate, mut dup) = (vec![0.0; gate.len()], vec![0.0; gate.len()]);
     for_rows2(&mut dgate, ROW, &mut dup, ROW, |first, dgate, dup| {
         let range = first * ROW..first * ROW + dgate.len();
-        gradients(
-            &gate[range.clone()],
-            &up[range.clone()],
-            &dy[range],
-            dgate,
-            dup,
-        )
+        gradients(&gate[range.clone()], &up[range.clone()], &dy[range], dgate, dup)
     });
     (dgate, dup)
 }

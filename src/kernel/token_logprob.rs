@@ -49,19 +49,14 @@ impl Inputs<'_> {
 
     fn blocks(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let (n, step) = (self.tokens.len(), self.block());
-        (0..n)
-            .step_by(step)
-            .map(move |start| start..n.min(start + step))
+        (0..n).step_by(step).map(move |start| start..n.min(start + step))
     }
 }
 
 /// `[n, 2]` rows of (log-probability, entropy), and the log-sum-exp of every row `[n]`.
 pub fn forward(inputs: Inputs) -> (Vec<f32>, Vec<f32>) {
     let (v, inverse) = (inputs.vocabulary(), 1.0 / inputs.temperature);
-    let (mut out, mut lse) = (
-        vec![0.0; inputs.tokens.len() * 2],
-        vec![0.0; inputs.tokens.len()],
-    );
+    let (mut out, mut lse) = (vec![0.0; inputs.tokens.len() * 2], vec![0.0; inputs.tokens.len()]);
     for rows in inputs.blocks() {
         let logits = inputs.logits(rows.clone());
         out[rows.start * 2..rows.end * 2]
@@ -84,23 +79,16 @@ pub fn forward(inputs: Inputs) -> (Vec<f32>, Vec<f32>) {
 /// dz_v = (dlogp·(1[v = token] − p_v) − dentropy·p_v·(log p_v + entropy)) / T
 /// ```
 pub fn backward(inputs: Inputs, lse: &[f32], out: &[f32], dout: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (d, v, inverse) = (
-        inputs.width(),
-        inputs.vocabulary(),
-        1.0 / inputs.temperature,
-    );
+    let (d, v, inverse) = (inputs.width(), inputs.vocabulary(), 1.0 / inputs.temperature);
     let (mut dhidden, mut dhead) = (vec![0.0; inputs.hidden.len()], vec![0.0; inputs.head.len()]);
     let head = Matrix::new(inputs.head, v, d);
     for rows in inputs.blocks() {
         let mut dlogits = inputs.logits(rows.clone());
-        dlogits
-            .par_chunks_exact_mut(v)
-            .zip(rows.clone().into_par_iter())
-            .for_each(|(z, row)| {
-                let [dlogp, dentropy] = [dout[row * 2] * inverse, dout[row * 2 + 1] * inverse];
-                logit_gradients(z, inverse, lse[row], out[row * 2 + 1], dlogp, dentropy);
-                z[inputs.tokens[row] as usize] += dlogp;
-            });
+        dlogits.par_chunks_exact_mut(v).zip(rows.clone().into_par_iter()).for_each(|(z, row)| {
+            let [dlogp, dentropy] = [dout[row * 2] * inverse, dout[row * 2 + 1] * inverse];
+            logit_gradients(z, inverse, lse[row], out[row * 2 + 1], dlogp, dentropy);
+            z[inputs.tokens[row] as usize] += dlogp;
+        });
         let dlogits = Matrix::new(&dlogits, rows.len(), v);
         let hidden = Matrix::new(&inputs.hidden[rows.start * d..rows.end * d], rows.len(), d);
         let to = &mut dhidden[rows.start * d..rows.end * d];

@@ -30,11 +30,7 @@ pub struct Cispo {
 
 impl Default for Cispo {
     fn default() -> Self {
-        Self {
-            pg_clip_low: 1.0,
-            pg_clip_high: 4.0,
-            unified_mask: false,
-        }
+        Self { pg_clip_low: 1.0, pg_clip_high: 4.0, unified_mask: false }
     }
 }
 
@@ -79,11 +75,7 @@ mod tests {
     use super::*;
 
     const RATIOS: [f64; 4] = [0.5, 0.95, 1.05, 2.0];
-    const NARROW: Cispo = Cispo {
-        pg_clip_low: 0.1,
-        pg_clip_high: 0.1,
-        unified_mask: false,
-    };
+    const NARROW: Cispo = Cispo { pg_clip_low: 0.1, pg_clip_high: 0.1, unified_mask: false };
 
     fn logps() -> Tensor<TestBackend, 2> {
         tensor([RATIOS.map(|ratio| ratio.ln() - 1.0); 2])
@@ -95,9 +87,7 @@ mod tests {
     }
 
     fn slopes(loss: PolicyLoss) -> Vec<f64> {
-        gradient(logps(), |logps_bt| {
-            loss.token_losses(&tokens(logps_bt)).losses_bt.sum()
-        })
+        gradient(logps(), |logps_bt| loss.token_losses(&tokens(logps_bt)).losses_bt.sum())
     }
 
     #[test]
@@ -111,21 +101,15 @@ mod tests {
 
     #[test]
     fn the_unified_mask_silences_what_the_surrogate_silences() {
-        let masked = Cispo {
-            unified_mask: true,
-            ..NARROW
-        };
+        let masked = Cispo { unified_mask: true, ..NARROW };
         let expected = [-0.9, -0.95, -1.05, 0.0, 0.0, 0.95, 1.05, 1.1];
         assert_close(&slopes(PolicyLoss::Cispo(masked)), &expected, 1e-12);
     }
 
     #[test]
     fn where_nothing_is_clipped_it_has_the_gradient_of_the_surrogate() {
-        let surrogate = ClippedSurrogate {
-            pg_clip_low: 0.9,
-            pg_clip_high: 4.0,
-            ..Default::default()
-        };
+        let surrogate =
+            ClippedSurrogate { pg_clip_low: 0.9, pg_clip_high: 4.0, ..Default::default() };
         let surrogate = slopes(PolicyLoss::ClippedSurrogate(surrogate));
         let cispo = slopes(PolicyLoss::Cispo(Cispo::default()));
         assert_close(&cispo, &surrogate, 1e-12);

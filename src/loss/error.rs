@@ -52,9 +52,5 @@ pub(super) fn require(
     value: f64,
     range: &'static str,
 ) -> Result<(), LossError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(LossError::OutOfRange { key, value, range })
-    }
+    if holds { Ok(()) } else { Err(LossError::OutOfRange { key, value, range }) }
 }

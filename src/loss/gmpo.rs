@@ -28,10 +28,7 @@ pub struct Gmpo {
 
 impl Default for Gmpo {
     fn default() -> Self {
-        Self {
-            log_clip_low: 0.4,
-            log_clip_high: 0.4,
-        }
+        Self { log_clip_low: 0.4, log_clip_high: 0.4 }
     }
 }
 
@@ -57,17 +54,9 @@ impl Gmpo {
 
     /// Refuses bounds that cannot be meant.
     pub fn check(&self) -> Result<(), LossError> {
-        let bounds = [
-            ("log_clip_low", self.log_clip_low),
-            ("log_clip_high", self.log_clip_high),
-        ];
+        let bounds = [("log_clip_low", self.log_clip_low), ("log_clip_high", self.log_clip_high)];
         for (key, bound) in bounds {
-            require(
-                bound > 0.0 && bound.is_finite(),
-                key,
-                bound,
-                "a finite number above 0",
-            )?;
+            require(bound > 0.0 && bound.is_finite(), key, bound, "a finite number above 0")?;
         }
         Ok(())
     }
@@ -112,10 +101,7 @@ mod tests {
     #[test]
     fn the_gradient_is_the_slope() {
         assert_gradient_is_the_slope(logps(), |logps_bt| {
-            Gmpo::default()
-                .token_losses(&tokens(logps_bt))
-                .losses_bt
-                .sum()
+            Gmpo::default().token_losses(&tokens(logps_bt)).losses_bt.sum()
         });
     }
 }

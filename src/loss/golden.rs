@@ -120,11 +120,7 @@ impl Golden {
                 1e-11,
             );
             assert_close(&floats(loss_of(logps_bt.clone())), &[expected.loss], 1e-11);
-            assert_close(
-                &gradient(logps_bt, loss_of),
-                &zeros_behind(&expected.gradient_bt),
-                1e-11,
-            );
+            assert_close(&gradient(logps_bt, loss_of), &zeros_behind(&expected.gradient_bt), 1e-11);
         }
     }
 }
@@ -147,19 +143,14 @@ fn policy_losses_and_their_gradients_are_those_of_pytorch_whatever_the_pads_hold
 fn kls_and_their_gradients_are_those_of_pytorch_whatever_the_pads_hold() {
     let golden = Golden::load();
     for case in &golden.kls {
-        golden.check(&case.expected, "row", |tokens| {
-            case.kl_loss_type.token_kls_bt(tokens)
-        });
+        golden.check(&case.expected, "row", |tokens| case.kl_loss_type.token_kls_bt(tokens));
     }
 }
 
 #[test]
 fn every_loss_and_every_aggregation_has_a_golden() {
     let golden = Golden::load();
-    let names = golden
-        .policy_losses
-        .iter()
-        .map(|case| case.policy_loss.name());
+    let names = golden.policy_losses.iter().map(|case| case.policy_loss.name());
     let names: std::collections::BTreeSet<_> = names.collect();
     let expected = [
         "cispo",
@@ -185,11 +176,7 @@ fn extreme_log_ratios_on_loss_tokens_give_finite_losses_and_gradients() {
             let tokens = TokenBatch::new(logps_bt, advantages_b1, matrix(&vec![vec![1.0; 5]; 2]))
                 .with_old_logps(matrix(&old_bt));
             let losses_bt = case.policy_loss.token_losses(&tokens).losses_bt;
-            assert!(
-                floats(losses_bt.clone())
-                    .iter()
-                    .all(|loss| loss.is_finite())
-            );
+            assert!(floats(losses_bt.clone()).iter().all(|loss| loss.is_finite()));
             losses_bt.sum()
         });
         let finite = slopes.iter().all(|slope| slope.is_finite());

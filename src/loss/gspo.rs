@@ -29,11 +29,7 @@ pub struct Gspo {
 
 impl Default for Gspo {
     fn default() -> Self {
-        Self {
-            pg_clip_low: 3e-4,
-            pg_clip_high: 4e-4,
-            token_gradient: false,
-        }
+        Self { pg_clip_low: 3e-4, pg_clip_high: 4e-4, token_gradient: false }
     }
 }
 
@@ -68,11 +64,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tensor;
 
-    const WIDE: Gspo = Gspo {
-        pg_clip_low: 0.2,
-        pg_clip_high: 0.2,
-        token_gradient: false,
-    };
+    const WIDE: Gspo = Gspo { pg_clip_low: 0.2, pg_clip_high: 0.2, token_gradient: false };
 
     /// Sequence ratios exp(0.1), exp(0.3), exp(−0.4) and exp(−0.1); the second and third clip.
     fn logps() -> Tensor<TestBackend, 2> {
@@ -106,14 +98,9 @@ mod tests {
     #[test]
     fn with_one_advantage_a_sequence_both_forms_have_the_same_gradient() {
         let slopes = |loss: Gspo| {
-            gradient(logps(), |logps_bt| {
-                loss.token_losses(&tokens(logps_bt)).losses_bt.sum()
-            })
+            gradient(logps(), |logps_bt| loss.token_losses(&tokens(logps_bt)).losses_bt.sum())
         };
-        let by_token = Gspo {
-            token_gradient: true,
-            ..WIDE
-        };
+        let by_token = Gspo { token_gradient: true, ..WIDE };
         assert_close(&slopes(by_token), &slopes(WIDE), 1e-12);
     }
 

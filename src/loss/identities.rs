@@ -38,8 +38,7 @@ impl Batch {
     /// Tokens sampled by an older policy.
     fn stale(&self, logps_bt: Tensor<TestBackend, 2>) -> TokenBatch<TestBackend> {
         let log_ratios_bt = tensor_of(self.log_ratios_bt.clone(), [ROWS, COLUMNS]);
-        self.fresh(logps_bt)
-            .with_old_logps(self.logps_bt() - log_ratios_bt)
+        self.fresh(logps_bt).with_old_logps(self.logps_bt() - log_ratios_bt)
     }
 
     fn fresh_gradient(&self, loss: &PolicyLoss) -> Vec<f64> {
@@ -63,23 +62,17 @@ fn batches() -> impl Strategy<Value = Batch> {
         floats(-3.0..3.0, ROWS),
         prop::collection::vec(0..=COLUMNS, ROWS),
     )
-        .prop_map(
-            |(logps_bt, log_ratios_bt, advantages_b1, lengths_b)| Batch {
-                logps_bt,
-                log_ratios_bt,
-                advantages_b1,
-                lengths_b,
-            },
-        )
+        .prop_map(|(logps_bt, log_ratios_bt, advantages_b1, lengths_b)| Batch {
+            logps_bt,
+            log_ratios_bt,
+            advantages_b1,
+            lengths_b,
+        })
 }
 
 /// A surrogate that clips no ratio within e^±0.5.
 fn wide_surrogate() -> ClippedSurrogate {
-    ClippedSurrogate {
-        pg_clip_low: 0.9,
-        pg_clip_high: 4.0,
-        ..Default::default()
-    }
+    ClippedSurrogate { pg_clip_low: 0.9, pg_clip_high: 4.0, ..Default::default() }
 }
 
 /// One random generator state for all, so that a failure can be run again.

@@ -57,33 +57,21 @@ mod tests {
     use super::*;
 
     fn tokens() -> TokenBatch<super::super::testing::TestBackend> {
-        TokenBatch::new(
-            tensor([[-1.0, -0.5, -9.0]]),
-            tensor([[1.0]]),
-            tensor([[1.0, 1.0, 0.0]]),
-        )
-        .with_old_logps(tensor([[-1.2, -0.1, -3.0]]))
+        TokenBatch::new(tensor([[-1.0, -0.5, -9.0]]), tensor([[1.0]]), tensor([[1.0, 1.0, 0.0]]))
+            .with_old_logps(tensor([[-1.2, -0.1, -3.0]]))
     }
 
     #[test]
     fn a_token_ratio_is_the_quotient_of_probabilities() {
         let ratios_bt = ImportanceSampling::Token.ratios_bt(&tokens());
-        assert_close(
-            &floats(ratios_bt),
-            &[0.2f64.exp(), (-0.4f64).exp(), 1.0],
-            1e-12,
-        );
+        assert_close(&floats(ratios_bt), &[0.2f64.exp(), (-0.4f64).exp(), 1.0], 1e-12);
     }
 
     #[test]
     fn a_sequence_ratio_is_the_geometric_mean_over_loss_tokens() {
         let geometric_mean = (-0.1f64).exp();
         for level in [ImportanceSampling::Seq, ImportanceSampling::SeqToken] {
-            assert_close(
-                &floats(level.ratios_bt(&tokens())),
-                &[geometric_mean; 3],
-                1e-12,
-            );
+            assert_close(&floats(level.ratios_bt(&tokens())), &[geometric_mean; 3], 1e-12);
         }
     }
 }

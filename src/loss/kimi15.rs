@@ -36,12 +36,7 @@ impl Kimi15 {
     /// Refuses a strength that cannot be meant.
     pub fn check(&self) -> Result<(), LossError> {
         let tau = self.kimi15_tau;
-        require(
-            tau >= 0.0 && tau.is_finite(),
-            "kimi15_tau",
-            tau,
-            "a finite number of at least 0",
-        )
+        require(tau >= 0.0 && tau.is_finite(), "kimi15_tau", tau, "a finite number of at least 0")
     }
 }
 

@@ -209,31 +209,21 @@ mod tests {
                 kls_bt.sum()
             });
             assert!(slopes.iter().all(|slope| slope.is_finite()), "{slopes:?}");
-            assert!(
-                slopes[3] > 0.0 && slopes[4] > 0.0,
-                "{estimator:?}: {slopes:?}"
-            );
+            assert!(slopes[3] > 0.0 && slopes[4] > 0.0, "{estimator:?}: {slopes:?}");
         }
     }
 
     #[test]
     fn the_exact_kl_is_taken_as_given() {
-        let tokens = TokenBatch::new(
-            tensor([[-1.0, -1.0]]),
-            tensor([[1.0]]),
-            tensor([[1.0, 0.0]]),
-        )
-        .with_exact_kls(tensor([[0.25, f64::NAN]]));
+        let tokens = TokenBatch::new(tensor([[-1.0, -1.0]]), tensor([[1.0]]), tensor([[1.0, 0.0]]))
+            .with_exact_kls(tensor([[0.25, f64::NAN]]));
         assert_eq!(floats(Full.token_kls_bt(&tokens)), [0.25, 0.0]);
     }
 
     #[test]
     fn names_of_other_programs_are_understood() {
         let named = |name: &str| serde_json::from_value::<KlEstimator>(name.into()).unwrap();
-        assert_eq!(
-            [named("kl"), named("mse"), named("low_var_kl")],
-            [K1, K2, K3]
-        );
+        assert_eq!([named("kl"), named("mse"), named("low_var_kl")], [K1, K2, K3]);
         assert_eq!([named("k3_k2grad"), named("k3+")], [K3K2Grad; 2]);
         assert_eq!(named("k3_ratio"), K3Ratio);
     }

@@ -27,11 +27,7 @@ pub struct KlCoefficient {
 
 impl Default for KlCoefficient {
     fn default() -> Self {
-        Self {
-            init_kl_coef: 0.2,
-            target_kl: None,
-            kl_horizon: 10_000.0,
-        }
+        Self { init_kl_coef: 0.2, target_kl: None, kl_horizon: 10_000.0 }
     }
 }
 
@@ -60,8 +56,7 @@ impl KlCoefficient {
             "a finite number of at least 0",
         )?;
         above_zero("kl_horizon", self.kl_horizon)?;
-        self.target_kl
-            .map_or(Ok(()), |target| above_zero("target_kl", target))
+        self.target_kl.map_or(Ok(()), |target| above_zero("target_kl", target))
     }
 }
 
@@ -70,10 +65,7 @@ mod tests {
     use super::*;
 
     fn adaptive() -> KlCoefficient {
-        KlCoefficient {
-            target_kl: Some(0.1),
-            ..Default::default()
-        }
+        KlCoefficient { target_kl: Some(0.1), ..Default::default() }
     }
 
     #[test]
@@ -92,10 +84,7 @@ mod tests {
 
     #[test]
     fn a_target_of_zero_is_refused() {
-        let coefficient = KlCoefficient {
-            target_kl: Some(0.0),
-            ..Default::default()
-        };
+        let coefficient = KlCoefficient { target_kl: Some(0.0), ..Default::default() };
         let message = coefficient.check().unwrap_err().to_string();
         assert!(message.starts_with("target_kl is 0"), "{message}");
         assert_eq!(adaptive().check(), Ok(()));

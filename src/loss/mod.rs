@@ -164,11 +164,7 @@ impl<B: Backend> TokenLosses<B> {
     /// Losses of a function that clips nothing.
     pub(crate) fn unclipped(losses_bt: Tensor<B, 2>) -> Self {
         let none = losses_bt.clone().detach().sum().mul_scalar(0.0);
-        Self {
-            losses_bt,
-            clipped_low: none.clone(),
-            clipped_high: none,
-        }
+        Self { losses_bt, clipped_low: none.clone(), clipped_high: none }
     }
 }
 
@@ -205,11 +201,8 @@ mod tests {
 
     #[test]
     fn settings_stand_beside_the_kind() {
-        let expected = ClippedSurrogate {
-            pg_clip_high: 0.28,
-            dual_clip_c: Some(3.0),
-            ..Default::default()
-        };
+        let expected =
+            ClippedSurrogate { pg_clip_high: 0.28, dual_clip_c: Some(3.0), ..Default::default() };
         let parsed = parse(r#"{"kind": "ppo", "pg_clip_high": 0.28, "dual_clip_c": 3}"#);
         assert_eq!(parsed, Ok(PolicyLoss::ClippedSurrogate(expected)));
     }

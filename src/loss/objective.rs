@@ -176,10 +176,7 @@ mod tests {
     fn objective(loss_agg_mode: Aggregation) -> Objective {
         Objective {
             loss_agg_mode,
-            kl: Some(KlTerm {
-                kl_loss_type: KlEstimator::K3,
-                kl_loss_coef: 0.1,
-            }),
+            kl: Some(KlTerm { kl_loss_type: KlEstimator::K3, kl_loss_coef: 0.1 }),
             ..Default::default()
         }
     }
@@ -199,9 +196,7 @@ mod tests {
             .with_reference_logps(rows(REFERENCE, &range))
             .with_entropies(rows(LOGPS, &range).mul_scalar(-1.0));
         let step = Denominators::of_step(&LENGTHS, 4);
-        let weights = objective
-            .loss_agg_mode
-            .row_weights(&LENGTHS[range.clone()], &step);
+        let weights = objective.loss_agg_mode.row_weights(&LENGTHS[range.clone()], &step);
         objective.loss(&tokens, tensor_of(weights, [range.len(), 1]))
     }
 
@@ -223,33 +218,19 @@ mod tests {
         let loss = losses.iter().map(|part| floats(part.loss.clone())[0]).sum();
         let sums = losses.into_iter().map(|part| part.sums);
         let sums = sums.reduce(LossSums::plus).unwrap();
-        (
-            loss,
-            gradients,
-            sums.read(&Denominators::of_step(&LENGTHS, 4)),
-        )
+        (loss, gradients, sums.read(&Denominators::of_step(&LENGTHS, 4)))
     }
 
     #[test]
     fn micro_batches_change_neither_loss_nor_gradient_nor_metrics() {
         use Aggregation::*;
-        for mode in [
-            TokenMean,
-            SeqMeanTokenSum,
-            SeqMeanTokenMean,
-            SeqMeanTokenSumNorm,
-            DrGrpo,
-        ] {
+        for mode in [TokenMean, SeqMeanTokenSum, SeqMeanTokenMean, SeqMeanTokenSumNorm, DrGrpo] {
             let whole = in_parts(&objective(mode), std::slice::from_ref(&(0..3)));
             for parts in [&[0..1, 1..3][..], &[0..2, 2..3], &[0..1, 1..2, 2..3]] {
                 let split = in_parts(&objective(mode), parts);
                 assert_close(&[split.0], &[whole.0], 1e-14);
                 assert_close(&split.1, &whole.1, 1e-14);
-                assert_close(
-                    &[split.2.kl, split.2.loss],
-                    &[whole.2.kl, whole.2.loss],
-                    1e-14,
-                );
+                assert_close(&[split.2.kl, split.2.loss], &[whole.2.kl, whole.2.loss], 1e-14);
             }
         }
     }
@@ -268,14 +249,9 @@ mod tests {
         let loss =
             |objective: Objective| floats(loss_of_rows(&objective, tensor(LOGPS), 0..3).loss)[0];
         let plain = loss(Objective::default());
-        let kl = in_parts(&objective(mode), std::slice::from_ref(&(0..3)))
-            .2
-            .kl;
-        let with_entropy = loss(Objective {
-            rl_loss_coef: 2.0,
-            entropy_loss_coef: 0.01,
-            ..objective(mode)
-        });
+        let kl = in_parts(&objective(mode), std::slice::from_ref(&(0..3))).2.kl;
+        let with_entropy =
+            loss(Objective { rl_loss_coef: 2.0, entropy_loss_coef: 0.01, ..objective(mode) });
         let mean_entropy = (1.0 + 0.4 + 2.0 + 0.7 + 3.0 + 0.2) / 6.0;
         let expected = 2.0 * plain + 0.1 * kl - 0.01 * mean_entropy;
         assert_close(&[with_entropy], &[expected], 1e-12);
@@ -288,11 +264,7 @@ mod tests {
         assert_close(&[metrics.kl], &[k3.iter().sum::<f64>() / 6.0], 1e-12);
         assert_close(&[metrics.entropy], &[7.3 / 6.0], 1e-12);
         // Two good tokens rose by e^0.5 and one bad token fell by as much.
-        assert_close(
-            &[metrics.clip_high, metrics.clip_low],
-            &[2.0 / 6.0, 1.0 / 6.0],
-            1e-12,
-        );
+        assert_close(&[metrics.clip_high, metrics.clip_low], &[2.0 / 6.0, 1.0 / 6.0], 1e-12);
         assert_close(&[metrics.clip_region()], &[0.5], 1e-12);
         assert_close(&[metrics.loss, metrics.policy_loss], &[loss, loss], 1e-12);
     }
@@ -323,10 +295,7 @@ mod tests {
         let reuse = policy_gradient.check(2).unwrap_err().to_string();
         assert!(reuse.contains("ppo_epochs is 2"), "{reuse}");
         let k1 = Objective {
-            kl: Some(KlTerm {
-                kl_loss_type: KlEstimator::K1,
-                kl_loss_coef: 0.1,
-            }),
+            kl: Some(KlTerm { kl_loss_type: KlEstimator::K1, kl_loss_coef: 0.1 }),
             ..Default::default()
         };
         assert_eq!(k1.check(1), Err(LossError::KlWithoutGradient));

@@ -33,14 +33,11 @@ mod tests {
 
     #[test]
     fn the_gradient_is_minus_the_advantage_on_loss_tokens() {
-        let slopes = gradient(
-            tensor([[-1.0, -3.0, -0.1], [-2.0, -1.0, -0.5]]),
-            |logps_bt| {
-                let mask_bt = tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]);
-                let tokens = TokenBatch::new(logps_bt, tensor([[0.5], [-1.5]]), mask_bt);
-                PolicyGradient {}.token_losses(&tokens).losses_bt.sum()
-            },
-        );
+        let slopes = gradient(tensor([[-1.0, -3.0, -0.1], [-2.0, -1.0, -0.5]]), |logps_bt| {
+            let mask_bt = tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]);
+            let tokens = TokenBatch::new(logps_bt, tensor([[0.5], [-1.5]]), mask_bt);
+            PolicyGradient {}.token_losses(&tokens).losses_bt.sum()
+        });
         assert_close(&slopes, &[-0.5, -0.5, 0.0, 1.5, 0.0, 0.0], 1e-12);
     }
 

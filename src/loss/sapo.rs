@@ -26,10 +26,7 @@ pub struct Sapo {
 
 impl Default for Sapo {
     fn default() -> Self {
-        Self {
-            tau_pos: 1.0,
-            tau_neg: 1.05,
-        }
+        Self { tau_pos: 1.0, tau_neg: 1.05 }
     }
 }
 
@@ -48,12 +45,7 @@ impl Sapo {
     /// Refuses a sharpness that cannot be meant.
     pub fn check(&self) -> Result<(), LossError> {
         for (key, tau) in [("tau_pos", self.tau_pos), ("tau_neg", self.tau_neg)] {
-            require(
-                tau > 0.0 && tau.is_finite(),
-                key,
-                tau,
-                "a finite number above 0",
-            )?;
+            require(tau > 0.0 && tau.is_finite(), key, tau, "a finite number above 0")?;
         }
         Ok(())
     }
@@ -89,10 +81,7 @@ mod tests {
     #[test]
     fn the_gradient_is_the_slope() {
         assert_gradient_is_the_slope(tensor([[-1.0, -0.5, -2.0]; 2]), |logps_bt| {
-            Sapo::default()
-                .token_losses(&tokens(logps_bt))
-                .losses_bt
-                .sum()
+            Sapo::default().token_losses(&tokens(logps_bt)).losses_bt.sum()
         });
     }
 
@@ -104,10 +93,6 @@ mod tests {
             })
         };
         let surrogate = slopes(PolicyLoss::ClippedSurrogate(ClippedSurrogate::default()));
-        assert_close(
-            &slopes(PolicyLoss::Sapo(Sapo::default())),
-            &surrogate,
-            1e-12,
-        );
+        assert_close(&slopes(PolicyLoss::Sapo(Sapo::default())), &surrogate, 1e-12);
     }
 }

@@ -86,9 +86,7 @@ impl ClippedSurrogate {
         let Some(cap) = self.dual_clip_c else {
             return losses_bt;
         };
-        let capped_bt = losses_bt
-            .clone()
-            .min_pair(advantages_bt.clone().mul_scalar(-cap));
+        let capped_bt = losses_bt.clone().min_pair(advantages_bt.clone().mul_scalar(-cap));
         losses_bt.mask_where(advantages_bt.lower_elem(0.0), capped_bt)
     }
 }
@@ -116,18 +114,8 @@ pub(super) fn pushed_above<B: Backend>(
 
 /// Refuses clip bounds for which `[1 − low, 1 + high]` is no range of ratios around 1.
 pub(super) fn check_clip_bounds(low: f64, high: f64) -> Result<(), LossError> {
-    require(
-        low > 0.0 && low <= 1.0,
-        "pg_clip_low",
-        low,
-        "above 0 and at most 1",
-    )?;
-    require(
-        high > 0.0 && high.is_finite(),
-        "pg_clip_high",
-        high,
-        "a finite number above 0",
-    )
+    require(low > 0.0 && low <= 1.0, "pg_clip_low", low, "above 0 and at most 1")?;
+    require(high > 0.0 && high.is_finite(), "pg_clip_high", high, "a finite number above 0")
 }
 
 #[cfg(test)]
@@ -143,19 +131,12 @@ mod tests {
     }
 
     fn tokens(logps_bt: Tensor<TestBackend, 2>) -> TokenBatch<TestBackend> {
-        TokenBatch::new(
-            logps_bt,
-            tensor([[2.0], [-2.0]]),
-            tensor([[1.0; 5], [1.0; 5]]),
-        )
-        .with_old_logps(tensor([[-2.0; 5], [-2.0; 5]]))
+        TokenBatch::new(logps_bt, tensor([[2.0], [-2.0]]), tensor([[1.0; 5], [1.0; 5]]))
+            .with_old_logps(tensor([[-2.0; 5], [-2.0; 5]]))
     }
 
     fn with_dual_clip() -> ClippedSurrogate {
-        ClippedSurrogate {
-            dual_clip_c: Some(3.0),
-            ..Default::default()
-        }
+        ClippedSurrogate { dual_clip_c: Some(3.0), ..Default::default() }
     }
 
     #[test]
@@ -169,10 +150,7 @@ mod tests {
 
     #[test]
     fn clip_higher_widens_the_upper_side_only() {
-        let loss = ClippedSurrogate {
-            pg_clip_high: 0.6,
-            ..Default::default()
-        };
+        let loss = ClippedSurrogate { pg_clip_high: 0.6, ..Default::default() };
         let losses = loss.token_losses(&tokens(logps()));
         let expected = [-1.0, -1.8, -2.2, -3.0, -3.2, 1.6, 1.8, 2.2, 3.0, 10.0];
         assert_close(&floats(losses.losses_bt), &expected, 1e-12);
@@ -213,29 +191,18 @@ mod tests {
             loss.losses_bt.sum()
         });
         let has_gradient = slopes.iter().map(|slope| *slope != 0.0);
-        let expected = [
-            true, true, true, false, false, false, true, true, true, false,
-        ];
+        let expected = [true, true, true, false, false, false, true, true, true, false];
         assert!(has_gradient.eq(expected), "{slopes:?}");
     }
 
     #[test]
     fn bounds_that_cannot_be_meant_are_refused_by_name() {
         let refusal = |loss: ClippedSurrogate| loss.check().unwrap_err().to_string();
-        let low = refusal(ClippedSurrogate {
-            pg_clip_low: 1.5,
-            ..Default::default()
-        });
+        let low = refusal(ClippedSurrogate { pg_clip_low: 1.5, ..Default::default() });
         assert!(low.starts_with("pg_clip_low is 1.5"), "{low}");
-        let high = refusal(ClippedSurrogate {
-            pg_clip_high: f64::NAN,
-            ..Default::default()
-        });
+        let high = refusal(ClippedSurrogate { pg_clip_high: f64::NAN, ..Default::default() });
         assert!(high.starts_with("pg_clip_high is NaN"), "{high}");
-        let cap = refusal(ClippedSurrogate {
-            dual_clip_c: Some(1.1),
-            ..Default::default()
-        });
+        let cap = refusal(ClippedSurrogate { dual_clip_c: Some(1.1), ..Default::default() });
         assert!(cap.contains("clip range that ends at 1.2"), "{cap}");
         assert_eq!(with_dual_clip().check(), Ok(()));
     }

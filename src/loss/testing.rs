@@ -29,10 +29,7 @@ pub(crate) fn assert_close(actual: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(actual.len(), expected.len());
     for (a, e) in actual.iter().zip(expected) {
         let limit = tolerance * e.abs().max(1.0);
-        assert!(
-            (a - e).abs() <= limit,
-            "{actual:?} is not {expected:?}: {a} against {e}"
-        );
+        assert!((a - e).abs() <= limit, "{actual:?} is not {expected:?}: {a} against {e}");
     }
 }
 

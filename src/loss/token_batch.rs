@@ -54,11 +54,7 @@ impl<B: Backend> TokenBatch<B> {
 
     /// Adds the log-probabilities under the frozen reference, `[b, t]`.
     pub fn with_reference_logps(mut self, reference_logps_bt: Tensor<B, 2>) -> Self {
-        let logps_bt = clean(
-            reference_logps_bt,
-            &self.outside_bt,
-            "reference log-probabilities",
-        );
+        let logps_bt = clean(reference_logps_bt, &self.outside_bt, "reference log-probabilities");
         self.reference_logps_bt = Some(logps_bt.detach());
         self
     }
@@ -183,11 +179,8 @@ mod tests {
 
     #[test]
     fn without_old_log_probabilities_the_ratio_is_one() {
-        let tokens = TokenBatch::new(
-            tensor([[-1.5, -0.25]]),
-            tensor([[1.0]]),
-            tensor([[1.0, 1.0]]),
-        );
+        let tokens =
+            TokenBatch::new(tensor([[-1.5, -0.25]]), tensor([[1.0]]), tensor([[1.0, 1.0]]));
         assert_eq!(floats(tokens.log_ratios_bt()), [0.0, 0.0]);
     }
 
@@ -215,10 +208,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "advantages have shape [2, 1] beside a mask of [1, 2]")]
     fn advantages_of_other_rows_are_refused() {
-        TokenBatch::new(
-            tensor([[-1.0, -2.0]]),
-            tensor([[1.0], [1.0]]),
-            tensor([[1.0, 1.0]]),
-        );
+        TokenBatch::new(tensor([[-1.0, -2.0]]), tensor([[1.0], [1.0]]), tensor([[1.0, 1.0]]));
     }
 }

@@ -44,19 +44,13 @@ pub struct Topr {
 
 impl Default for Tis {
     fn default() -> Self {
-        Self {
-            tis_lower_bound: 0.0,
-            tis_upper_bound: 1.0,
-        }
+        Self { tis_lower_bound: 0.0, tis_upper_bound: 1.0 }
     }
 }
 
 impl Default for Topr {
     fn default() -> Self {
-        Self {
-            topr_positive_weight: 1.0,
-            topr_negative_weight: 1.0,
-        }
+        Self { topr_positive_weight: 1.0, topr_negative_weight: 1.0 }
     }
 }
 
@@ -147,9 +141,7 @@ mod tests {
     }
 
     fn slopes(loss: PolicyLoss) -> Vec<f64> {
-        gradient(logps(), |logps_bt| {
-            loss.token_losses(&tokens(logps_bt)).losses_bt.sum()
-        })
+        gradient(logps(), |logps_bt| loss.token_losses(&tokens(logps_bt)).losses_bt.sum())
     }
 
     #[test]
@@ -162,24 +154,15 @@ mod tests {
 
     #[test]
     fn topr_weighs_bad_tokens_only() {
-        let loss = Topr {
-            topr_positive_weight: 2.0,
-            ..Default::default()
-        };
-        assert_eq!(
-            floats(loss.token_losses(&tokens(logps())).clipped_high),
-            [1.0]
-        );
+        let loss = Topr { topr_positive_weight: 2.0, ..Default::default() };
+        assert_eq!(floats(loss.token_losses(&tokens(logps())).clipped_high), [1.0]);
         let slopes = slopes(PolicyLoss::Topr(loss));
         assert_close(&slopes, &[-2.0, -2.0, 1.5, 3.0], 1e-12);
     }
 
     #[test]
     fn bounds_in_the_wrong_order_are_refused() {
-        let loss = Tis {
-            tis_lower_bound: 2.0,
-            ..Default::default()
-        };
+        let loss = Tis { tis_lower_bound: 2.0, ..Default::default() };
         let message = loss.check().unwrap_err().to_string();
         assert!(message.starts_with("tis_upper_bound is 1"), "{message}");
     }

@@ -85,19 +85,12 @@ impl ModelConfig {
         eos_token_id: Vec<u32>,
         pad_token_id: Option<u32>,
     ) -> Self {
-        Self {
-            vocab_size,
-            bos_token_id,
-            eos_token_id,
-            pad_token_id,
-            ..self
-        }
+        Self { vocab_size, bos_token_id, eos_token_id, pad_token_id, ..self }
     }
 
     /// Width of one head.
     pub fn head_dim(&self) -> usize {
-        self.head_dim
-            .unwrap_or(self.hidden_size / self.num_attention_heads)
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
     }
 
     /// Number of key/value heads.
@@ -147,35 +140,24 @@ impl ModelConfig {
     }
 
     fn check_heads(&self) -> Result<(), ModelConfigError> {
-        let (width, heads, kv) = (
-            self.hidden_size,
-            self.num_attention_heads,
-            self.num_key_value_heads(),
-        );
-        ensure(
-            self.head_dim.is_some() || width.is_multiple_of(heads),
-            "hidden_size",
-            || {
-                format!(
-                    "is {width}, not a multiple of num_attention_heads ({heads}); change one of them or give head_dim"
-                )
-            },
-        )?;
+        let (width, heads, kv) =
+            (self.hidden_size, self.num_attention_heads, self.num_key_value_heads());
+        ensure(self.head_dim.is_some() || width.is_multiple_of(heads), "hidden_size", || {
+            format!(
+                "is {width}, not a multiple of num_attention_heads ({heads}); change one of them or give head_dim"
+            )
+        })?;
         ensure(heads.is_multiple_of(kv), "num_key_value_heads", || {
             format!(
                 "is {kv}, which does not divide num_attention_heads ({heads}); choose a divisor"
             )
         })?;
         let head_dim = self.head_dim();
-        ensure(
-            head_dim > 0 && head_dim.is_multiple_of(2),
-            "head_dim",
-            || {
-                format!(
-                    "is {head_dim}, but rotary positions turn pairs: choose an even width of 2 or more"
-                )
-            },
-        )
+        ensure(head_dim > 0 && head_dim.is_multiple_of(2), "head_dim", || {
+            format!(
+                "is {head_dim}, but rotary positions turn pairs: choose an even width of 2 or more"
+            )
+        })
     }
 
     fn check_numbers(&self) -> Result<(), ModelConfigError> {
@@ -200,10 +182,7 @@ impl ModelConfig {
             .chain(self.pad_token_id.iter().map(|id| ("pad_token_id", *id)));
         for (key, id) in ids {
             ensure((id as usize) < self.vocab_size, key, || {
-                format!(
-                    "is {id}, outside the vocabulary of {} tokens",
-                    self.vocab_size
-                )
+                format!("is {id}, outside the vocabulary of {} tokens", self.vocab_size)
             })?;
         }
         Ok(())
@@ -215,14 +194,7 @@ fn ensure(
     key: &'static str,
     problem: impl FnOnce() -> String,
 ) -> Result<(), ModelConfigError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ModelConfigError::Invalid {
-            key,
-            problem: problem(),
-        })
-    }
+    if holds { Ok(()) } else { Err(ModelConfigError::Invalid { key, problem: problem() }) }
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
@@ -272,43 +244,13 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_are_refused_by_name() {
-        assert!(
-            message(ModelConfig {
-                vocab_size: 0,
-                ..tiny()
-            })
-            .contains("vocab_size is 0")
-        );
-        assert!(
-            message(ModelConfig {
-                hidden_size: 130,
-                ..tiny()
-            })
-            .contains("hidden_size is 130")
-        );
-        assert!(
-            message(ModelConfig {
-                head_dim: Some(7),
-                ..tiny()
-            })
-            .contains("head_dim is 7")
-        );
-        assert!(
-            message(ModelConfig {
-                rope_theta: f64::NAN,
-                ..tiny()
-            })
-            .contains("rope_theta")
-        );
-        let three = ModelConfig {
-            num_key_value_heads: Some(3),
-            ..tiny()
-        };
+        assert!(message(ModelConfig { vocab_size: 0, ..tiny() }).contains("vocab_size is 0"));
+        assert!(message(ModelConfig { hidden_size: 130, ..tiny() }).contains("hidden_size is 130"));
+        assert!(message(ModelConfig { head_dim: Some(7), ..tiny() }).contains("head_dim is 7"));
+        assert!(message(ModelConfig { rope_theta: f64::NAN, ..tiny() }).contains("rope_theta"));
+        let three = ModelConfig { num_key_value_heads: Some(3), ..tiny() };
         assert!(message(three).contains("does not divide num_attention_heads (4)"));
-        let far = ModelConfig {
-            eos_token_id: vec![2, 64],
-            ..tiny()
-        };
+        let far = ModelConfig { eos_token_id: vec![2, 64], ..tiny() };
         assert!(message(far).contains("eos_token_id is 64"));
     }
 

@@ -35,11 +35,7 @@ impl<B: Backend> Decoder<B> {
         device: &B::Device,
     ) -> Result<Self, ModelError> {
         config.validate()?;
-        let mut build = Builder {
-            config,
-            source,
-            device,
-        };
+        let mut build = Builder { config, source, device };
         let vocabulary = [config.vocab_size, config.hidden_size];
         Ok(Self {
             embed_tokens: Embedding {
@@ -64,9 +60,7 @@ impl<B: Backend> Decoder<B> {
 
     /// Width of the keys of one token in one layer.
     pub fn kv_width(&self) -> usize {
-        self.layers.first().map_or(0, |layer| {
-            layer.self_attn.kv_heads * layer.self_attn.head_dim
-        })
+        self.layers.first().map_or(0, |layer| layer.self_attn.kv_heads * layer.self_attn.head_dim)
     }
 
     /// Where the parameters live.
@@ -154,10 +148,7 @@ impl<B: Kernels> Layer<B> {
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let x = self
-            .self_attn
-            .forward(&self.input_layernorm.forward(&x), pass, cache)
-            + x;
+        let x = self.self_attn.forward(&self.input_layernorm.forward(&x), pass, cache) + x;
         self.mlp.forward(&self.post_attention_layernorm.forward(&x)) + x
     }
 }
@@ -186,36 +177,17 @@ impl<B: Backend> Attention<B> {
         let q_proj = linear("q_proj", [heads * head_dim, width], bias)?;
         let k_proj = linear("k_proj", [kv_heads * head_dim, width], bias)?;
         let v_proj = linear("v_proj", [kv_heads * head_dim, width], bias)?;
-        let o_proj = linear(
-            "o_proj",
-            [width, heads * head_dim],
-            config.has_output_bias(),
-        )?;
+        let o_proj = linear("o_proj", [width, heads * head_dim], config.has_output_bias())?;
         let mut norm = |part: &str| match config.has_qk_norm() {
             true => Norm::new(build, &format!("{name}.{part}"), head_dim).map(Some),
             false => Ok(None),
         };
         let (q_norm, k_norm) = (norm("q_norm")?, norm("k_norm")?);
-        Ok(Self {
-            q_proj,
-            k_proj,
-            v_proj,
-            q_norm,
-            k_norm,
-            o_proj,
-            heads,
-            kv_heads,
-            head_dim,
-        })
+        Ok(Self { q_proj, k_proj, v_proj, q_norm, k_norm, o_proj, heads, kv_heads, head_dim })
     }
 
     fn plan(&self, packed: &Packed) -> AttentionPlan {
-        AttentionPlan::new(
-            packed.spans.clone(),
-            self.heads,
-            self.kv_heads,
-            self.head_dim,
-        )
+        AttentionPlan::new(packed.spans.clone(), self.heads, self.kv_heads, self.head_dim)
     }
 }
 
@@ -226,21 +198,14 @@ impl<B: Kernels> Attention<B> {
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let q = kernel::rope(
-            self.per_head(&self.q_norm, self.q_proj.forward(x)),
-            &pass.rotary,
-        );
-        let k = kernel::rope(
-            self.per_head(&self.k_norm, self.k_proj.forward(x)),
-            &pass.rotary,
-        );
+        let q = kernel::rope(self.per_head(&self.q_norm, self.q_proj.forward(x)), &pass.rotary);
+        let k = kernel::rope(self.per_head(&self.k_norm, self.k_proj.forward(x)), &pass.rotary);
         let v = self.v_proj.forward(x);
         let (k, v) = match cache {
             Some(cache) => cache.write(pass.slots, &k, &v),
             None => (k, v),
         };
-        self.o_proj
-            .forward(&kernel::attention(&q, &k, &v, &pass.plan))
+        self.o_proj.forward(&kernel::attention(&q, &k, &v, &pass.plan))
     }
 
     /// Normalises every head by itself where the family does so.
@@ -320,10 +285,7 @@ struct Norm<B: Backend> {
 impl<B: Backend> Norm<B> {
     fn new(build: &mut Builder<B>, name: &str, width: usize) -> Result<Self, ModelError> {
         let weight = build.vector(&format!("{name}.weight"), width)?;
-        Ok(Self {
-            weight,
-            epsilon: build.config.rms_norm_eps,
-        })
+        Ok(Self { weight, epsilon: build.config.rms_norm_eps })
     }
 }
 
@@ -355,9 +317,6 @@ impl<B: Backend> Builder<'_, '_, B> {
         shape: [usize; D],
     ) -> Result<Param<Tensor<B, D>>, ModelError> {
         let values = (self.source)(name, &shape)?;
-        Ok(Param::from_tensor(Tensor::from_data(
-            TensorData::new(values, shape),
-            self.device,
-        )))
+        Ok(Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device)))
     }
 }

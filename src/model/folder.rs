@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::weights::MODEL_FILE;
-use super::{Decoder, ModelConfig, ModelError, TensorWriter, Weights};
+use super::{Decoder, ModelConfig, ModelError, Weights, save_tensors};
 use crate::files::write_atomically;
 use crate::random::Stream;
 use crate::text::Tokenizer;
@@ -34,11 +34,7 @@ impl<B: Backend> LoadedModel<B> {
         let config = ModelConfig::from_folder(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         let decoder = Decoder::load(&config, folder, device)?;
-        Ok(Self {
-            config,
-            decoder,
-            tokenizer,
-        })
+        Ok(Self { config, decoder, tokenizer })
     }
 
     /// Writes the folder, each file whole or not at all.
@@ -52,10 +48,8 @@ impl<B: Backend> LoadedModel<B> {
             write_atomically(&path, text.as_bytes())
                 .map_err(|source| ModelError::Write { path, source })
         };
-        std::fs::create_dir_all(folder).map_err(|source| ModelError::Write {
-            path: folder.into(),
-            source,
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         write("config.json", self.config.to_hf_json())?;
         write("generation_config.json", self.config.to_generation_json())?;
         self.tokenizer.save(folder)?;
@@ -98,11 +92,7 @@ impl<B: Backend> Decoder<B> {
     ) -> Result<Self, ModelError> {
         let weights = Weights::open(folder)?;
         weights.check(config)?;
-        Self::new(
-            config,
-            &mut |name, shape| Ok(weights.get(name, shape)?),
-            device,
-        )
+        Self::new(config, &mut |name, shape| Ok(weights.get(name, shape)?), device)
     }
 
     /// Writes the parameters as one safetensors file under Hugging Face's names.
@@ -110,28 +100,19 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, config: &ModelConfig, path: &Path) -> Result<(), ModelError> {
-        let layout = config.parameters();
-        let mut writer = TensorWriter::create(path, &layout, &[("format", "pt")])?;
-        let mut result = Ok(());
-        self.visit_values(|values| {
-            if result.is_ok() {
-                result = writer.write(&values);
-            }
-        });
-        result?;
-        Ok(writer.finish()?)
-    }
-
-    /// Hands out the values of every parameter, in the order of [`ModelConfig::parameters`].
-    pub fn visit_values(&self, visit: impl FnMut(Vec<f32>)) {
-        self.visit(&mut Values(visit));
+        let mut parameters = Parameters(Vec::new());
+        self.visit(&mut parameters);
+        let values = parameters.0.into_iter().map(|read| read());
+        Ok(save_tensors(path, &config.parameters(), &[("format", "pt")], values)?)
     }
 }
 
-struct Values<F>(F);
+/// What reads the values of each parameter off the device, in the order of [`ModelConfig::parameters`].
+struct Parameters(Vec<Box<dyn FnOnce() -> Vec<f32>>>);
 
-impl<B: Backend, F: FnMut(Vec<f32>)> ModuleVisitor<B> for Values<F> {
+impl<B: Backend> ModuleVisitor<B> for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        (self.0)(param.val().into_data().iter().collect());
+        let tensor = param.val();
+        self.0.push(Box::new(|| tensor.into_data().iter().collect()));
     }
 }

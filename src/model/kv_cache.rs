@@ -22,19 +22,9 @@ pub struct LayerCache<B: Backend> {
 impl<B: Backend> KvCache<B> {
     /// An empty cache of `slots` tokens for `decoder`.
     pub fn new(decoder: &Decoder<B>, slots: usize) -> Self {
-        let empty = || {
-            Some(Tensor::zeros(
-                [slots, decoder.kv_width()],
-                &decoder.device(),
-            ))
-        };
-        let layers = (0..decoder.depth()).map(|_| LayerCache {
-            keys: empty(),
-            values: empty(),
-        });
-        Self {
-            layers: layers.collect(),
-        }
+        let empty = || Some(Tensor::zeros([slots, decoder.kv_width()], &decoder.device()));
+        let layers = (0..decoder.depth()).map(|_| LayerCache { keys: empty(), values: empty() });
+        Self { layers: layers.collect() }
     }
 
     pub(super) fn layer(&mut self, index: usize) -> &mut LayerCache<B> {

@@ -18,4 +18,4 @@ pub use folder::LoadedModel;
 pub use kv_cache::KvCache;
 pub use packing::{Packed, PackedCompletions, PromptGroup};
 pub use policy::{Reference, TokenLogps};
-pub use weights::{TensorFile, TensorWriter, Weights, WeightsError, save_tensors};
+pub use weights::{TensorFile, Weights, WeightsError, save_tensors};

@@ -55,13 +55,8 @@ impl Packed {
     ) -> std::ops::Range<usize> {
         let run = self.ids.len()..self.ids.len() + ids.len();
         self.ids.extend(ids);
-        self.positions
-            .extend((first_position..first_position + ids.len()).map(|p| p as u32));
-        self.spans.push(Span {
-            queries: run.clone(),
-            prefix,
-            own: run.clone(),
-        });
+        self.positions.extend((first_position..first_position + ids.len()).map(|p| p as u32));
+        self.spans.push(Span { queries: run.clone(), prefix, own: run.clone() });
         run
     }
 
@@ -83,10 +78,7 @@ impl PackedCompletions {
     pub fn new(groups: &[PromptGroup]) -> Self {
         let mut packing = Self::default();
         for group in groups {
-            assert!(
-                !group.prompt.is_empty(),
-                "a prompt needs at least one token"
-            );
+            assert!(!group.prompt.is_empty(), "a prompt needs at least one token");
             let prompt = packing.packed.push(group.prompt, 0, 0..0);
             for completion in &group.completions {
                 packing.push_completion(completion, prompt.clone());
@@ -111,10 +103,7 @@ impl PackedCompletions {
 
     /// Number of tokens that the decoder computes for a group, which is what memory follows.
     pub fn tokens_of(prompt: usize, completions: impl Iterator<Item = usize>) -> usize {
-        prompt
-            + completions
-                .map(|length| length.saturating_sub(1))
-                .sum::<usize>()
+        prompt + completions.map(|length| length.saturating_sub(1)).sum::<usize>()
     }
 }
 
@@ -124,10 +113,8 @@ mod tests {
 
     #[test]
     fn a_prompt_is_packed_once_and_its_last_token_predicts_every_first_one() {
-        let group = PromptGroup {
-            prompt: &[1, 2, 3],
-            completions: vec![&[4, 5], &[6], &[7, 8, 9]],
-        };
+        let group =
+            PromptGroup { prompt: &[1, 2, 3], completions: vec![&[4, 5], &[6], &[7, 8, 9]] };
         let packing = PackedCompletions::new(&[group]);
         assert_eq!(packing.packed.ids, [1, 2, 3, 4, 7, 8]);
         assert_eq!(packing.packed.positions, [0, 1, 2, 3, 3, 4]);
@@ -138,10 +125,7 @@ mod tests {
 
     #[test]
     fn the_last_token_of_a_completion_is_never_computed() {
-        let group = PromptGroup {
-            prompt: &[1],
-            completions: vec![&[42]],
-        };
+        let group = PromptGroup { prompt: &[1], completions: vec![&[42]] };
         assert!(!PackedCompletions::new(&[group]).packed.ids.contains(&42));
         assert_eq!(PackedCompletions::tokens_of(1, [1, 5].into_iter()), 5);
     }

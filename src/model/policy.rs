@@ -42,9 +42,7 @@ impl<B: Kernels> Reference<B> {
     where
         A: AutodiffBackend<InnerBackend = B>,
     {
-        Self {
-            decoder: policy.valid().no_grad(),
-        }
+        Self { decoder: policy.valid().no_grad() }
     }
 
     /// A reference with parameters of its own, as a resumed run loads it.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use error::WeightsError;
 pub use tensor_file::TensorFile;
-pub use tensor_writer::{TensorWriter, save_tensors};
+pub use tensor_writer::save_tensors;
 
 use super::config::ModelConfig;
 
@@ -42,20 +42,12 @@ impl Weights {
         } else if folder.join(INDEX_FILE).exists() {
             open_shards(folder)?
         } else {
-            return Err(WeightsError::NoWeights {
-                folder: folder.into(),
-            });
+            return Err(WeightsError::NoWeights { folder: folder.into() });
         };
-        let names = files
-            .iter()
-            .enumerate()
-            .flat_map(|(at, file)| file.names().map(move |n| (n, at)));
+        let names =
+            files.iter().enumerate().flat_map(|(at, file)| file.names().map(move |n| (n, at)));
         let file_of = names.map(|(name, at)| (name.to_owned(), at)).collect();
-        Ok(Self {
-            folder: folder.into(),
-            files,
-            file_of,
-        })
+        Ok(Self { folder: folder.into(), files, file_of })
     }
 
     /// Checks every tensor that `config` asks for, before anything is loaded, and gives the names of those it does not.
@@ -111,9 +103,7 @@ impl Weights {
 
     fn missing(&self, name: &str) -> WeightsError {
         if name == HEAD && self.contains(EMBEDDING) {
-            return WeightsError::MissingHead {
-                folder: self.folder.clone(),
-            };
+            return WeightsError::MissingHead { folder: self.folder.clone() };
         }
         WeightsError::missing(&self.folder, name, self.names())
     }
@@ -125,9 +115,7 @@ impl Weights {
         if self.file(EMBEDDING)?.stored(EMBEDDING) == head.stored(HEAD) {
             return Ok(());
         }
-        Err(WeightsError::HeadNotTied {
-            folder: self.folder.clone(),
-        })
+        Err(WeightsError::HeadNotTied { folder: self.folder.clone() })
     }
 }
 
@@ -139,14 +127,10 @@ struct Index {
 fn open_shards(folder: &Path) -> Result<Vec<TensorFile>, WeightsError> {
     let file = folder.join(INDEX_FILE);
     let text = std::fs::read_to_string(&file).map_err(|e| WeightsError::read(&file, e))?;
-    let index: Index = serde_json::from_str(&text).map_err(|e| WeightsError::Index {
-        file: file.clone(),
-        problem: e.to_string(),
-    })?;
+    let index: Index = serde_json::from_str(&text)
+        .map_err(|e| WeightsError::Index { file: file.clone(), problem: e.to_string() })?;
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    let opened = shards
-        .iter()
-        .map(|shard| TensorFile::open(&folder.join(shard)));
+    let opened = shards.iter().map(|shard| TensorFile::open(&folder.join(shard)));
     let opened: Vec<TensorFile> = opened.collect::<Result<_, _>>()?;
     let position: BTreeMap<_, _> = shards.iter().zip(&opened).collect();
     for (name, shard) in &index.weight_map {
@@ -176,18 +160,20 @@ mod tests {
             let values = vec![at as f32; shape.iter().product()];
             (name, shape, values)
         };
-        config
-            .parameters()
-            .into_iter()
-            .enumerate()
-            .map(filled)
-            .collect()
+        config.parameters().into_iter().enumerate().map(filled).collect()
     }
 
     fn folder_with(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        save_tensors(&folder.path().join(MODEL_FILE), tensors, &[]).unwrap();
+        save(&folder.path().join(MODEL_FILE), tensors);
         folder
+    }
+
+    fn save(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
+        let layout = tensors.iter().map(|(name, shape, _)| (name.clone(), shape.clone()));
+        let layout: Vec<_> = layout.collect();
+        let values = tensors.iter().map(|(.., values)| values.clone());
+        save_tensors(path, &layout, &[], values).unwrap();
     }
 
     #[test]
@@ -207,29 +193,17 @@ mod tests {
         all.retain(|(name, ..)| name != "model.norm.weight");
         all.push(("norm.weight".into(), vec![2], vec![0.0; 2]));
         let folder = folder_with(&all);
-        let error = Weights::open(folder.path())
-            .unwrap()
-            .check(&config(true))
-            .unwrap_err();
+        let error = Weights::open(folder.path()).unwrap().check(&config(true)).unwrap_err();
         let message = error.to_string();
         assert!(message.contains("model.norm.weight"), "{message}");
-        assert!(
-            message.contains("nearest there is norm.weight"),
-            "{message}"
-        );
+        assert!(message.contains("nearest there is norm.weight"), "{message}");
     }
 
     #[test]
     fn a_misshapen_tensor_is_named_with_both_shapes() {
         let folder = folder_with(&tensors(&config(true)));
-        let wider = ModelConfig {
-            vocab_size: 4,
-            ..config(true)
-        };
-        let error = Weights::open(folder.path())
-            .unwrap()
-            .check(&wider)
-            .unwrap_err();
+        let wider = ModelConfig { vocab_size: 4, ..config(true) };
+        let error = Weights::open(folder.path()).unwrap().check(&wider).unwrap_err();
         let message = error.to_string();
         for part in [MODEL_FILE, EMBEDDING, "[3, 2]", "[4, 2]"] {
             assert!(message.contains(part), "{message} lacks {part}");
@@ -245,10 +219,7 @@ mod tests {
         let folder = folder_with(&all);
         let weights = Weights::open(folder.path()).unwrap();
         assert_eq!(weights.check(&config(true)).unwrap(), ["value_head.weight"]);
-        assert_eq!(
-            weights.unused(["value_head.weight", EMBEDDING]).len(),
-            all.len() - 2
-        );
+        assert_eq!(weights.unused(["value_head.weight", EMBEDDING]).len(), all.len() - 2);
     }
 
     #[test]
@@ -262,20 +233,14 @@ mod tests {
         drop(weights);
         all.last_mut().unwrap().2[0] = 9.0;
         let folder = folder_with(&all);
-        let error = Weights::open(folder.path())
-            .unwrap()
-            .check(&config(true))
-            .unwrap_err();
+        let error = Weights::open(folder.path()).unwrap().check(&config(true)).unwrap_err();
         assert!(matches!(error, WeightsError::HeadNotTied { .. }));
     }
 
     #[test]
     fn a_missing_free_head_points_to_the_tie() {
         let folder = folder_with(&tensors(&config(true)));
-        let error = Weights::open(folder.path())
-            .unwrap()
-            .check(&config(false))
-            .unwrap_err();
+        let error = Weights::open(folder.path()).unwrap().check(&config(false)).unwrap_err();
         assert!(error.to_string().contains("tie_word_embeddings"));
     }
 
@@ -285,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut map = BTreeMap::new();
         for (shard, part) in [("a.safetensors", &all[..4]), ("b.safetensors", &all[4..])] {
-            save_tensors(&folder.path().join(shard), part, &[]).unwrap();
+            save(&folder.path().join(shard), part);
             map.extend(part.iter().map(|(name, ..)| (name.clone(), shard)));
         }
         let index = folder.path().join(INDEX_FILE);
@@ -300,18 +265,10 @@ mod tests {
         map.insert(HEAD.into(), "a.safetensors");
         write(&map).unwrap();
         let message = Weights::open(folder.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("lm_head.weight in a.safetensors"),
-            "{message}"
-        );
+        assert!(message.contains("lm_head.weight in a.safetensors"), "{message}");
         map.insert(HEAD.into(), "c.safetensors");
         write(&map).unwrap();
-        assert!(
-            Weights::open(folder.path())
-                .unwrap_err()
-                .to_string()
-                .contains("c.safetensors")
-        );
+        assert!(Weights::open(folder.path()).unwrap_err().to_string().contains("c.safetensors"));
     }
 
     #[test]

@@ -34,10 +34,7 @@ impl CountdownReward {
         if (0.0..1.0).contains(&self.right_numbers) {
             return Ok(self.clone());
         }
-        let problem = format!(
-            "is {}; it must be at least 0 and less than 1",
-            self.right_numbers
-        );
+        let problem = format!("is {}; it must be at least 0 and less than 1", self.right_numbers);
         Err(RewardError::setting("countdown", "right_numbers", problem))
     }
 }
@@ -55,10 +52,7 @@ impl Reward for CountdownReward {
             return Some(0.0);
         };
         Some(
-            match (
-                sorted(found.numbers) == sorted(given),
-                found.value == Fraction::whole(target),
-            ) {
+            match (sorted(found.numbers) == sorted(given), found.value == Fraction::whole(target)) {
                 (true, true) => 1.0,
                 (true, false) => self.right_numbers,
                 (false, _) => 0.0,
@@ -72,9 +66,7 @@ impl Reward for CountdownReward {
 }
 
 fn last_expression(text: &str) -> Option<&str> {
-    let left_sides = text
-        .lines()
-        .map(|line| line.split('=').next().unwrap_or(line));
+    let left_sides = text.lines().map(|line| line.split('=').next().unwrap_or(line));
     left_sides
         .filter_map(|side| EXPRESSION.find_iter(side).last())
         .next_back()
@@ -102,12 +94,8 @@ mod tests {
 
     #[test]
     fn any_expression_of_the_numbers_that_hits_the_target_is_right() {
-        for text in [
-            "(3+5)*2",
-            "2*(5 + 3)",
-            "Let us try 3*5.\nSo (3+5)*2 = 16.",
-            "It is (5+3)*2.",
-        ] {
+        for text in ["(3+5)*2", "2*(5 + 3)", "Let us try 3*5.\nSo (3+5)*2 = 16.", "It is (5+3)*2."]
+        {
             assert_eq!(score("{}", text), Some(1.0), "{text}");
         }
     }
@@ -127,13 +115,8 @@ mod tests {
 
     #[test]
     fn partial_credit_as_high_as_the_full_score_is_refused() {
-        let error = reward::<CountdownReward>(r#"{"right_numbers":1}"#)
-            .checked()
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("countdown.right_numbers"),
-            "{error}"
-        );
+        let error = reward::<CountdownReward>(r#"{"right_numbers":1}"#).checked().unwrap_err();
+        assert!(error.to_string().contains("countdown.right_numbers"), "{error}");
     }
 
     #[test]

@@ -32,22 +32,14 @@ impl Decimal {
         let is_minus = |sign: &str| sign == "-" || sign == "\u{2212}";
         let negative = (is_minus(part(1)) && !joins) || is_minus(part(2));
         let whole = part(3).replace(',', "");
-        Some(Self::new(
-            negative,
-            &whole,
-            &format!("{}{}", part(4), part(5)),
-        ))
+        Some(Self::new(negative, &whole, &format!("{}{}", part(4), part(5))))
     }
 
     fn new(negative: bool, whole: &str, fraction: &str) -> Self {
         let whole = whole.trim_start_matches('0').to_owned();
         let fraction = fraction.trim_end_matches('0').to_owned();
         let zero = whole.is_empty() && fraction.is_empty();
-        Self {
-            negative: negative && !zero,
-            whole,
-            fraction,
-        }
+        Self { negative: negative && !zero, whole, fraction }
     }
 
     /// The nearest floating-point number.
@@ -69,10 +61,7 @@ impl Decimal {
             return 0.0;
         }
         let decimals = self.fraction.len().max(other.fraction.len());
-        let (ours, theirs) = (
-            self.reversed_digits(decimals),
-            other.reversed_digits(decimals),
-        );
+        let (ours, theirs) = (self.reversed_digits(decimals), other.reversed_digits(decimals));
         let equal = ours.iter().zip(&theirs).filter(|(a, b)| a == b).count();
         equal as f64 / ours.len().max(theirs.len()) as f64
     }

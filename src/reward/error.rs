@@ -36,10 +36,6 @@ impl RewardError {
         key: &'static str,
         problem: impl Into<String>,
     ) -> Self {
-        Self::Setting {
-            reward,
-            key,
-            problem: problem.into(),
-        }
+        Self::Setting { reward, key, problem: problem.into() }
     }
 }

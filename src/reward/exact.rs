@@ -56,9 +56,6 @@ mod tests {
     #[test]
     fn case_is_ignored_on_request() {
         let exact: ExactReward = reward(r#"{"case_insensitive":true}"#);
-        assert_eq!(
-            exact.score(&problem(Some("Äpfel")), &completion("äPFEL")),
-            Some(1.0)
-        );
+        assert_eq!(exact.score(&problem(Some("Äpfel")), &completion("äPFEL")), Some(1.0));
     }
 }

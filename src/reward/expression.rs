@@ -21,24 +21,14 @@ pub(super) struct Evaluated {
 /// divides by zero or leaves the range of numbers.
 pub(super) fn evaluate(text: &str) -> Option<Evaluated> {
     let rest: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).rev().collect();
-    let mut parser = Parser {
-        rest,
-        numbers: Vec::new(),
-        nested: 0,
-    };
+    let mut parser = Parser { rest, numbers: Vec::new(), nested: 0 };
     let value = parser.sum()?;
-    parser.rest.is_empty().then_some(Evaluated {
-        value,
-        numbers: parser.numbers,
-    })
+    parser.rest.is_empty().then_some(Evaluated { value, numbers: parser.numbers })
 }
 
 impl Fraction {
     pub(super) fn whole(value: i64) -> Self {
-        Self {
-            numerator: i128::from(value),
-            denominator: 1,
-        }
+        Self { numerator: i128::from(value), denominator: 1 }
     }
 
     fn new(numerator: i128, denominator: i128) -> Option<Self> {
@@ -54,19 +44,10 @@ impl Fraction {
         let crossed = |a: Self, b: Self| a.numerator.checked_mul(b.denominator);
         let below = self.denominator.checked_mul(other.denominator)?;
         match sign {
-            '+' => Self::new(
-                crossed(self, other)?.checked_add(crossed(other, self)?)?,
-                below,
-            ),
-            '-' => Self::new(
-                crossed(self, other)?.checked_sub(crossed(other, self)?)?,
-                below,
-            ),
+            '+' => Self::new(crossed(self, other)?.checked_add(crossed(other, self)?)?, below),
+            '-' => Self::new(crossed(self, other)?.checked_sub(crossed(other, self)?)?, below),
             '*' => Self::new(self.numerator.checked_mul(other.numerator)?, below),
-            _ => Self::new(
-                crossed(self, other)?,
-                self.denominator.checked_mul(other.numerator)?,
-            ),
+            _ => Self::new(crossed(self, other)?, self.denominator.checked_mul(other.numerator)?),
         }
     }
 }
@@ -164,25 +145,12 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_has_no_value() {
-        for text in [
-            "",
-            "1+",
-            "(1",
-            "1)",
-            "a",
-            "1 = 1",
-            "1/0",
-            "1/(2-2)",
-            "99999999999999999999",
-        ] {
+        for text in ["", "1+", "(1", "1)", "a", "1 = 1", "1/0", "1/(2-2)", "99999999999999999999"] {
             assert_eq!(value(text), None, "{text}");
         }
         assert_eq!(value(&"(".repeat(100_000)), None);
         // -2^127 / -1 is the one quotient of two numbers in range that is out of range.
-        assert_eq!(
-            value("(0-4611686018427387904)*4611686018427387904*8/(0-1)"),
-            None
-        );
+        assert_eq!(value("(0-4611686018427387904)*4611686018427387904*8/(0-1)"), None);
         assert_eq!(value(&vec!["9999999999"; 20].join("*")), None);
     }
 }

@@ -69,10 +69,7 @@ mod tests {
 
     fn check_score(settings: &str, tokens: usize, expected: f64) {
         let length: LengthReward = reward(settings);
-        assert_eq!(
-            length.score(&problem(None), &of_length(tokens)),
-            Some(expected)
-        );
+        assert_eq!(length.score(&problem(None), &of_length(tokens)), Some(expected));
     }
 
     #[test]

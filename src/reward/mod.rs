@@ -114,30 +114,15 @@ pub(crate) mod test_support {
 
     pub(crate) fn problem(answer: Option<&str>) -> Problem {
         let prompt = Prompt::Text("1+1=".into());
-        Problem {
-            id: 7,
-            prompt,
-            answer: answer.map(str::to_owned),
-            columns: Map::new(),
-        }
+        Problem { id: 7, prompt, answer: answer.map(str::to_owned), columns: Map::new() }
     }
 
     pub(crate) fn completion(text: &str) -> Completion<'_> {
-        Completion {
-            text,
-            tokens: 10,
-            finished: true,
-            max_tokens: 100,
-        }
+        Completion { text, tokens: 10, finished: true, max_tokens: 100 }
     }
 
     pub(crate) fn of_length(tokens: usize) -> Completion<'static> {
-        Completion {
-            text: "",
-            tokens,
-            finished: true,
-            max_tokens: 100,
-        }
+        Completion { text: "", tokens, finished: true, max_tokens: 100 }
     }
 
     pub(crate) fn reward<R: serde::de::DeserializeOwned>(settings: &str) -> R {
@@ -161,10 +146,7 @@ mod tests {
         ] {
             let config: RewardConfig = serde_json::from_str(settings).unwrap();
             let again = serde_json::to_string(&config).unwrap();
-            assert_eq!(
-                serde_json::from_str::<RewardConfig>(&again).unwrap(),
-                config
-            );
+            assert_eq!(serde_json::from_str::<RewardConfig>(&again).unwrap(), config);
             assert!(settings.contains(config.build().unwrap().name()));
         }
     }
@@ -173,9 +155,6 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         let error = serde_json::from_str::<RewardConfig>(r#"{"kind":"exact","wieght":2}"#);
         let error = error.unwrap_err().to_string();
-        assert!(
-            error.contains("wieght") && error.contains("weight"),
-            "{error}"
-        );
+        assert!(error.contains("wieght") && error.contains("weight"), "{error}");
     }
 }

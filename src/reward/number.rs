@@ -51,10 +51,7 @@ impl NumberReward {
     pub(super) fn checked(&self) -> Result<Self, RewardError> {
         let refuse = |key, problem: String| Err(RewardError::setting("number", key, problem));
         if !self.correct.is_finite() {
-            return refuse(
-                "correct",
-                format!("is {}; it must be a finite number", self.correct),
-            );
+            return refuse("correct", format!("is {}; it must be a finite number", self.correct));
         }
         let usable = (0.0..self.correct).contains(&self.partial_weight);
         if self.partial != Partial::None && !usable {
@@ -65,10 +62,7 @@ impl NumberReward {
             return refuse("partial_weight", problem);
         }
         if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
-            return refuse(
-                "tolerance",
-                format!("is {}; it must be more than 0", self.tolerance),
-            );
+            return refuse("tolerance", format!("is {}; it must be more than 0", self.tolerance));
         }
         Ok(self.clone())
     }
@@ -116,23 +110,13 @@ mod tests {
 
     fn check_score(settings: &str, answer: &str, text: &str, expected: f64) {
         let number: NumberReward = reward(settings);
-        let score = number
-            .score(&problem(Some(answer)), &completion(text))
-            .unwrap();
-        assert!(
-            (score - expected).abs() < 1e-12,
-            "{text} for {answer}: {score}, not {expected}"
-        );
+        let score = number.score(&problem(Some(answer)), &completion(text)).unwrap();
+        assert!((score - expected).abs() < 1e-12, "{text} for {answer}: {score}, not {expected}");
     }
 
     #[test]
     fn the_right_number_earns_the_full_score_however_it_is_written() {
-        for text in [
-            "1200",
-            "So it is $1,200.",
-            "#### 1,200.00",
-            "3 * 400 = 1200",
-        ] {
+        for text in ["1200", "So it is $1,200.", "#### 1,200.00", "3 * 400 = 1200"] {
             check_score(r#"{"correct":2}"#, "1200", text, 2.0);
         }
     }
@@ -179,14 +163,8 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_used_are_refused_with_their_key() {
         for (settings, key) in [
-            (
-                r#"{"partial":"digits","partial_weight":1}"#,
-                "number.partial_weight",
-            ),
-            (
-                r#"{"partial":"relative","partial_weight":-1}"#,
-                "number.partial_weight",
-            ),
+            (r#"{"partial":"digits","partial_weight":1}"#, "number.partial_weight"),
+            (r#"{"partial":"relative","partial_weight":-1}"#, "number.partial_weight"),
             (r#"{"tolerance":0}"#, "number.tolerance"),
         ] {
             let error = reward::<NumberReward>(settings).checked().unwrap_err();

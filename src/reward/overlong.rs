@@ -34,17 +34,12 @@ impl OverlongReward {
     pub(super) fn checked(&self) -> Result<Self, RewardError> {
         let refuse = |key, problem: String| Err(RewardError::setting("overlong", key, problem));
         if self.buffer == 0 || self.max_length.is_some_and(|limit| self.buffer > limit) {
-            let problem = format!(
-                "is {}; it must be at least 1 and at most max_length",
-                self.buffer
-            );
+            let problem =
+                format!("is {}; it must be at least 1 and at most max_length", self.buffer);
             return refuse("buffer", problem);
         }
         if !(self.penalty >= 0.0 && self.penalty.is_finite()) {
-            return refuse(
-                "penalty",
-                "must be a finite number of at least 0".to_owned(),
-            );
+            return refuse("penalty", "must be a finite number of at least 0".to_owned());
         }
         Ok(self.clone())
     }
@@ -71,10 +66,7 @@ mod tests {
 
     fn check_score(settings: &str, tokens: usize, expected: f64) {
         let overlong: OverlongReward = reward(settings);
-        assert_eq!(
-            overlong.score(&problem(None), &of_length(tokens)),
-            Some(expected)
-        );
+        assert_eq!(overlong.score(&problem(None), &of_length(tokens)), Some(expected));
     }
 
     #[test]

@@ -73,9 +73,6 @@ mod tests {
     fn a_pattern_that_does_not_compile_is_refused_when_read() {
         let error = serde_json::from_str::<RegexReward>(r#"{"pattern":"(a"}"#).unwrap_err();
         let error = error.to_string();
-        assert!(
-            error.contains("regex.pattern") && error.contains("unclosed group"),
-            "{error}"
-        );
+        assert!(error.contains("regex.pattern") && error.contains("unclosed group"), "{error}");
     }
 }

@@ -35,17 +35,11 @@ impl Rewards {
     /// # Errors
     /// No reward at all, or a setting that cannot be used.
     pub fn new(configs: &[RewardConfig]) -> Result<Self, RewardError> {
-        let mut rewards = Self {
-            parts: Vec::with_capacity(configs.len()),
-        };
+        let mut rewards = Self { parts: Vec::with_capacity(configs.len()) };
         for config in configs {
             rewards.push(config.weight(), config.build()?)?;
         }
-        if rewards.parts.is_empty() {
-            Err(RewardError::NoReward)
-        } else {
-            Ok(rewards)
-        }
+        if rewards.parts.is_empty() { Err(RewardError::NoReward) } else { Ok(rewards) }
     }
 
     /// Adds a reward of any type, such as one of your own.
@@ -58,11 +52,7 @@ impl Rewards {
             return Err(RewardError::setting(reward.name(), "weight", problem));
         }
         let name = self.free_name(reward.name());
-        self.parts.push(Part {
-            name,
-            weight,
-            reward,
-        });
+        self.parts.push(Part { name, weight, reward });
         Ok(())
     }
 
@@ -105,9 +95,7 @@ impl Rewards {
     pub fn is_correct(&self, problem: &Problem, completion: &Completion) -> Option<bool> {
         self.parts.iter().find_map(|part| {
             let full = part.reward.full_score()?;
-            part.reward
-                .score(problem, completion)
-                .map(|score| score >= full)
+            part.reward.score(problem, completion).map(|score| score >= full)
         })
     }
 
@@ -161,37 +149,17 @@ mod tests {
         let rewards = rewards(
             r#"[{"kind":"exact","weight":2},{"kind":"regex","pattern":"^[0-9]+$","weight":0.25}]"#,
         );
-        let score = rewards
-            .score(&problem(Some("46")), &completion("46"))
-            .unwrap();
-        assert_eq!(
-            score,
-            Score {
-                each: vec![Some(1.0), Some(1.0)],
-                total: Some(2.25)
-            }
-        );
+        let score = rewards.score(&problem(Some("46")), &completion("46")).unwrap();
+        assert_eq!(score, Score { each: vec![Some(1.0), Some(1.0)], total: Some(2.25) });
         let score = rewards.score(&problem(None), &completion("46")).unwrap();
-        assert_eq!(
-            score,
-            Score {
-                each: vec![None, Some(1.0)],
-                total: Some(0.25)
-            }
-        );
+        assert_eq!(score, Score { each: vec![None, Some(1.0)], total: Some(0.25) });
     }
 
     #[test]
     fn the_total_is_none_when_no_reward_applies() {
         let rewards = rewards(r#"[{"kind":"exact"},{"kind":"number"}]"#);
         let score = rewards.score(&problem(None), &completion("46")).unwrap();
-        assert_eq!(
-            score,
-            Score {
-                each: vec![None, None],
-                total: None
-            }
-        );
+        assert_eq!(score, Score { each: vec![None, None], total: None });
     }
 
     #[test]
@@ -200,9 +168,7 @@ mod tests {
             let mut rewards = rewards(r#"[{"kind":"exact"}]"#);
             rewards.push(1.0, Box::new(Fixed(0.5))).unwrap();
             rewards.push(1.0, Box::new(Fixed(bad))).unwrap();
-            let error = rewards
-                .score(&problem(Some("1")), &completion("1"))
-                .unwrap_err();
+            let error = rewards.score(&problem(Some("1")), &completion("1")).unwrap_err();
             assert!(error.to_string().contains("fixed_2"), "{error}");
             assert!(error.to_string().contains("problem 7"), "{error}");
         }
@@ -211,13 +177,8 @@ mod tests {
     #[test]
     fn names_are_told_apart_by_numbers() {
         let pattern = r#"{"kind":"regex","pattern":"a"}"#;
-        let rewards = rewards(&format!(
-            r#"[{pattern},{{"kind":"exact"}},{pattern},{pattern}]"#
-        ));
-        assert_eq!(
-            rewards.names().collect::<Vec<_>>(),
-            ["regex", "exact", "regex_2", "regex_3"]
-        );
+        let rewards = rewards(&format!(r#"[{pattern},{{"kind":"exact"}},{pattern},{pattern}]"#));
+        assert_eq!(rewards.names().collect::<Vec<_>>(), ["regex", "exact", "regex_2", "regex_3"]);
     }
 
     #[test]
@@ -234,19 +195,14 @@ mod tests {
     #[test]
     fn without_a_judge_of_answers_there_is_no_accuracy() {
         let rewards = rewards(r#"[{"kind":"length","max":5}]"#);
-        assert_eq!(
-            rewards.is_correct(&problem(Some("46")), &completion("46")),
-            None
-        );
+        assert_eq!(rewards.is_correct(&problem(Some("46")), &completion("46")), None);
     }
 
     #[test]
     fn no_reward_and_an_infinite_weight_are_refused() {
         assert_eq!(Rewards::new(&[]).err(), Some(RewardError::NoReward));
         let mut rewards = rewards(r#"[{"kind":"exact"}]"#);
-        let error = rewards
-            .push(f64::INFINITY, Box::new(Fixed(1.0)))
-            .unwrap_err();
+        let error = rewards.push(f64::INFINITY, Box::new(Fixed(1.0))).unwrap_err();
         assert!(error.to_string().contains("fixed.weight"), "{error}");
     }
 }

@@ -102,14 +102,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let slots = |prompt: &Prompt| prompt.ids.len() + prompt.samples * generator.response_length;
         let cache = KvCache::new(decoder, prompts.iter().map(slots).sum());
         let groups = prompts.iter().map(|_| Vec::new()).collect();
-        Self {
-            generator,
-            decoder,
-            prompts,
-            noise,
-            cache,
-            groups,
-        }
+        Self { generator, decoder, prompts, noise, cache, groups }
     }
 
     fn run(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
@@ -135,11 +128,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let mut packed = Packed::sequences(&sequences);
         packed.slots = (0..packed.ids.len() as u32).collect();
         let hidden = self.decoder.forward(&packed, Some(&mut self.cache));
-        let last: Vec<u32> = packed
-            .spans
-            .iter()
-            .map(|span| span.own.end as u32 - 1)
-            .collect();
+        let last: Vec<u32> = packed.spans.iter().map(|span| span.own.end as u32 - 1).collect();
         let logits = self.decoder.logits(&kernel::gather_rows(&hidden, &last));
         let rows = self.rows(&packed.spans);
         let group_of_row: Vec<u32> = rows.iter().map(|row| row.group as u32).collect();
@@ -152,14 +141,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         for (group, (prompt, span)) in self.prompts.iter().zip(prompts).enumerate() {
             for sample in 0..prompt.samples {
                 let (ids, logps) = (Vec::new(), Vec::new());
-                rows.push(Row {
-                    group,
-                    sample,
-                    prompt: span.own.clone(),
-                    slot,
-                    ids,
-                    logps,
-                });
+                rows.push(Row { group, sample, prompt: span.own.clone(), slot, ids, logps });
                 slot += self.generator.response_length;
             }
         }
@@ -170,8 +152,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
     fn draw(&self, open: &mut [Row], logits: &Tensor<B, 2>) -> Result<(), GenerationError> {
         let uniform = |row: &Row| {
             let problem = self.prompts[row.group].problem;
-            self.noise
-                .uniform(problem, row.sample as u32, row.ids.len() as u32)
+            self.noise.uniform(problem, row.sample as u32, row.ids.len() as u32)
         };
         let uniforms: Vec<f32> = open.iter().map(uniform).collect();
         let (tokens, logps) = kernel::sample(logits, &uniforms, self.generator.sampling);
@@ -194,11 +175,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         for row in open {
             match self.finish_of(&row) {
                 Some(finish) => {
-                    let completion = Completion {
-                        ids: row.ids,
-                        logps: row.logps,
-                        finish,
-                    };
+                    let completion = Completion { ids: row.ids, logps: row.logps, finish };
                     self.groups[row.group].push((row.sample, completion));
                 }
                 None => still_open.push(row),
@@ -208,11 +185,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
     }
 
     fn finish_of(&self, row: &Row) -> Option<Finish> {
-        if row
-            .ids
-            .last()
-            .is_some_and(|last| self.generator.eos_ids.contains(last))
-        {
+        if row.ids.last().is_some_and(|last| self.generator.eos_ids.contains(last)) {
             return Some(Finish::Eos);
         }
         (row.ids.len() >= self.generator.response_length).then_some(Finish::Length)
@@ -224,15 +197,9 @@ impl<'a, B: Kernels> Batch<'a, B> {
         for (query, row) in open.iter().enumerate() {
             let own = row.slot..row.slot + row.ids.len();
             packed.ids.extend(row.ids.last());
-            packed
-                .positions
-                .push((row.prompt.len() + row.ids.len() - 1) as u32);
+            packed.positions.push((row.prompt.len() + row.ids.len() - 1) as u32);
             packed.slots.push(own.end as u32 - 1);
-            packed.spans.push(Span {
-                queries: query..query + 1,
-                prefix: row.prompt.clone(),
-                own,
-            });
+            packed.spans.push(Span { queries: query..query + 1, prefix: row.prompt.clone(), own });
         }
         let hidden = self.decoder.forward(&packed, Some(&mut self.cache));
         self.decoder.logits(&hidden)
@@ -242,10 +209,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
 fn in_order(prompt: &Prompt, mut rows: Vec<(usize, Completion)>) -> RolloutGroup {
     rows.sort_by_key(|(sample, _)| *sample);
     let completions = rows.into_iter().map(|(_, completion)| completion).collect();
-    RolloutGroup {
-        prompt: prompt.clone(),
-        completions,
-    }
+    RolloutGroup { prompt: prompt.clone(), completions }
 }
 
 /// Ids of a backend whose integers may be i64 (ndarray) or i32 (wgpu).

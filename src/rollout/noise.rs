@@ -25,10 +25,7 @@ impl Noise {
     pub fn new(seed: u64, purpose: Purpose, step: u64) -> Self {
         let [low, high] = key_of(seed);
         // The top bits of a seed are hardly ever used; that is where the purpose goes.
-        Self {
-            key: [low, high ^ ((purpose as u32) << 16)],
-            step: step as u32,
-        }
+        Self { key: [low, high ^ ((purpose as u32) << 16)], step: step as u32 }
     }
 
     /// The number strictly inside (0, 1) that decides one token.
@@ -48,21 +45,9 @@ mod tests {
         for address in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)] {
             seen.push(noise.uniform(address.0, address.1, address.2).to_bits());
         }
-        seen.push(
-            Noise::new(1, Purpose::Evaluation, 3)
-                .uniform(0, 0, 0)
-                .to_bits(),
-        );
-        seen.push(
-            Noise::new(1, Purpose::Training, 4)
-                .uniform(0, 0, 0)
-                .to_bits(),
-        );
-        seen.push(
-            Noise::new(2, Purpose::Training, 3)
-                .uniform(0, 0, 0)
-                .to_bits(),
-        );
+        seen.push(Noise::new(1, Purpose::Evaluation, 3).uniform(0, 0, 0).to_bits());
+        seen.push(Noise::new(1, Purpose::Training, 4).uniform(0, 0, 0).to_bits());
+        seen.push(Noise::new(2, Purpose::Training, 3).uniform(0, 0, 0).to_bits());
         let all = seen.len();
         seen.sort_unstable();
         seen.dedup();

@@ -39,14 +39,10 @@ fn vocabulary(alphabet: &str) -> Result<Map<String, Value>, TextError> {
         return Err(TextError::Alphabet(problem));
     }
     if alphabet.is_empty() {
-        return Err(TextError::Alphabet(
-            "the alphabet is empty; name its characters".to_owned(),
-        ));
+        return Err(TextError::Alphabet("the alphabet is empty; name its characters".to_owned()));
     }
     let specials = [PAD, BOS, EOS].map(str::to_owned);
-    let tokens = specials
-        .into_iter()
-        .chain(alphabet.chars().map(String::from));
+    let tokens = specials.into_iter().chain(alphabet.chars().map(String::from));
     Ok(tokens.zip((0..).map(|id: u32| json!(id))).collect())
 }
 
@@ -80,10 +76,7 @@ mod tests {
     #[test]
     fn every_character_is_one_token_after_bos() {
         let tokenizer = Tokenizer::characters("0123456789+=\n ").unwrap();
-        assert_eq!(
-            tokenizer.encode("12+3=", true).unwrap(),
-            [1, 4, 5, 13, 6, 14]
-        );
+        assert_eq!(tokenizer.encode("12+3=", true).unwrap(), [1, 4, 5, 13, 6, 14]);
         assert_eq!(tokenizer.encode("0\n 9", false).unwrap(), [3, 15, 16, 12]);
         assert_eq!(tokenizer.encode("", true).unwrap(), [1]);
         assert_eq!(tokenizer.vocab_size(), 17);
@@ -102,10 +95,7 @@ mod tests {
         let tokenizer = Tokenizer::characters("abcé ").unwrap();
         let ids = tokenizer.encode("a b cé", true).unwrap();
         assert_eq!(tokenizer.decode(&ids), "a b cé");
-        assert_eq!(
-            tokenizer.decode_with_specials(&[1, 3, 2, 0]),
-            "<bos>a<eos><pad>"
-        );
+        assert_eq!(tokenizer.decode_with_specials(&[1, 3, 2, 0]), "<bos>a<eos><pad>");
     }
 
     #[test]

@@ -40,14 +40,8 @@ impl ChatTemplate {
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", tojson);
         let known = without_generation_marks(&source);
-        environment
-            .add_template_owned(NAME, known)
-            .map_err(|error| described(&error))?;
-        Ok(Self {
-            source,
-            environment,
-            special_tokens: special_tokens(config),
-        })
+        environment.add_template_owned(NAME, known).map_err(|error| described(&error))?;
+        Ok(Self { source, environment, special_tokens: special_tokens(config) })
     }
 
     pub(super) fn source(&self) -> &str {
@@ -81,11 +75,7 @@ fn syntax() -> Result<SyntaxConfig, String> {
 
 fn without_generation_marks(source: &str) -> String {
     let mark = |found: &regex::Captures| {
-        let block = if found.get(2).is_some() {
-            "endif"
-        } else {
-            "if true"
-        };
+        let block = if found.get(2).is_some() { "endif" } else { "if true" };
         format!("{}{block}{}", &found[1], &found[3])
     };
     GENERATION.replace_all(source, mark).into_owned()

@@ -21,15 +21,8 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
+const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Ends the rendering with a message of the template.
 pub(super) fn raise_exception(message: String) -> Result<Value, Error> {
@@ -38,9 +31,7 @@ pub(super) fn raise_exception(message: String) -> Result<Value, Error> {
 
 /// Now, in universal time, in Python's date format.
 pub(super) fn strftime_now(format: String) -> Result<String, Error> {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     strftime(&format, since_epoch.as_secs())
 }
 
@@ -51,10 +42,7 @@ pub(super) fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let _: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     match indent {
-        Some(width) => json(
-            &value,
-            PrettyFormatter::with_indent(" ".repeat(width).as_bytes()),
-        ),
+        Some(width) => json(&value, PrettyFormatter::with_indent(" ".repeat(width).as_bytes())),
         None => json(&value, PythonFormatter(CompactFormatter)),
     }
 }
@@ -63,9 +51,7 @@ fn json(value: &Value, formatter: impl Formatter) -> Result<String, Error> {
     let bad = |error: String| Error::new(ErrorKind::BadSerialization, error);
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, formatter);
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| bad(error.to_string()))?;
+    value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
 }
 
@@ -77,11 +63,7 @@ impl Formatter for PythonFormatter {
         writer: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
     fn begin_object_key<W: ?Sized + std::io::Write>(
@@ -89,11 +71,7 @@ impl Formatter for PythonFormatter {
         writer: &mut W,
         first: bool,
     ) -> std::io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
     fn begin_object_value<W: ?Sized + std::io::Write>(
@@ -160,11 +138,7 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let months_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * months_from_march + 2) / 5 + 1;
-    let month = if months_from_march < 10 {
-        months_from_march + 3
-    } else {
-        months_from_march - 9
-    };
+    let month = if months_from_march < 10 { months_from_march + 3 } else { months_from_march - 9 };
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
@@ -180,10 +154,7 @@ mod tests {
         let expected = "Thursday Thu 29 February Feb 2024-02-29 24 12:34:56 %";
         assert_eq!(strftime(format, 1_709_210_096).unwrap(), expected);
         assert_eq!(strftime("%d %b %Y", 0).unwrap(), "01 Jan 1970");
-        assert_eq!(
-            strftime("%a %Y-%m-%d", 4_102_444_799).unwrap(),
-            "Thu 2099-12-31"
-        );
+        assert_eq!(strftime("%a %Y-%m-%d", 4_102_444_799).unwrap(), "Thu 2099-12-31");
         assert!(strftime("%Q", 0).unwrap_err().to_string().contains("%Q"));
         assert!(strftime("50%", 0).is_err());
     }

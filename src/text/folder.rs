@@ -21,10 +21,7 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
     let inner = read_tokenizer(&folder.join(TOKENIZER))?;
     let config = read_object(&folder.join(CONFIG))?;
     let sources = Sources {
-        names: vec![
-            config.clone(),
-            read_object(&folder.join("special_tokens_map.json"))?,
-        ],
+        names: vec![config.clone(), read_object(&folder.join("special_tokens_map.json"))?],
         ids: vec![
             read_object(&folder.join("generation_config.json"))?,
             read_object(&folder.join("config.json"))?,
@@ -32,29 +29,15 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
     };
     let special = sources
         .resolve(|name| inner.token_to_id(name))
-        .map_err(|problem| TextError::Broken {
-            path: folder.join(CONFIG),
-            problem,
-        })?;
+        .map_err(|problem| TextError::Broken { path: folder.join(CONFIG), problem })?;
     let chat = read_chat(folder, &config)?;
-    Ok(Tokenizer {
-        inner,
-        special,
-        config,
-        chat,
-    })
+    Ok(Tokenizer { inner, special, config, chat })
 }
 
 pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
     let path = folder.join(TOKENIZER);
-    let broken = |path: &Path, problem: String| TextError::Broken {
-        path: path.into(),
-        problem,
-    };
-    let json = tokenizer
-        .inner
-        .to_string(true)
-        .map_err(|error| broken(&path, error.to_string()))?;
+    let broken = |path: &Path, problem: String| TextError::Broken { path: path.into(), problem };
+    let json = tokenizer.inner.to_string(true).map_err(|error| broken(&path, error.to_string()))?;
     write_atomically(&path, json.as_bytes())?;
 
     let mut config = tokenizer.config.clone();
@@ -67,34 +50,23 @@ pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextErro
     write_atomically(&path, &json)?;
 
     match &tokenizer.chat {
-        Some(chat) => Ok(write_atomically(
-            &folder.join(CHAT_TEMPLATE),
-            chat.source().as_bytes(),
-        )?),
+        Some(chat) => Ok(write_atomically(&folder.join(CHAT_TEMPLATE), chat.source().as_bytes())?),
         None => Ok(()),
     }
 }
 
 fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, TextError> {
-    let bytes = read_if_there(path)?.ok_or_else(|| TextError::Read {
-        path: path.into(),
-        source: ErrorKind::NotFound.into(),
-    })?;
+    let bytes = read_if_there(path)?
+        .ok_or_else(|| TextError::Read { path: path.into(), source: ErrorKind::NotFound.into() })?;
     let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| {
         let problem = format!("is no tokenizer ({error}); it must be a tokenizer.json");
-        TextError::Broken {
-            path: path.into(),
-            problem,
-        }
+        TextError::Broken { path: path.into(), problem }
     })?;
     // Lengths are the business of a run, not of whoever saved the tokenizer.
     inner.with_padding(None);
     inner
         .with_truncation(None)
-        .map_err(|error| TextError::Broken {
-            path: path.into(),
-            problem: error.to_string(),
-        })?;
+        .map_err(|error| TextError::Broken { path: path.into(), problem: error.to_string() })?;
     Ok(inner)
 }
 
@@ -118,9 +90,7 @@ fn template_of(config: &Map<String, Value>) -> Option<String> {
         Value::String(source) => Some(source.clone()),
         Value::Array(named) => {
             let default = named.iter().find(|entry| entry["name"] == "default");
-            default.or(named.first())?["template"]
-                .as_str()
-                .map(str::to_owned)
+            default.or(named.first())?["template"].as_str().map(str::to_owned)
         }
         _ => None,
     }
@@ -141,10 +111,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TextError::Read {
-            path: path.into(),
-            source,
-        }),
+        Err(source) => Err(TextError::Read { path: path.into(), source }),
     }
 }
 
@@ -155,10 +122,7 @@ mod tests {
 
     fn saved(alphabet: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        Tokenizer::characters(alphabet)
-            .unwrap()
-            .save(folder.path())
-            .unwrap();
+        Tokenizer::characters(alphabet).unwrap().save(folder.path()).unwrap();
         folder
     }
 
@@ -166,20 +130,11 @@ mod tests {
     fn a_saved_tokenizer_comes_back_the_same() {
         let folder = saved("0123456789+=");
         let read = Tokenizer::from_folder(folder.path()).unwrap();
-        assert_eq!(
-            read.encode("12+34=46", true).unwrap(),
-            [1, 4, 5, 13, 6, 7, 14, 7, 9]
-        );
-        assert_eq!(
-            (read.pad_id(), read.bos_id(), read.eos_ids()),
-            (0, Some(1), &[2][..])
-        );
+        assert_eq!(read.encode("12+34=46", true).unwrap(), [1, 4, 5, 13, 6, 7, 14, 7, 9]);
+        assert_eq!((read.pad_id(), read.bos_id(), read.eos_ids()), (0, Some(1), &[2][..]));
         assert_eq!(read.vocab_size(), 15);
         assert!(!read.has_chat_template());
-        assert!(matches!(
-            read.render_chat(&json!([]), true),
-            Err(TextError::NoChatTemplate)
-        ));
+        assert!(matches!(read.render_chat(&json!([]), true), Err(TextError::NoChatTemplate)));
     }
 
     #[test]
@@ -221,40 +176,22 @@ mod tests {
         let folder = saved("ab");
         let path = folder.path().join("generation_config.json");
         fs::write(path, r#"{"eos_token_id": [2, 4]}"#).unwrap();
-        assert_eq!(
-            Tokenizer::from_folder(folder.path()).unwrap().eos_ids(),
-            [2, 4]
-        );
+        assert_eq!(Tokenizer::from_folder(folder.path()).unwrap().eos_ids(), [2, 4]);
     }
 
     #[test]
     fn a_missing_or_broken_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = || {
-            Tokenizer::from_folder(folder.path())
-                .unwrap_err()
-                .to_string()
-        };
+        let error = || Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
         assert!(error().contains("tokenizer.json"), "{}", error());
         fs::write(folder.path().join(TOKENIZER), "{}").unwrap();
         assert!(error().contains("is no tokenizer"), "{}", error());
-        Tokenizer::characters("ab")
-            .unwrap()
-            .save(folder.path())
-            .unwrap();
+        Tokenizer::characters("ab").unwrap().save(folder.path()).unwrap();
         fs::write(folder.path().join(CONFIG), "[1]").unwrap();
-        assert!(
-            error().contains("tokenizer_config.json: is no JSON object"),
-            "{}",
-            error()
-        );
+        assert!(error().contains("tokenizer_config.json: is no JSON object"), "{}", error());
         fs::write(folder.path().join(CONFIG), r#"{"eos_token": "<stop>"}"#).unwrap();
         assert!(error().contains("<stop>"), "{}", error());
-        fs::write(
-            folder.path().join(CONFIG),
-            r#"{"chat_template": "{% if %}"}"#,
-        )
-        .unwrap();
+        fs::write(folder.path().join(CONFIG), r#"{"chat_template": "{% if %}"}"#).unwrap();
         assert!(error().contains("chat_template:1"), "{}", error());
     }
 }

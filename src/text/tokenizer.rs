@@ -36,17 +36,8 @@ impl Tokenizer {
             "clean_up_tokenization_spaces": false,
         });
         let config = config.as_object().cloned().unwrap_or_default();
-        let special = SpecialTokens {
-            pad: 0,
-            bos: Some(1),
-            eos: vec![2],
-        };
-        Ok(Self {
-            inner,
-            special,
-            config,
-            chat: None,
-        })
+        let special = SpecialTokens { pad: 0, bos: Some(1), eos: vec![2] };
+        Ok(Self { inner, special, config, chat: None })
     }
 
     /// Reads the tokenizer of a Hugging Face model folder.
@@ -141,17 +132,12 @@ impl Tokenizer {
     }
 
     fn encode_error(&self, text: &str, reason: &str) -> TextError {
-        let foreign = text
-            .chars()
-            .find(|c| self.inner.token_to_id(&c.to_string()).is_none());
+        let foreign = text.chars().find(|c| self.inner.token_to_id(&c.to_string()).is_none());
         let problem = match foreign {
             Some(character) => format!("no token for {character:?} ({reason})"),
             None => reason.to_owned(),
         };
-        TextError::Encode {
-            text: text.chars().take(80).collect(),
-            problem,
-        }
+        TextError::Encode { text: text.chars().take(80).collect(), problem }
     }
 }
 

@@ -26,11 +26,7 @@ pub fn diagnose(history: &[StepMetrics]) -> Vec<String> {
 type Rule = fn(&[StepMetrics]) -> Option<String>;
 
 fn not_finite(history: &[StepMetrics]) -> Option<String> {
-    let bad = |m: &&StepMetrics| {
-        ![m.loss, m.grad_norm, m.reward]
-            .iter()
-            .all(|x| x.is_finite())
-    };
+    let bad = |m: &&StepMetrics| ![m.loss, m.grad_norm, m.reward].iter().all(|x| x.is_finite());
     let step = history.iter().find(bad)?.step;
     Some(format!(
         "the loss, gradient or reward is not a finite number from step {step} on: lower the \
@@ -75,9 +71,7 @@ fn equal_groups(history: &[StepMetrics]) -> Option<String> {
              reward with more than two values"
         }
     };
-    Some(format!(
-        "in nearly every group all rewards were equal, so there was no gradient: {cause}"
-    ))
+    Some(format!("in nearly every group all rewards were equal, so there was no gradient: {cause}"))
 }
 
 fn no_gradient(history: &[StepMetrics]) -> Option<String> {
@@ -98,10 +92,7 @@ fn all_truncated(history: &[StepMetrics]) -> Option<String> {
 }
 
 fn entropy_collapsed(history: &[StepMetrics]) -> Option<String> {
-    let (early, late) = (
-        mean(first(history), |m| m.entropy),
-        mean(last(history), |m| m.entropy),
-    );
+    let (early, late) = (mean(first(history), |m| m.entropy), mean(last(history), |m| m.entropy));
     (early > 0.05 && late < 0.1 * early).then(|| {
         format!(
             "the entropy fell from {early:.3} to {late:.3} nats, so the policy stopped exploring: \
@@ -158,11 +149,7 @@ pub(super) fn last(history: &[StepMetrics]) -> &[StepMetrics] {
 
 /// The mean over the steps where the metric is finite; NaN where it never is.
 pub(super) fn mean(steps: &[StepMetrics], metric: impl Fn(&StepMetrics) -> f64) -> f64 {
-    let finite: Vec<f64> = steps
-        .iter()
-        .map(metric)
-        .filter(|value| value.is_finite())
-        .collect();
+    let finite: Vec<f64> = steps.iter().map(metric).filter(|value| value.is_finite()).collect();
     finite.iter().sum::<f64>() / finite.len() as f64
 }
 
@@ -215,11 +202,7 @@ mod tests {
 
     #[test]
     fn mostly_skipped_updates_are_found() {
-        assert!(
-            skipped_updates(&run(|m| m.skipped = m.step > 5))
-                .unwrap()
-                .contains("75 %")
-        );
+        assert!(skipped_updates(&run(|m| m.skipped = m.step > 5)).unwrap().contains("75 %"));
         assert!(skipped_updates(&run(|m| m.skipped = m.step > 15)).is_none());
     }
 
@@ -251,11 +234,7 @@ mod tests {
     #[test]
     fn a_collapse_of_the_entropy_is_found() {
         let collapsed = run(|m| m.entropy = if m.step < 5 { 1.0 } else { 0.01 });
-        assert!(
-            entropy_collapsed(&collapsed)
-                .unwrap()
-                .contains("1.000 to 0.010")
-        );
+        assert!(entropy_collapsed(&collapsed).unwrap().contains("1.000 to 0.010"));
         assert!(entropy_collapsed(&run(|m| m.entropy = 1.0 / m.step as f64 + 0.2)).is_none());
     }
 
@@ -268,18 +247,8 @@ mod tests {
 
     #[test]
     fn a_reward_that_fell_back_is_told_with_its_peak() {
-        let collapsed = run(|m| {
-            m.reward = if m.step <= 10 {
-                0.08 * m.step as f64
-            } else {
-                0.1
-            }
-        });
-        assert!(
-            reward_fell_back(&collapsed)
-                .unwrap()
-                .contains("near step 9")
-        );
+        let collapsed = run(|m| m.reward = if m.step <= 10 { 0.08 * m.step as f64 } else { 0.1 });
+        assert!(reward_fell_back(&collapsed).unwrap().contains("near step 9"));
         assert!(reward_fell_back(&run(|m| m.reward = 0.5)).is_none());
     }
 

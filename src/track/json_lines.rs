@@ -20,10 +20,7 @@ impl JsonLines {
     /// When the file cannot be created or opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self {
-            file,
-            buffer: Vec::new(),
-        })
+        Ok(Self { file, buffer: Vec::new() })
     }
 
     /// Appends one line and hands it to the operating system before it returns.
@@ -126,33 +123,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.jsonl");
         for step in [1, 2] {
-            JsonLines::open(&path)
-                .unwrap()
-                .append(&json!({ "step": step }))
-                .unwrap();
+            JsonLines::open(&path).unwrap().append(&json!({ "step": step })).unwrap();
         }
-        assert_eq!(
-            std::fs::read_to_string(path).unwrap(),
-            "{\"step\":1}\n{\"step\":2}\n"
-        );
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
     }
 
     #[test]
     fn lines_after_the_checkpoint_are_cut_off() {
         let text = "{\"step\":1}\n{\"step\":2,\"n\":0}\n{\"step\":2,\"n\":1}\n{\"step\":3}\n";
         let kept = truncated(text, 2).unwrap();
-        assert_eq!(
-            kept,
-            "{\"step\":1}\n{\"step\":2,\"n\":0}\n{\"step\":2,\"n\":1}\n"
-        );
+        assert_eq!(kept, "{\"step\":1}\n{\"step\":2,\"n\":0}\n{\"step\":2,\"n\":1}\n");
     }
 
     #[test]
     fn a_half_written_last_line_is_dropped() {
-        assert_eq!(
-            truncated("{\"step\":1}\n{\"step\":2,\"rew", 9).unwrap(),
-            "{\"step\":1}\n"
-        );
+        assert_eq!(truncated("{\"step\":1}\n{\"step\":2,\"rew", 9).unwrap(), "{\"step\":1}\n");
     }
 
     #[test]

@@ -3,13 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Files that a run writes directly into its folder.
-const RUN_FILES: [&str; 5] = [
-    "config.yaml",
-    "metrics.jsonl",
-    "eval.jsonl",
-    "samples.jsonl",
-    "report.txt",
-];
+const RUN_FILES: [&str; 5] =
+    ["config.yaml", "metrics.jsonl", "eval.jsonl", "samples.jsonl", "report.txt"];
 
 /// Files that a saved model or a checkpoint may consist of.
 const MODEL_FILES: [&str; 8] = [
@@ -24,12 +19,8 @@ const MODEL_FILES: [&str; 8] = [
 ];
 
 /// Files that a checkpoint adds to those of a model.
-const CHECKPOINT_FILES: [&str; 4] = [
-    "state.json",
-    "policy.safetensors",
-    "optimizer.safetensors",
-    "reference.safetensors",
-];
+const CHECKPOINT_FILES: [&str; 4] =
+    ["state.json", "policy.safetensors", "optimizer.safetensors", "reference.safetensors"];
 
 /// Where each file of a run lies in its `output_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,17 +118,12 @@ fn step_of(name: &std::ffi::OsStr) -> Option<u64> {
 }
 
 fn present(folder: &Path, names: &[&str]) -> Vec<PathBuf> {
-    names
-        .iter()
-        .map(|name| folder.join(name))
-        .filter(|path| path.is_file())
-        .collect()
+    names.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
 }
 
 /// A link does not count: what lies behind it may be somebody's base model.
 fn is_real_folder(path: &Path) -> bool {
-    path.symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_dir())
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 #[cfg(test)]

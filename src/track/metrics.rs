@@ -59,10 +59,7 @@ pub struct StepMetrics {
     #[serde(rename = "completions/clipped_ratio", deserialize_with = "null_is_nan")]
     pub clipped_ratio: f64,
     /// Mean length in tokens of the completions that ended with an EOS.
-    #[serde(
-        rename = "completions/mean_terminated_length",
-        deserialize_with = "null_is_nan"
-    )]
+    #[serde(rename = "completions/mean_terminated_length", deserialize_with = "null_is_nan")]
     pub mean_terminated_length: f64,
     /// Share of rollouts whose advantage is exactly zero.
     #[serde(rename = "advantages/frac_zero", deserialize_with = "null_is_nan")]
@@ -160,11 +157,8 @@ mod reward_means {
         means: &BTreeMap<String, f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            means
-                .iter()
-                .map(|(name, mean)| (format!("rewards/{name}/mean"), mean)),
-        )
+        serializer
+            .collect_map(means.iter().map(|(name, mean)| (format!("rewards/{name}/mean"), mean)))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
@@ -213,11 +207,7 @@ mod tests {
 
     #[test]
     fn a_step_is_one_flat_object_under_trl_names() {
-        let mut metrics = StepMetrics {
-            step: 3,
-            clipped_ratio: 0.25,
-            ..StepMetrics::default()
-        };
+        let mut metrics = StepMetrics { step: 3, clipped_ratio: 0.25, ..StepMetrics::default() };
         metrics.reward_means.insert("exact".into(), 0.5);
         metrics.extra.insert("sampling/ratio_max".into(), 1.5);
         let line = as_json(&metrics);
@@ -225,12 +215,7 @@ mod tests {
         assert_eq!(line["completions/clipped_ratio"], 0.25);
         assert_eq!(line["rewards/exact/mean"], 0.5);
         assert_eq!(line["sampling/ratio_max"], 1.5);
-        assert!(
-            line.as_object()
-                .unwrap()
-                .values()
-                .all(|value| !value.is_object())
-        );
+        assert!(line.as_object().unwrap().values().all(|value| !value.is_object()));
     }
 
     #[test]
@@ -242,10 +227,7 @@ mod tests {
             completions/clipped_ratio completions/mean_terminated_length advantages/frac_zero \
             grad_norm learning_rate step_time time/rollout_secs time/reward_secs time/update_secs \
             rollout_tokens_per_s reward_tokens_per_s update_tokens_per_s num_tokens skipped";
-        let missing: Vec<_> = names
-            .split_whitespace()
-            .filter(|n| line.get(n).is_none())
-            .collect();
+        let missing: Vec<_> = names.split_whitespace().filter(|n| line.get(n).is_none()).collect();
         assert!(missing.is_empty(), "missing {missing:?}");
     }
 
@@ -267,12 +249,8 @@ mod tests {
 
     #[test]
     fn a_written_step_reads_back_the_same() {
-        let mut metrics = StepMetrics {
-            step: 7,
-            reward: 0.5,
-            kl: Some(0.25),
-            ..Default::default()
-        };
+        let mut metrics =
+            StepMetrics { step: 7, reward: 0.5, kl: Some(0.25), ..Default::default() };
         metrics.reward_means.insert("exact".into(), 0.5);
         metrics.extra.insert("ratio".into(), 2.0);
         let back: StepMetrics = serde_json::from_value(as_json(&metrics)).unwrap();
@@ -290,12 +268,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_line_has_its_own_names() {
-        let line = EvalMetrics {
-            step: 2,
-            accuracy: 0.5,
-            problems: 20,
-            pass_at_k: None,
-        };
+        let line = EvalMetrics { step: 2, accuracy: 0.5, problems: 20, pass_at_k: None };
         assert_eq!(
             serde_json::to_value(line).unwrap(),
             json!({"step": 2, "eval/accuracy": 0.5, "eval/problems": 20, "eval/pass_at_k": null})

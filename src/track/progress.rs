@@ -53,9 +53,7 @@ impl Progress {
 
     /// Plain lines into `writer`.
     pub fn lines(writer: impl Write + Send + 'static) -> Self {
-        Self {
-            watch: Watch::Lines(Mutex::new(Box::new(writer))),
-        }
+        Self { watch: Watch::Lines(Mutex::new(Box::new(writer))) }
     }
 
     /// Shows a message above the bars, or as a line of its own.
@@ -65,10 +63,7 @@ impl Progress {
             Watch::Quiet => Ok(()),
             Watch::Bars(bars) => bars.println(text),
             Watch::Lines(writer) => {
-                writeln!(
-                    writer.lock().unwrap_or_else(PoisonError::into_inner),
-                    "{text}"
-                )
+                writeln!(writer.lock().unwrap_or_else(PoisonError::into_inner), "{text}")
             }
         };
     }
@@ -79,19 +74,8 @@ impl Progress {
             Watch::Bars(bars) => Some(bars.add(new_bar(phase, done, total))),
             _ => None,
         };
-        let pacer = Pacer {
-            start: done,
-            total,
-            last: None,
-        };
-        Stage {
-            progress: self,
-            phase,
-            total,
-            bar,
-            pacer,
-            began: Instant::now(),
-        }
+        let pacer = Pacer { start: done, total, last: None };
+        Stage { progress: self, phase, total, bar, pacer, began: Instant::now() }
     }
 }
 
@@ -156,9 +140,7 @@ impl Pacer {
 
     /// True for the first and the last update, after a twentieth of all, and after ten seconds.
     fn is_due(&mut self, done: u64, elapsed_secs: f64) -> bool {
-        let stride = (self.total - self.start.min(self.total))
-            .div_ceil(20)
-            .max(1);
+        let stride = (self.total - self.start.min(self.total)).div_ceil(20).max(1);
         let due = match self.last {
             None => true,
             Some((last_done, last_secs)) => {
@@ -183,9 +165,7 @@ impl Pacer {
 fn new_bar(phase: Phase, done: u64, total: u64) -> ProgressBar {
     let template = "{prefix:>10} {wide_bar} {pos}/{len} [{elapsed}, {eta} left] {msg}";
     let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::new(total)
-        .with_position(done)
-        .with_prefix(phase.name());
+    let bar = ProgressBar::new(total).with_position(done).with_prefix(phase.name());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.reset_eta();
     // A step may take a minute: the clock shows that the program still lives.
@@ -238,19 +218,13 @@ mod tests {
     }
 
     fn pacer(start: u64, total: u64) -> Pacer {
-        Pacer {
-            start,
-            total,
-            last: None,
-        }
+        Pacer { start, total, last: None }
     }
 
     #[test]
     fn a_fast_run_of_many_steps_prints_about_twenty_lines() {
         let mut pacer = pacer(0, 1000);
-        let due: Vec<u64> = (1..=1000)
-            .filter(|&done| pacer.is_due(done, 0.001))
-            .collect();
+        let due: Vec<u64> = (1..=1000).filter(|&done| pacer.is_due(done, 0.001)).collect();
         assert_eq!((due[0], due[1], due[due.len() - 1]), (1, 51, 1000));
         assert_eq!(due.len(), 21);
     }
@@ -258,9 +232,7 @@ mod tests {
     #[test]
     fn a_slow_run_is_never_silent_for_much_longer_than_ten_seconds() {
         let mut pacer = pacer(0, 1000);
-        let due: Vec<u64> = (1..=8)
-            .filter(|&done| pacer.is_due(done, 4.0 * done as f64))
-            .collect();
+        let due: Vec<u64> = (1..=8).filter(|&done| pacer.is_due(done, 4.0 * done as f64)).collect();
         assert_eq!(due, [1, 4, 7]);
     }
 
@@ -283,10 +255,7 @@ mod tests {
             ..StepMetrics::default()
         };
         progress.begin(Phase::Train, 2, 3).step(&metrics);
-        assert_eq!(
-            page.text(),
-            "train 3/3: reward 0.500, accuracy 25.0 %, 1234 tokens/s\n"
-        );
+        assert_eq!(page.text(), "train 3/3: reward 0.500, accuracy 25.0 %, 1234 tokens/s\n");
     }
 
     #[test]
@@ -308,18 +277,13 @@ mod tests {
         let text = page.text();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("warm start 1/2: loss 2.00"));
-        assert_eq!(
-            lines[1..],
-            ["checkpoint saved", "warm start 2/2: loss 1.00"]
-        );
+        assert_eq!(lines[1..], ["checkpoint saved", "warm start 2/2: loss 1.00"]);
     }
 
     #[test]
     fn a_stage_of_no_units_is_no_error() {
         let page = Page::default();
-        Progress::lines(page.clone())
-            .begin(Phase::Evaluate, 0, 0)
-            .advance(0, "no problems");
+        Progress::lines(page.clone()).begin(Phase::Evaluate, 0, 0).advance(0, "no problems");
         assert_eq!(page.text(), "evaluate 0/0: no problems\n");
     }
 
@@ -328,9 +292,7 @@ mod tests {
         let terminal = indicatif::InMemoryTerm::new(5, 100);
         let target = indicatif::ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let bars = MultiProgress::with_draw_target(target);
-        let progress = Progress {
-            watch: Watch::Bars(bars),
-        };
+        let progress = Progress { watch: Watch::Bars(bars) };
         let mut stage = progress.begin(Phase::Train, 0, 4);
         stage.advance(1, "reward 0.500");
         progress.message("checkpoint saved");

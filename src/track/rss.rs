@@ -9,9 +9,7 @@ pub fn peak_rss_mib() -> Option<f64> {
 }
 
 fn peak_kib(status: &str) -> Option<f64> {
-    let rest = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     rest.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 

@@ -112,9 +112,7 @@ impl RunFolder {
     /// # Errors
     /// When the line cannot be written.
     pub fn metrics(&mut self, line: &StepMetrics) -> Result<(), RunFolderError> {
-        self.metrics
-            .append(line)
-            .map_err(failed("append to", &self.paths.metrics()))
+        self.metrics.append(line).map_err(failed("append to", &self.paths.metrics()))
     }
 
     /// Appends the result of one evaluation.
@@ -122,9 +120,7 @@ impl RunFolder {
     /// # Errors
     /// When the line cannot be written.
     pub fn eval(&mut self, line: &EvalMetrics) -> Result<(), RunFolderError> {
-        self.eval
-            .append(line)
-            .map_err(failed("append to", &self.paths.eval()))
+        self.eval.append(line).map_err(failed("append to", &self.paths.eval()))
     }
 
     /// Appends one sampled completion.
@@ -132,9 +128,7 @@ impl RunFolder {
     /// # Errors
     /// When the line cannot be written.
     pub fn sample(&mut self, line: &SampleLine) -> Result<(), RunFolderError> {
-        self.samples
-            .append(line)
-            .map_err(failed("append to", &self.paths.samples()))
+        self.samples.append(line).map_err(failed("append to", &self.paths.samples()))
     }
 
     /// Puts all lines on the disk; call it before a checkpoint, which must never be ahead of its logs.
@@ -142,15 +136,9 @@ impl RunFolder {
     /// # Errors
     /// When the disk refuses them.
     pub fn sync(&self) -> Result<(), RunFolderError> {
-        self.metrics
-            .sync()
-            .map_err(failed("append to", &self.paths.metrics()))?;
-        self.eval
-            .sync()
-            .map_err(failed("append to", &self.paths.eval()))?;
-        self.samples
-            .sync()
-            .map_err(failed("append to", &self.paths.samples()))
+        self.metrics.sync().map_err(failed("append to", &self.paths.metrics()))?;
+        self.eval.sync().map_err(failed("append to", &self.paths.eval()))?;
+        self.samples.sync().map_err(failed("append to", &self.paths.samples()))
     }
 
     /// All steps logged so far, those before a resume included.
@@ -213,11 +201,7 @@ fn write_whole(path: &Path, text: &str) -> Result<(), RunFolderError> {
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunFolderError {
     let path = path.to_owned();
-    move |reason| RunFolderError::Io {
-        action,
-        path,
-        reason,
-    }
+    move |reason| RunFolderError::Io { action, path, reason }
 }
 
 fn mend(kind: io::ErrorKind) -> &'static str {
@@ -240,11 +224,7 @@ mod tests {
     use super::*;
 
     fn step(step: u64) -> StepMetrics {
-        StepMetrics {
-            step,
-            reward: 0.5,
-            ..StepMetrics::default()
-        }
+        StepMetrics { step, reward: 0.5, ..StepMetrics::default() }
     }
 
     fn run_of_three_steps(folder: &Path) -> RunFolder {
@@ -252,16 +232,8 @@ mod tests {
         run.write_config("seed: 1\n").unwrap();
         for number in 1..=3 {
             run.metrics(&step(number)).unwrap();
-            run.sample(&SampleLine {
-                step: number,
-                ..SampleLine::default()
-            })
-            .unwrap();
-            run.eval(&EvalMetrics {
-                step: number,
-                ..EvalMetrics::default()
-            })
-            .unwrap();
+            run.sample(&SampleLine { step: number, ..SampleLine::default() }).unwrap();
+            run.eval(&EvalMetrics { step: number, ..EvalMetrics::default() }).unwrap();
         }
         run
     }
@@ -274,10 +246,7 @@ mod tests {
     fn a_new_folder_is_made_with_its_parents() {
         let root = tempfile::tempdir().unwrap();
         let run = run_of_three_steps(&root.path().join("runs/first"));
-        assert_eq!(
-            fs::read_to_string(run.paths().config()).unwrap(),
-            "seed: 1\n"
-        );
+        assert_eq!(fs::read_to_string(run.paths().config()).unwrap(), "seed: 1\n");
         assert_eq!(lines(run.paths().metrics()), 3);
     }
 
@@ -296,14 +265,9 @@ mod tests {
         let paths = run_of_three_steps(root.path()).paths().clone();
         fs::create_dir_all(paths.model()).unwrap();
         fs::create_dir_all(paths.checkpoint(2)).unwrap();
-        let ours = [
-            paths.model().join("model.safetensors"),
-            paths.checkpoint(2).join("state.json"),
-        ];
-        let theirs = [
-            root.path().join("notes.txt"),
-            paths.model().join("notes.txt"),
-        ];
+        let ours =
+            [paths.model().join("model.safetensors"), paths.checkpoint(2).join("state.json")];
+        let theirs = [root.path().join("notes.txt"), paths.model().join("notes.txt")];
         for file in ours.iter().chain(&theirs) {
             fs::write(file, "x").unwrap();
         }
@@ -357,13 +321,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "x").unwrap();
-        let error = RunFolder::open(&file, Existing::Refuse)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("file") && error.contains("choose another output_dir"),
-            "{error}"
-        );
+        let error = RunFolder::open(&file, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("file") && error.contains("choose another output_dir"), "{error}");
     }
 
     #[cfg(target_os = "linux")]
@@ -375,10 +334,7 @@ mod tests {
         run.metrics = JsonLines::open(Path::new("/dev/full")).unwrap();
         let error = run.metrics(&step(1)).unwrap_err().to_string();
         let path = metrics.display().to_string();
-        assert!(
-            error.contains(&path) && error.contains("free some space"),
-            "{error}"
-        );
+        assert!(error.contains(&path) && error.contains("free some space"), "{error}");
     }
 
     #[test]
@@ -394,9 +350,6 @@ mod tests {
     fn a_read_only_disk_is_named_with_a_way_out() {
         let reason = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
         let error = failed("create", Path::new("/cdrom/run"))(reason).to_string();
-        assert!(
-            error.contains("/cdrom/run") && error.contains("may write to"),
-            "{error}"
-        );
+        assert!(error.contains("/cdrom/run") && error.contains("may write to"), "{error}");
     }
 }

@@ -60,11 +60,7 @@ fn accuracy_text(facts: &RunFacts) -> String {
     let of = format!("on {} held-out problems", facts.problems);
     match (facts.accuracy_before, facts.accuracy_after) {
         (Some(before), Some(after)) => {
-            format!(
-                "accuracy   {} before, {} after, {of}\n",
-                percent(before),
-                percent(after)
-            )
+            format!("accuracy   {} before, {} after, {of}\n", percent(before), percent(after))
         }
         (None, Some(after)) => format!("accuracy   {} {of}\n", percent(after)),
         (Some(before), None) => format!("accuracy   {} before, {of}\n", percent(before)),
@@ -76,23 +72,15 @@ fn effort_text(facts: &RunFacts, history: &[StepMetrics]) -> String {
     let mut text = String::new();
     if !history.is_empty() {
         let (start, end) = (reward_at(first(history)), reward_at(last(history)));
-        push_line(
-            &mut text,
-            format_args!("reward     {start:.3} at first, {end:.3} at last"),
-        );
+        push_line(&mut text, format_args!("reward     {start:.3} at first, {end:.3} at last"));
     }
     let steps = match facts.steps < facts.planned_steps {
         true => format!("{} of {}, stopped early", facts.steps, facts.planned_steps),
         false => facts.steps.to_string(),
     };
     let elapsed = duration_text(facts.elapsed_secs);
-    let memory = facts
-        .peak_rss_mib
-        .map_or(String::new(), |mib| format!(", at most {mib:.0} MiB"));
-    push_line(
-        &mut text,
-        format_args!("steps      {steps} in {elapsed}{memory}"),
-    );
+    let memory = facts.peak_rss_mib.map_or(String::new(), |mib| format!(", at most {mib:.0} MiB"));
+    push_line(&mut text, format_args!("steps      {steps} in {elapsed}{memory}"));
     if facts.long_prompts > 0 {
         let count = facts.long_prompts;
         push_line(
@@ -110,10 +98,7 @@ fn reasons_text(history: &[StepMetrics]) -> String {
                 another learning rate\n"
             .into();
     }
-    reasons
-        .iter()
-        .map(|reason| format!("learned    nothing that shows: {reason}\n"))
-        .collect()
+    reasons.iter().map(|reason| format!("learned    nothing that shows: {reason}\n")).collect()
 }
 
 fn reward_at(steps: &[StepMetrics]) -> f64 {
@@ -162,19 +147,13 @@ mod tests {
             reward     0.400 at first, 0.900 at last\n\
             steps      2 in 1 min 05 s, at most 120 MiB\n\
             model      runs/first/model\n";
-        assert_eq!(
-            report(&facts(0.42, 0.915), &history([0.4, 0.9], 0.2)),
-            expected
-        );
+        assert_eq!(report(&facts(0.42, 0.915), &history([0.4, 0.9], 0.2)), expected);
     }
 
     #[test]
     fn a_run_that_learned_nothing_says_why() {
         let text = report(&facts(0.0, 0.0), &history([0.0, 0.0], 1.0));
-        assert!(
-            text.contains("nothing that shows: in nearly every group"),
-            "{text}"
-        );
+        assert!(text.contains("nothing that shows: in nearly every group"), "{text}");
     }
 
     #[test]
@@ -185,10 +164,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_was_perfect_had_nothing_to_learn() {
-        assert_eq!(
-            has_learned(&facts(1.0, 0.995), &history([1.0, 1.0], 1.0)),
-            Some(true)
-        );
+        assert_eq!(has_learned(&facts(1.0, 0.995), &history([1.0, 1.0], 1.0)), Some(true));
     }
 
     #[test]
@@ -201,15 +177,8 @@ mod tests {
 
     #[test]
     fn a_stopped_run_and_left_out_prompts_are_told() {
-        let facts = RunFacts {
-            planned_steps: 9,
-            long_prompts: 4,
-            ..facts(0.1, 0.5)
-        };
+        let facts = RunFacts { planned_steps: 9, long_prompts: 4, ..facts(0.1, 0.5) };
         let text = report(&facts, &history([0.1, 0.5], 0.2));
-        assert!(
-            text.contains("2 of 9, stopped early") && text.contains("left out   4"),
-            "{text}"
-        );
+        assert!(text.contains("2 of 9, stopped early") && text.contains("left out   4"), "{text}");
     }
 }

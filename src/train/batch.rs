@@ -39,10 +39,7 @@ impl<'a> TrainingGroup<'a> {
             .collect();
         // Rows of like length share a micro-batch, so the few padded [b, t] tensors stay small.
         rows.sort_by_key(|row| row.completion.len());
-        Self {
-            prompt: &group.prompt.ids,
-            rows,
-        }
+        Self { prompt: &group.prompt.ids, rows }
     }
 }
 
@@ -66,24 +63,15 @@ pub fn micro_batches<'a>(
         let mut open = false;
         for row in &group.rows {
             let cost = PackedCompletions::tokens_of(0, [row.completion.len()].into_iter());
-            let with_prompt = if open {
-                cost
-            } else {
-                cost + group.prompt.len()
-            };
+            let with_prompt = if open { cost } else { cost + group.prompt.len() };
             let fits = used.saturating_add(with_prompt) <= token_budget;
             if !fits {
                 batches.push(Vec::new());
                 used = 0;
             }
-            let Some(batch) = batches.last_mut() else {
-                unreachable!("the first row opens one")
-            };
+            let Some(batch) = batches.last_mut() else { unreachable!("the first row opens one") };
             if !fits || !open {
-                batch.push(TrainingGroup {
-                    prompt: group.prompt,
-                    rows: Vec::new(),
-                });
+                batch.push(TrainingGroup { prompt: group.prompt, rows: Vec::new() });
                 used += group.prompt.len();
             }
             open = true;
@@ -187,10 +175,7 @@ impl<B: TrainingKernels> MicroBatch<B> {
 
 fn prompt_group<'a>(group: &TrainingGroup<'a>) -> PromptGroup<'a> {
     let completions = group.rows.iter().map(|row| row.completion).collect();
-    PromptGroup {
-        prompt: group.prompt,
-        completions,
-    }
+    PromptGroup { prompt: group.prompt, completions }
 }
 
 /// Places and mask of rows of the given lengths, both [b, t] for the longest t.
@@ -211,14 +196,8 @@ mod tests {
     use super::*;
 
     fn group<'a>(prompt: &'a [u32], completions: &[&'a [u32]]) -> TrainingGroup<'a> {
-        let row = |completion: &&'a [u32]| TrainingRow {
-            completion,
-            advantage: 1.0,
-        };
-        TrainingGroup {
-            prompt,
-            rows: completions.iter().map(row).collect(),
-        }
+        let row = |completion: &&'a [u32]| TrainingRow { completion, advantage: 1.0 };
+        TrainingGroup { prompt, rows: completions.iter().map(row).collect() }
     }
 
     #[test]
@@ -230,10 +209,8 @@ mod tests {
 
     #[test]
     fn micro_batches_keep_every_row_once_and_stay_within_the_budget() {
-        let groups = [
-            group(&[1, 2], &[&[3, 4, 5], &[3, 4, 5], &[3, 4, 5]]),
-            group(&[1], &[&[9], &[9, 9]]),
-        ];
+        let groups =
+            [group(&[1, 2], &[&[3, 4, 5], &[3, 4, 5], &[3, 4, 5]]), group(&[1], &[&[9], &[9, 9]])];
         for budget in [1, 4, 6, 7, 100] {
             let batches = micro_batches(&groups, budget);
             let rows: usize = batches.iter().flatten().map(|piece| piece.rows.len()).sum();
@@ -245,10 +222,7 @@ mod tests {
                 };
                 let tokens: usize = batch.iter().map(cost).sum();
                 let one_row = batch.len() == 1 && batch[0].rows.len() == 1;
-                assert!(
-                    tokens <= budget || one_row,
-                    "budget {budget}: {tokens} tokens"
-                );
+                assert!(tokens <= budget || one_row, "budget {budget}: {tokens} tokens");
             }
         }
         assert_eq!(micro_batches(&groups, 100).len(), 1);

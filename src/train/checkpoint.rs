@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{TrainError, Trainer};
 use crate::files::write_atomically;
 use crate::kernel::TrainingKernels;
-use crate::model::{Decoder, ModelConfig, ModelError, Reference, TensorFile, TensorWriter};
-
-/// Files of a checkpoint's folder.
-pub const CHECKPOINT_FILES: [&str; 4] = [STATE, POLICY, OPTIMIZER, REFERENCE];
+use crate::model::{Decoder, ModelConfig, ModelError, Reference, TensorFile, save_tensors};
 
 const STATE: &str = "state.json";
 const POLICY: &str = "policy.safetensors";
@@ -43,9 +40,7 @@ impl CheckpointState {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(broken(&path, error)),
         };
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| broken(&path, error))
+        serde_json::from_str(&text).map(Some).map_err(|error| broken(&path, error))
     }
 }
 
@@ -60,10 +55,8 @@ impl<B: TrainingKernels> Trainer<B> {
         config: &ModelConfig,
         accuracy_before: Option<f64>,
     ) -> Result<(), TrainError> {
-        std::fs::create_dir_all(folder).map_err(|source| ModelError::Write {
-            path: folder.into(),
-            source,
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         self.policy().save(config, &folder.join(POLICY))?;
         if let Some(reference) = &self.reference {
             reference.decoder().save(config, &folder.join(REFERENCE))?;
@@ -100,8 +93,7 @@ impl<B: TrainingKernels> Trainer<B> {
             self.reference = Some(Reference::new(reference));
         }
         let moments = read_moments(config, &folder.join(OPTIMIZER), state.optimizer_steps)?;
-        self.optimizer
-            .restore(state.optimizer_steps, moments, &device);
+        self.optimizer.restore(state.optimizer_steps, moments, &device);
         self.steps_done = state.step;
         self.tokens_seen = state.tokens_seen;
         Ok(())
@@ -109,19 +101,29 @@ impl<B: TrainingKernels> Trainer<B> {
 
     fn save_optimizer(&self, config: &ModelConfig, path: &Path) -> Result<(), TrainError> {
         let stepped = self.optimizer.steps() > 0;
-        let layout = if stepped {
-            moment_layout(config)
-        } else {
-            Vec::new()
-        };
-        let mut writer = TensorWriter::create(path, &layout, &[]).map_err(ModelError::from)?;
-        for pair in self.optimizer.moments() {
-            for moment in pair {
-                writer.write(&moment).map_err(ModelError::from)?;
-            }
-        }
-        Ok(writer.finish().map_err(ModelError::from)?)
+        let layout = if stepped { moment_layout(config) } else { Vec::new() };
+        let moments = self.optimizer.moments().flatten();
+        Ok(save_tensors(path, &layout, &[], moments).map_err(ModelError::from)?)
     }
+}
+
+/// Removes a checkpoint, its counters first, so that what is left of it is never taken for whole.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn remove_checkpoint(folder: &Path) -> Result<(), TrainError> {
+    for name in [STATE, POLICY, OPTIMIZER, REFERENCE] {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(broken(&path, error));
+            }
+            _ => {}
+        }
+    }
+    // A folder with files of somebody else in it stays.
+    let _ = std::fs::remove_dir(folder);
+    Ok(())
 }
 
 /// Names and shapes of both moments of every parameter, in the order of the parameters.
@@ -143,12 +145,8 @@ fn read_moments(
     let file = TensorFile::open(path).map_err(ModelError::from)?;
     let layout = moment_layout(config);
     let read = |(name, shape): &(String, Vec<usize>)| file.get(name, shape);
-    let pairs = layout
-        .chunks_exact(2)
-        .map(|pair| Ok([read(&pair[0])?, read(&pair[1])?]));
-    pairs
-        .collect::<Result<_, ModelError>>()
-        .map_err(TrainError::from)
+    let pairs = layout.chunks_exact(2).map(|pair| Ok([read(&pair[0])?, read(&pair[1])?]));
+    pairs.collect::<Result<_, ModelError>>().map_err(TrainError::from)
 }
 
 fn load<B: burn::tensor::backend::Backend>(
@@ -157,16 +155,9 @@ fn load<B: burn::tensor::backend::Backend>(
     device: &B::Device,
 ) -> Result<Decoder<B>, TrainError> {
     let file = TensorFile::open(path).map_err(ModelError::from)?;
-    Ok(Decoder::new(
-        config,
-        &mut |name, shape| Ok(file.get(name, shape)?),
-        device,
-    )?)
+    Ok(Decoder::new(config, &mut |name, shape| Ok(file.get(name, shape)?), device)?)
 }
 
 fn broken(path: &Path, problem: impl ToString) -> TrainError {
-    TrainError::Checkpoint {
-        path: path.into(),
-        problem: problem.to_string(),
-    }
+    TrainError::Checkpoint { path: path.into(), problem: problem.to_string() }
 }

@@ -57,19 +57,10 @@ pub fn evaluate<B: Kernels>(
     rewards: &Rewards,
     options: &EvalOptions,
 ) -> Result<Evaluation, TrainError> {
-    let judge = Judge {
-        tokenizer,
-        problems,
-        rewards,
-        options,
-    };
+    let judge = Judge { tokenizer, problems, rewards, options };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
     let right: Vec<usize> = greedy.iter().map(|group| judge.right(group)).collect();
-    let tokens: usize = greedy
-        .iter()
-        .flat_map(|g| &g.completions)
-        .map(|c| c.ids.len())
-        .sum();
+    let tokens: usize = greedy.iter().flat_map(|g| &g.completions).map(|c| c.ids.len()).sum();
     let mut evaluation = Evaluation {
         accuracy: right.iter().sum::<usize>() as f64 / problems.len() as f64,
         mean_at_n: None,
@@ -103,9 +94,7 @@ fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
     if n - c < k {
         return 1.0;
     }
-    1.0 - (n - c + 1..=n)
-        .map(|i| 1.0 - k as f64 / i as f64)
-        .product::<f64>()
+    1.0 - (n - c + 1..=n).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
 struct Judge<'a> {
@@ -122,13 +111,9 @@ impl Judge<'_> {
         samples: usize,
         sampling: Sampling,
     ) -> Result<Vec<RolloutGroup>, TrainError> {
-        let generator = Generator {
-            sampling,
-            ..self.options.generator.clone()
-        };
-        let prompts: Vec<Prompt> = (0..self.problems.len())
-            .map(|index| self.problems.prompt(index, samples))
-            .collect();
+        let generator = Generator { sampling, ..self.options.generator.clone() };
+        let prompts: Vec<Prompt> =
+            (0..self.problems.len()).map(|index| self.problems.prompt(index, samples)).collect();
         let noise = Noise::new(self.options.seed, Purpose::Evaluation, 0);
         Ok(generator.generate(policy, &prompts, noise)?)
     }

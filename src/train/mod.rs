@@ -21,7 +21,7 @@ use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
 pub use batch::{MicroBatch, TrainingGroup, TrainingRow, denominators, micro_batches};
-pub use checkpoint::{CHECKPOINT_FILES, CheckpointState};
+pub use checkpoint::{CheckpointState, remove_checkpoint};
 pub use error::TrainError;
 pub use evaluate::{EvalOptions, Evaluation, evaluate};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepGradients, StepOutcome};
@@ -108,10 +108,7 @@ impl<B: TrainingKernels> Trainer<B> {
         problems: PreparedProblems,
         rewards: Rewards,
     ) -> Self {
-        let reference = settings
-            .objective
-            .needs_reference()
-            .then(|| Reference::snapshot(&policy));
+        let reference = settings.objective.needs_reference().then(|| Reference::snapshot(&policy));
         let order = Order::new(settings.seed, problems.len());
         let optimizer = Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps());
         Self {
@@ -179,29 +176,18 @@ impl<B: TrainingKernels> Trainer<B> {
 
     fn roll_out(&self) -> Result<Vec<RolloutGroup>, TrainError> {
         let settings = &self.settings;
-        let samples = settings
-            .estimator
-            .rollouts_per_prompt(settings.num_return_sequences_in_group);
+        let samples =
+            settings.estimator.rollouts_per_prompt(settings.num_return_sequences_in_group);
         let drawn = self.order.take(self.drawn(), settings.rollout_batch_size);
-        let prompts: Vec<_> = drawn
-            .into_iter()
-            .map(|index| self.problems.prompt(index, samples))
-            .collect();
+        let prompts: Vec<_> =
+            drawn.into_iter().map(|index| self.problems.prompt(index, samples)).collect();
         let noise = Noise::new(settings.seed, Purpose::Training, self.steps_done);
-        Ok(settings
-            .generator
-            .generate(&self.policy.valid(), &prompts, noise)?)
+        Ok(settings.generator.generate(&self.policy.valid(), &prompts, noise)?)
     }
 
     fn score(&self, rollouts: &[RolloutGroup]) -> Result<Vec<ScoredGroup>, TrainError> {
         let response_length = self.settings.generator.response_length;
-        Ok(score(
-            rollouts,
-            &self.problems,
-            &self.rewards,
-            &self.tokenizer,
-            response_length,
-        )?)
+        Ok(score(rollouts, &self.problems, &self.rewards, &self.tokenizer, response_length)?)
     }
 
     fn advantages(
@@ -228,10 +214,7 @@ impl<B: TrainingKernels> Trainer<B> {
         let share = groups.len().div_ceil(self.settings.mini_batches).max(1);
         let mut steps = Vec::new();
         for mini_batch in groups.chunks(share) {
-            steps.push((
-                self.micro_batches(mini_batch),
-                self.denominators(mini_batch),
-            ));
+            steps.push((self.micro_batches(mini_batch), self.denominators(mini_batch)));
         }
         let mut outcomes = Vec::new();
         for _ in 0..self.settings.ppo_epochs {
@@ -241,16 +224,8 @@ impl<B: TrainingKernels> Trainer<B> {
                 outcomes.push((metrics, self.optimise(gradients)?));
             }
         }
-        let tokens = groups
-            .iter()
-            .flat_map(|g| &g.rows)
-            .map(|row| row.completion.len())
-            .sum();
-        Ok(report::Update {
-            outcomes,
-            tokens,
-            secs: started.elapsed().as_secs_f64(),
-        })
+        let tokens = groups.iter().flat_map(|g| &g.rows).map(|row| row.completion.len()).sum();
+        Ok(report::Update { outcomes, tokens, secs: started.elapsed().as_secs_f64() })
     }
 
     fn denominators(&self, groups: &[TrainingGroup]) -> crate::loss::Denominators {
@@ -300,15 +275,12 @@ impl<B: TrainingKernels> Trainer<B> {
 
     fn optimise(&mut self, gradients: StepGradients<B>) -> Result<StepOutcome, TrainError> {
         let optimizer = &mut self.optimizer;
-        let outcome = self
-            .policy
-            .change(|policy| optimizer.step(policy, gradients));
+        let outcome = self.policy.change(|policy| optimizer.step(policy, gradients));
         match outcome.grad_norm.is_finite() {
             true => Ok(outcome),
-            false => Err(TrainError::NotFinite {
-                step: self.steps_done + 1,
-                norm: outcome.grad_norm,
-            }),
+            false => {
+                Err(TrainError::NotFinite { step: self.steps_done + 1, norm: outcome.grad_norm })
+            }
         }
     }
 }

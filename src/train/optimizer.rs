@@ -69,10 +69,7 @@ impl OptimizerConfig {
         if step < self.warmup_steps {
             return self.learning_rate * (step + 1) as f64 / self.warmup_steps as f64;
         }
-        let (done, all) = (
-            step - self.warmup_steps,
-            total.saturating_sub(self.warmup_steps),
-        );
+        let (done, all) = (step - self.warmup_steps, total.saturating_sub(self.warmup_steps));
         let progress = (done as f64 / all.max(1) as f64).min(1.0);
         let shape = match self.schedule {
             Schedule::Constant => 1.0,
@@ -92,19 +89,14 @@ pub struct StepGradients<B: TrainingKernels> {
 
 impl<B: TrainingKernels> Default for StepGradients<B> {
     fn default() -> Self {
-        Self {
-            parameters: Vec::new(),
-        }
+        Self { parameters: Vec::new() }
     }
 }
 
 impl<B: TrainingKernels> StepGradients<B> {
     /// Differentiates a micro-batch's loss and adds its gradients to the step's.
     pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
-        let mut taken = Taken {
-            gradients: loss.backward(),
-            parameters: Vec::new(),
-        };
+        let mut taken = Taken { gradients: loss.backward(), parameters: Vec::new() };
         decoder.visit(&mut taken);
         if self.parameters.is_empty() {
             self.parameters = taken.parameters;
@@ -120,12 +112,8 @@ impl<B: TrainingKernels> StepGradients<B> {
 
     /// Euclidean norm over all parameters together.
     pub fn norm(&self) -> f64 {
-        let squares: Vec<_> = self
-            .parameters
-            .iter()
-            .flatten()
-            .map(kernel::sum_of_squares)
-            .collect();
+        let squares: Vec<_> =
+            self.parameters.iter().flatten().map(kernel::sum_of_squares).collect();
         if squares.is_empty() {
             return 0.0;
         }
@@ -170,12 +158,7 @@ pub struct Optimizer<B: TrainingKernels> {
 impl<B: TrainingKernels> Optimizer<B> {
     /// An optimiser that has not stepped, for a schedule over `total_steps`.
     pub fn new(config: OptimizerConfig, total_steps: u64) -> Self {
-        Self {
-            config,
-            total_steps,
-            steps: 0,
-            moments: Vec::new(),
-        }
+        Self { config, total_steps, steps: 0, moments: Vec::new() }
     }
 
     /// Steps taken.
@@ -193,10 +176,7 @@ impl<B: TrainingKernels> Optimizer<B> {
     ) -> (Decoder<Autodiff<B>>, StepOutcome) {
         let grad_norm = gradients.norm();
         let learning_rate = self.config.learning_rate(self.steps, self.total_steps);
-        let outcome = StepOutcome {
-            grad_norm,
-            learning_rate,
-        };
+        let outcome = StepOutcome { grad_norm, learning_rate };
         if !grad_norm.is_finite() {
             return (decoder, outcome);
         }
@@ -223,20 +203,14 @@ impl<B: TrainingKernels> Optimizer<B> {
             beta_2: self.config.betas[1] as f32,
             epsilon: self.config.epsilon as f32,
             weight_decay: 0.0,
-            grad_scale: if clipped {
-                (limit / outcome.grad_norm) as f32
-            } else {
-                1.0
-            },
+            grad_scale: if clipped { (limit / outcome.grad_norm) as f32 } else { 1.0 },
             step: self.steps as i32,
         }
     }
 
     /// Values of both moments of every parameter, in order; empty before the first step.
     pub fn moments(&self) -> impl Iterator<Item = [Vec<f32>; 2]> + '_ {
-        self.moments
-            .iter()
-            .map(|pair| pair.clone().map(|m| m.into_data().iter().collect()))
+        self.moments.iter().map(|pair| pair.clone().map(|m| m.into_data().iter().collect()))
     }
 
     /// Takes up a saved state: the steps taken and the moments in the order of [`Self::moments`].
@@ -267,19 +241,13 @@ impl<B: TrainingKernels> ModuleMapper<Autodiff<B>> for Update<B> {
         let (id, tensor, mapper) = param.consume();
         let (count, device) = (tensor.shape().num_elements(), tensor.device());
         let zeros = || Tensor::zeros([count], &device);
-        let moments = self
-            .old_moments
-            .next()
-            .unwrap_or_else(|| [zeros(), zeros()]);
+        let moments = self.old_moments.next().unwrap_or_else(|| [zeros(), zeros()]);
         let Some(gradient) = gradient else {
             self.moments.push(moments);
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let weight_decay = if D > 1 { self.weight_decay } else { 0.0 };
-        let hyper = AdamW {
-            weight_decay,
-            ..self.hyper
-        };
+        let hyper = AdamW { weight_decay, ..self.hyper };
         let (weight, moments) = kernel::adamw_step(hyper, tensor.inner(), moments, &gradient);
         self.moments.push(moments);
         let tensor = Tensor::from_inner(weight).require_grad();

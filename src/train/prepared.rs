@@ -42,12 +42,7 @@ impl PreparedProblems {
             .collect::<Result<_, TextError>>()?;
         let left_out = all - problems.len();
         if problems.is_empty() {
-            return Err(TrainError::NoProblems {
-                part,
-                left_out,
-                all,
-                prompt_length,
-            });
+            return Err(TrainError::NoProblems { part, left_out, all, prompt_length });
         }
         Ok(Self { problems, left_out })
     }
@@ -74,23 +69,13 @@ impl PreparedProblems {
 
     /// What to generate for the problem at `index`.
     pub fn prompt(&self, index: usize, samples: usize) -> Prompt {
-        Prompt {
-            problem: index as u32,
-            ids: self.problems[index].1.clone(),
-            samples,
-        }
+        Prompt { problem: index as u32, ids: self.problems[index].1.clone(), samples }
     }
 
     /// The problems at `indices`, in that order.
     pub fn select(&self, indices: &[usize]) -> Self {
-        let problems = indices
-            .iter()
-            .map(|index| self.problems[*index].clone())
-            .collect();
-        Self {
-            problems,
-            left_out: 0,
-        }
+        let problems = indices.iter().map(|index| self.problems[*index].clone()).collect();
+        Self { problems, left_out: 0 }
     }
 
     /// The first `count` problems, or all there are.

@@ -54,12 +54,7 @@ impl StepReport {
     pub fn metrics(&self, reports_kl: bool) -> StepMetrics {
         let lengths = Lengths::of(&self.rollouts);
         let of_updates = |value: fn(&LossMetrics, &StepOutcome) -> f64| {
-            mean(
-                self.update
-                    .outcomes
-                    .iter()
-                    .map(|(loss, outcome)| value(loss, outcome)),
-            )
+            mean(self.update.outcomes.iter().map(|(loss, outcome)| value(loss, outcome)))
         };
         let tokens = tokens_of(&self.rollouts) as f64;
         StepMetrics {
@@ -103,12 +98,7 @@ impl StepReport {
         count: usize,
         problem: impl Fn(&RolloutGroup) -> &'a Problem,
     ) -> Vec<SampleLine> {
-        let longest = self
-            .rollouts
-            .iter()
-            .map(|group| group.completions.len())
-            .max()
-            .unwrap_or(0);
+        let longest = self.rollouts.iter().map(|group| group.completions.len()).max().unwrap_or(0);
         let places = (0..longest).flat_map(|row| (0..self.rollouts.len()).map(move |g| (g, row)));
         places
             .filter(|(group, row)| *row < self.rollouts[*group].completions.len())
@@ -120,11 +110,7 @@ impl StepReport {
     fn sample(&self, group: usize, row: usize, problem: &Problem) -> SampleLine {
         let completion = &self.rollouts[group].completions[row];
         let scored = &self.scored[group][row];
-        let rewards = self
-            .reward_names
-            .iter()
-            .cloned()
-            .zip(scored.score.each.iter().copied());
+        let rewards = self.reward_names.iter().cloned().zip(scored.score.each.iter().copied());
         SampleLine {
             step: self.step,
             problem: problem.id.to_string(),
@@ -145,16 +131,11 @@ impl StepReport {
     fn reward_means(&self) -> BTreeMap<String, f64> {
         let of = |index: usize| mean(self.completions().filter_map(|c| c.score.each[index]));
         let names = self.reward_names.iter().enumerate();
-        names
-            .map(|(index, name)| (name.clone(), of(index)))
-            .collect()
+        names.map(|(index, name)| (name.clone(), of(index))).collect()
     }
 
     fn share_of_zero_advantages(&self) -> f64 {
-        let kept = self
-            .advantages
-            .iter()
-            .flat_map(|of| of.advantages.iter().zip(&of.kept));
+        let kept = self.advantages.iter().flat_map(|of| of.advantages.iter().zip(&of.kept));
         let kept: Vec<f64> = kept.filter(|(_, kept)| **kept).map(|(a, _)| *a).collect();
         share(&kept, |advantage| *advantage == 0.0)
     }
@@ -162,11 +143,7 @@ impl StepReport {
 
 /// Completion tokens of all rollouts.
 pub(super) fn tokens_of(rollouts: &[RolloutGroup]) -> u64 {
-    rollouts
-        .iter()
-        .flat_map(|group| &group.completions)
-        .map(|c| c.ids.len() as u64)
-        .sum()
+    rollouts.iter().flat_map(|group| &group.completions).map(|c| c.ids.len() as u64).sum()
 }
 
 struct Lengths {
@@ -179,14 +156,9 @@ struct Lengths {
 
 impl Lengths {
     fn of(rollouts: &[RolloutGroup]) -> Self {
-        let all: Vec<&Completion> = rollouts
-            .iter()
-            .flat_map(|group| &group.completions)
-            .collect();
+        let all: Vec<&Completion> = rollouts.iter().flat_map(|group| &group.completions).collect();
         let length = |completion: &&Completion| completion.ids.len() as f64;
-        let terminated = all
-            .iter()
-            .filter(|completion| completion.finish == Finish::Eos);
+        let terminated = all.iter().filter(|completion| completion.finish == Finish::Eos);
         Self {
             mean: mean(all.iter().map(length)),
             min: all.iter().map(length).fold(f64::INFINITY, f64::min),

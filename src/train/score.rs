@@ -42,11 +42,7 @@ pub fn score(
                 let seen = scorable(&text, completion, response_length);
                 let score = rewards.score(problem, &seen)?;
                 let correct = rewards.is_correct(problem, &seen);
-                Ok(ScoredCompletion {
-                    text,
-                    score,
-                    correct,
-                })
+                Ok(ScoredCompletion { text, score, correct })
             });
             completions.collect()
         })
@@ -61,23 +57,9 @@ pub fn reward_batch(
     seed: u64,
 ) -> RewardBatch {
     let of_group = |(group, scored): (&RolloutGroup, &ScoredGroup)| GroupRewards {
-        rewards: scored
-            .iter()
-            .map(|completion| completion.score.total)
-            .collect(),
-        lengths: group
-            .completions
-            .iter()
-            .map(|completion| completion.ids.len())
-            .collect(),
-        each: scored
-            .iter()
-            .map(|completion| completion.score.each.clone())
-            .collect(),
+        rewards: scored.iter().map(|completion| completion.score.total).collect(),
+        lengths: group.completions.iter().map(|completion| completion.ids.len()).collect(),
+        each: scored.iter().map(|completion| completion.score.each.clone()).collect(),
     };
-    RewardBatch {
-        groups: groups.iter().zip(scored).map(of_group).collect(),
-        reward_weights,
-        seed,
-    }
+    RewardBatch { groups: groups.iter().zip(scored).map(of_group).collect(), reward_weights, seed }
 }

@@ -87,30 +87,17 @@ pub fn warm_start<B: TrainingKernels>(
 ) -> Result<(Decoder<Autodiff<B>>, WarmStartOutcome), TrainError> {
     let lessons = Lessons::new(settings, tokenizer, problems, options)?;
     let mut optimizer = Optimizer::new(optimizer_config(settings), settings.max_steps);
-    let mut outcome = WarmStartOutcome {
-        steps: 0,
-        accuracy: 0.0,
-        loss: f64::NAN,
-    };
+    let mut outcome = WarmStartOutcome { steps: 0, accuracy: 0.0, loss: f64::NAN };
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
         (policy, outcome.loss, step) = learn(policy, &batch, &mut optimizer);
         if !step.is_finite() {
-            return Err(TrainError::NotFinite {
-                step: outcome.steps + 1,
-                norm: step,
-            });
+            return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
         outcome.steps += 1;
         if outcome.steps.is_multiple_of(settings.check_every.max(1)) {
-            let judged = evaluate(
-                &policy.valid(),
-                tokenizer,
-                &lessons.judged,
-                rewards,
-                options,
-            )?;
+            let judged = evaluate(&policy.valid(), tokenizer, &lessons.judged, rewards, options)?;
             outcome.accuracy = judged.accuracy;
         }
         if !watch(outcome) || outcome.accuracy >= settings.stop_accuracy {
@@ -137,14 +124,9 @@ fn learn<B: TrainingKernels>(
 ) -> (Decoder<Autodiff<B>>, f64, f64) {
     let groups: Vec<PromptGroup> = batch
         .iter()
-        .map(|(prompt, answer)| PromptGroup {
-            prompt,
-            completions: vec![answer],
-        })
+        .map(|(prompt, answer)| PromptGroup { prompt, completions: vec![answer] })
         .collect();
-    let logps = policy
-        .completion_logps(&PackedCompletions::new(&groups), 1.0)
-        .logps;
+    let logps = policy.completion_logps(&PackedCompletions::new(&groups), 1.0).logps;
     let loss = logps.mean().neg();
     let value = loss.clone().into_data().iter::<f64>().sum();
     let mut gradients = StepGradients::default();
@@ -188,9 +170,7 @@ impl Lessons {
     fn batch(&self, step: u64, size: usize) -> Vec<(&[u32], &[u32])> {
         let drawn = self.order.take(step * size as u64, size);
         let lessons = drawn.into_iter().map(|index| &self.shown[index]);
-        lessons
-            .map(|(prompt, answer)| (&**prompt, answer.as_slice()))
-            .collect()
+        lessons.map(|(prompt, answer)| (&**prompt, answer.as_slice())).collect()
     }
 }
 
@@ -203,9 +183,7 @@ fn answer_ids(
 ) -> Result<Vec<u32>, TrainError> {
     let problem = problems.problem(index);
     let Some(answer) = &problem.answer else {
-        return Err(TrainError::NoAnswer {
-            problem: problem.id,
-        });
+        return Err(TrainError::NoAnswer { problem: problem.id });
     };
     let mut ids = tokenizer.encode(answer, false)?;
     ids.extend(options.generator.eos_ids.first());

@@ -25,10 +25,7 @@ impl ModelConfig {
                 config.eos_token_id = eos_token_id;
             }
         }
-        let in_file = |cause| ModelConfigError::InFile {
-            file,
-            cause: Box::new(cause),
-        };
+        let in_file = |cause| ModelConfigError::InFile { file, cause: Box::new(cause) };
         config.validate().map_err(in_file)?;
         Ok(config)
     }
@@ -97,8 +94,7 @@ impl ModelConfig {
 impl Family {
     fn from_hugging_face(model_type: &str) -> Option<Self> {
         let all = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
-        all.into_iter()
-            .find(|family| family.hugging_face_names().0 == model_type)
+        all.into_iter().find(|family| family.hugging_face_names().0 == model_type)
     }
 
     fn hugging_face_names(self) -> (&'static str, &'static str) {
@@ -173,10 +169,7 @@ struct Rope {
 
 impl HfConfig {
     fn into_model_config(self, family: Family) -> ModelConfig {
-        let theta = self
-            .rope_parameters
-            .as_ref()
-            .and_then(|rope| rope.rope_theta);
+        let theta = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
         ModelConfig {
             model_type: family,
@@ -189,17 +182,13 @@ impl HfConfig {
             // transformers takes 128 for a Qwen3 that does not say.
             head_dim: self.head_dim.or((family == Family::Qwen3).then_some(128)),
             rms_norm_eps: self.rms_norm_eps.unwrap_or(super::default_rms_norm_eps()),
-            rope_theta: theta
-                .or(self.rope_theta)
-                .unwrap_or(super::default_rope_theta()),
+            rope_theta: theta.or(self.rope_theta).unwrap_or(super::default_rope_theta()),
             max_position_embeddings: self
                 .max_position_embeddings
                 .unwrap_or(super::default_max_position_embeddings()),
             tie_word_embeddings: self.tie_word_embeddings,
             attention_bias: self.attention_bias,
-            initializer_range: self
-                .initializer_range
-                .unwrap_or(super::default_initializer_range()),
+            initializer_range: self.initializer_range.unwrap_or(super::default_initializer_range()),
             bos_token_id: id(self.bos_token_id),
             eos_token_id: self.eos_token_id,
             pad_token_id: id(self.pad_token_id),
@@ -216,10 +205,7 @@ impl HfConfig {
     fn unsupported(&self, family: Family) -> Option<(String, &'static str)> {
         let act = self.hidden_act.as_deref().unwrap_or("silu");
         if !matches!(act, "silu" | "swish") {
-            return Some((
-                format!("hidden_act {act:?}"),
-                "the feed-forward part is SwiGLU (silu)",
-            ));
+            return Some((format!("hidden_act {act:?}"), "the feed-forward part is SwiGLU (silu)"));
         }
         if self.mlp_bias {
             return Some(("mlp_bias true".into(), "take a model without it"));
@@ -235,13 +221,9 @@ impl HfConfig {
 
     fn unsupported_rope(&self) -> Option<(String, &'static str)> {
         let mend = "only plain rotary positions over whole heads (rope_type \"default\") are";
-        let keys = [
-            ("rope_parameters", &self.rope_parameters),
-            ("rope_scaling", &self.rope_scaling),
-        ];
-        let rope = keys
-            .into_iter()
-            .filter_map(|(key, rope)| Some((key, rope.as_ref()?)));
+        let keys =
+            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
+        let rope = keys.into_iter().filter_map(|(key, rope)| Some((key, rope.as_ref()?)));
         let feature = rope.clone().find_map(|(key, rope)| rope.unsupported(key));
         let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
         let partial = partial.map(|factor| format!("partial_rotary_factor {factor}"));
@@ -258,9 +240,7 @@ impl HfConfig {
         let window = self.sliding_window.unwrap_or(Some(4096))?;
         let used = match family {
             Family::Llama => false,
-            Family::Mistral => self
-                .max_position_embeddings
-                .is_none_or(|longest| window < longest),
+            Family::Mistral => self.max_position_embeddings.is_none_or(|longest| window < longest),
             Family::Qwen2 | Family::Qwen3 => {
                 self.use_sliding_window
                     && self.max_window_layers.unwrap_or(28) < self.num_hidden_layers
@@ -282,25 +262,17 @@ impl Rope {
 }
 
 fn read(file: &Path) -> Result<String, ModelConfigError> {
-    std::fs::read_to_string(file).map_err(|source| ModelConfigError::Read {
-        file: file.into(),
-        source,
-    })
+    std::fs::read_to_string(file)
+        .map_err(|source| ModelConfigError::Read { file: file.into(), source })
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str, file: &Path) -> Result<T, ModelConfigError> {
-    serde_json::from_str(text).map_err(|error| ModelConfigError::Json {
-        file: file.into(),
-        problem: error.to_string(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| ModelConfigError::Json { file: file.into(), problem: error.to_string() })
 }
 
 fn refuse(file: &Path, feature: String, mend: String) -> ModelConfigError {
-    ModelConfigError::Unsupported {
-        file: file.into(),
-        feature,
-        mend,
-    }
+    ModelConfigError::Unsupported { file: file.into(), feature, mend }
 }
 
 fn absent() -> Option<Option<usize>> {
@@ -345,12 +317,7 @@ mod tests {
 
     #[test]
     fn end_of_text_is_one_id_or_several() {
-        assert_eq!(
-            read_with("llama", json!({"eos_token_id": 2}))
-                .unwrap()
-                .eos_token_id,
-            [2]
-        );
+        assert_eq!(read_with("llama", json!({"eos_token_id": 2})).unwrap().eos_token_id, [2]);
         let several = read_with("llama", json!({"eos_token_id": [2, 5]})).unwrap();
         assert_eq!(several.eos_token_id, [2, 5]);
         let none = json!({"eos_token_id": null, "pad_token_id": -1});
@@ -404,17 +371,9 @@ mod tests {
     #[test]
     fn a_missing_key_and_a_wrong_type_say_where() {
         let message = refusal("llama", json!({"hidden_size": "wide"}));
-        assert!(
-            message.contains("config.json") && message.contains("line 1"),
-            "{message}"
-        );
+        assert!(message.contains("config.json") && message.contains("line 1"), "{message}");
         let error = ModelConfig::from_hf_json(r#"{"model_type": "llama"}"#, Path::new("a.json"));
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("missing field `vocab_size`")
-        );
+        assert!(error.unwrap_err().to_string().contains("missing field `vocab_size`"));
     }
 
     #[test]
@@ -425,22 +384,9 @@ mod tests {
             std::fs::write(folder.path().join(name), json.to_string()).unwrap();
         };
         write("config.json", config.to_hf_json());
-        assert_eq!(
-            ModelConfig::from_folder(folder.path())
-                .unwrap()
-                .eos_token_id,
-            [2]
-        );
-        write(
-            "generation_config.json",
-            json!({"eos_token_id": [7, 2], "top_p": 0.9}),
-        );
-        assert_eq!(
-            ModelConfig::from_folder(folder.path())
-                .unwrap()
-                .eos_token_id,
-            [7, 2]
-        );
+        assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [2]);
+        write("generation_config.json", json!({"eos_token_id": [7, 2], "top_p": 0.9}));
+        assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [7, 2]);
     }
 
     #[test]

@@ -13,27 +13,18 @@ impl ModelConfig {
         }
         list.push(("model.norm.weight".into(), vec![self.hidden_size]));
         if !self.tie_word_embeddings {
-            list.push((
-                "lm_head.weight".into(),
-                vec![self.vocab_size, self.hidden_size],
-            ));
+            list.push(("lm_head.weight".into(), vec![self.vocab_size, self.hidden_size]));
         }
         list
     }
 
     /// How many numbers the model has; a tied head counts once.
     pub fn parameter_count(&self) -> usize {
-        self.parameters()
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum()
+        self.parameters().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
     fn embedding(&self) -> (String, Vec<usize>) {
-        (
-            "model.embed_tokens.weight".into(),
-            vec![self.vocab_size, self.hidden_size],
-        )
+        ("model.embed_tokens.weight".into(), vec![self.vocab_size, self.hidden_size])
     }
 
     fn layer_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
@@ -49,10 +40,7 @@ impl ModelConfig {
 
     fn attention_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
         let (width, head_dim) = (self.hidden_size, self.head_dim());
-        let (q, kv) = (
-            self.num_attention_heads * head_dim,
-            self.num_key_value_heads() * head_dim,
-        );
+        let (q, kv) = (self.num_attention_heads * head_dim, self.num_key_value_heads() * head_dim);
         let mut list = Vec::new();
         for (weight, bias, out) in [
             ("self_attn.q_proj.weight", "self_attn.q_proj.bias", q),
@@ -109,10 +97,7 @@ mod tests {
 
     #[test]
     fn a_free_head_is_one_more_parameter_at_the_end() {
-        let free = ModelConfig {
-            tie_word_embeddings: false,
-            ..tiny()
-        };
+        let free = ModelConfig { tie_word_embeddings: false, ..tiny() };
         let (name, shape) = free.parameters().pop().unwrap();
         assert_eq!((name.as_str(), shape), ("lm_head.weight", vec![64, 128]));
         assert_eq!(tiny().parameters().pop().unwrap().0, "model.norm.weight");
@@ -121,17 +106,9 @@ mod tests {
     #[test]
     fn qwen2_has_biases_on_q_k_v_alone_and_qwen3_has_norms() {
         let names = |family| {
-            let config = ModelConfig {
-                model_type: family,
-                num_hidden_layers: 1,
-                ..tiny()
-            };
+            let config = ModelConfig { model_type: family, num_hidden_layers: 1, ..tiny() };
             let short = |name: String| name.split("self_attn.").nth(1).map(str::to_owned);
-            config
-                .parameters()
-                .into_iter()
-                .filter_map(|(name, _)| short(name))
-                .collect::<Vec<_>>()
+            config.parameters().into_iter().filter_map(|(name, _)| short(name)).collect::<Vec<_>>()
         };
         let qwen2 = [
             "q_proj.weight",
@@ -156,10 +133,7 @@ mod tests {
 
     #[test]
     fn a_head_may_be_wider_than_its_share_of_the_residual_stream() {
-        let config = ModelConfig {
-            head_dim: Some(64),
-            ..tiny()
-        };
+        let config = ModelConfig { head_dim: Some(64), ..tiny() };
         let shapes: std::collections::HashMap<_, _> = config.parameters().into_iter().collect();
         assert_eq!(shapes["model.layers.3.self_attn.q_proj.weight"], [256, 128]);
         assert_eq!(shapes["model.layers.3.self_attn.k_proj.weight"], [128, 128]);

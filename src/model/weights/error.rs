@@ -123,10 +123,7 @@ pub enum WeightsError {
 
 impl WeightsError {
     pub(super) fn read(file: &Path, source: io::Error) -> Self {
-        Self::Read {
-            file: file.into(),
-            source,
-        }
+        Self::Read { file: file.into(), source }
     }
 
     pub(super) fn missing<'a>(
@@ -136,18 +133,12 @@ impl WeightsError {
     ) -> Self {
         let nearest = names.min_by_key(|name| strsim::levenshtein(name, tensor));
         let nearest = nearest.map(str::to_owned);
-        Self::Missing {
-            place: place.into(),
-            tensor: tensor.into(),
-            nearest,
-        }
+        Self::Missing { place: place.into(), tensor: tensor.into(), nearest }
     }
 }
 
 fn the_nearest(name: &Option<String>) -> String {
-    name.as_ref()
-        .map(|name| format!(" (the nearest there is {name})"))
-        .unwrap_or_default()
+    name.as_ref().map(|name| format!(" (the nearest there is {name})")).unwrap_or_default()
 }
 
 fn how_to_mend(error: &io::Error) -> &'static str {

@@ -1,22 +1,15 @@
 //! Reads one safetensors file through a memory map.
-//!
-//! ```text
-//! u64 little-endian: bytes of the header | header, JSON: name -> dtype, shape, [begin, end) in the data | data
-//! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use memmap2::Mmap;
-use serde::Deserialize;
-use serde_json::Value;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::WeightsError;
-
-/// More than any model needs; the same bound as in other readers of the format.
-const LONGEST_HEADER_BYTES: u64 = 100_000_000;
 
 /// A safetensors file, memory-mapped: tensors by name, and text by key.
 #[derive(Debug)]
@@ -25,7 +18,7 @@ pub struct TensorFile {
     map: Mmap,
     data_start: usize,
     tensors: BTreeMap<String, TensorInfo>,
-    metadata: BTreeMap<String, String>,
+    metadata: HashMap<String, String>,
 }
 
 impl TensorFile {
@@ -35,21 +28,16 @@ impl TensorFile {
     /// A file that cannot be read, is cut short, or is no safetensors file.
     pub fn open(file: &Path) -> Result<Self, WeightsError> {
         let map = map(file)?;
-        let data_start = data_start(&map, file)?;
-        let header = parse_header(&map[8..data_start]);
-        let (tensors, metadata) = header.map_err(|problem| WeightsError::NotSafetensors {
+        let header = SafeTensors::read_metadata(&map);
+        let (header_bytes, header) = header.map_err(|error| broken(file, &map, error))?;
+        let tensors = header.tensors().into_iter().map(|(name, info)| (name, info.clone()));
+        Ok(Self {
             file: file.into(),
-            problem,
-        })?;
-        let opened = Self {
-            file: file.into(),
+            data_start: LENGTH_BYTES + header_bytes,
+            tensors: tensors.collect(),
+            metadata: header.metadata().clone().unwrap_or_default(),
             map,
-            data_start,
-            tensors,
-            metadata,
-        };
-        opened.check_offsets()?;
-        Ok(opened)
+        })
     }
 
     /// One tensor as f32 in row-major order.
@@ -59,19 +47,10 @@ impl TensorFile {
     pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let info = self.checked(name, expected_shape)?;
         let bytes = self.bytes(info);
-        Ok(match info.dtype.as_str() {
-            "F16" => pairs(bytes)
-                .map(|pair| f16::from_le_bytes(pair).to_f32())
-                .collect(),
-            "BF16" => pairs(bytes)
-                .map(|pair| bf16::from_le_bytes(pair).to_f32())
-                .collect(),
-            _ => bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|four| f32::from_le_bytes(*four))
-                .collect(),
+        Ok(match info.dtype {
+            Dtype::F16 => pairs(bytes).map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),
+            Dtype::BF16 => pairs(bytes).map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+            _ => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
         })
     }
 
@@ -99,15 +78,13 @@ impl TensorFile {
     }
 
     /// The text stored beside the tensors.
-    pub fn metadata(&self) -> &BTreeMap<String, String> {
+    pub fn metadata(&self) -> &HashMap<String, String> {
         &self.metadata
     }
 
     /// Type and bytes as stored.
-    pub(super) fn stored(&self, name: &str) -> Option<(&str, &[u8])> {
-        self.tensors
-            .get(name)
-            .map(|info| (info.dtype.as_str(), self.bytes(info)))
+    pub(super) fn stored(&self, name: &str) -> Option<(Dtype, &[u8])> {
+        self.tensors.get(name).map(|info| (info.dtype, self.bytes(info)))
     }
 
     fn checked(&self, name: &str, expected_shape: &[usize]) -> Result<&TensorInfo, WeightsError> {
@@ -116,80 +93,24 @@ impl TensorFile {
         let (file, tensor) = (self.file.clone(), name.to_owned());
         if info.shape != expected_shape {
             let (expected, found) = (expected_shape.to_vec(), info.shape.clone());
-            return Err(WeightsError::Shape {
-                file,
-                tensor,
-                expected,
-                found,
-            });
+            return Err(WeightsError::Shape { file, tensor, expected, found });
         }
-        if !matches!(info.dtype.as_str(), "F32" | "F16" | "BF16") {
-            return Err(WeightsError::Dtype {
-                file,
-                tensor,
-                dtype: info.dtype.clone(),
-            });
+        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Err(WeightsError::Dtype { file, tensor, dtype: info.dtype.to_string() });
         }
         Ok(info)
     }
 
     fn bytes(&self, info: &TensorInfo) -> &[u8] {
-        let [begin, end] = info.data_offsets;
-        &self.map[self.data_start + begin..self.data_start + end]
-    }
-
-    /// Every later access relies on this: offsets lie inside the file and fit the shape.
-    fn check_offsets(&self) -> Result<(), WeightsError> {
-        let data_bytes = self.map.len() - self.data_start;
-        for (name, info) in &self.tensors {
-            let [begin, end] = info.data_offsets;
-            if begin > end
-                || info
-                    .byte_count()
-                    .is_some_and(|bytes| bytes != Some(end - begin))
-            {
-                let problem = format!("the offsets of tensor {name} do not fit its shape");
-                return Err(WeightsError::NotSafetensors {
-                    file: self.file.clone(),
-                    problem,
-                });
-            }
-            if end > data_bytes {
-                let expected = (self.data_start as u64).saturating_add(end as u64);
-                return Err(truncated(&self.file, &self.map, expected));
-            }
-        }
-        Ok(())
+        let (begin, end) = info.data_offsets;
+        &self.map[self.data_start..][begin..end]
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct TensorInfo {
-    dtype: String,
-    shape: Vec<usize>,
-    data_offsets: [usize; 2],
-}
+/// The file begins with the length of its header, a u64.
+const LENGTH_BYTES: usize = 8;
 
-impl TensorInfo {
-    /// `None` for a type of unknown width, `Some(None)` for a shape beyond the address space.
-    fn byte_count(&self) -> Option<Option<usize>> {
-        let width = match self.dtype.as_str() {
-            "F32" => 4,
-            "F16" | "BF16" => 2,
-            _ => return None,
-        };
-        Some(
-            self.shape
-                .iter()
-                .try_fold(width, |bytes: usize, size| bytes.checked_mul(*size)),
-        )
-    }
-}
-
-#[allow(
-    unsafe_code,
-    reason = "a memory map is the only way not to hold a model twice"
-)]
+#[allow(unsafe_code, reason = "a memory map is the only way not to hold a model twice")]
 fn map(file: &Path) -> Result<Mmap, WeightsError> {
     let opened = File::open(file).map_err(|e| WeightsError::read(file, e))?;
     // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
@@ -197,48 +118,27 @@ fn map(file: &Path) -> Result<Mmap, WeightsError> {
     unsafe { Mmap::map(&opened) }.map_err(|e| WeightsError::read(file, e))
 }
 
-fn data_start(map: &Mmap, file: &Path) -> Result<usize, WeightsError> {
-    let Some(length) = map.first_chunk::<8>() else {
-        return Err(truncated(file, map, 8));
+/// Tells a file that is cut short, the likeliest damage, from one of another kind.
+fn broken(file: &Path, map: &[u8], error: SafeTensorError) -> WeightsError {
+    use SafeTensorError::{HeaderTooSmall, InvalidHeaderLength, MetadataIncompleteBuffer};
+    let (expected, found) = (announced_bytes(map), map.len() as u64);
+    let may_be_cut =
+        matches!(error, HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer);
+    if may_be_cut && expected > found {
+        return WeightsError::Truncated { file: file.into(), expected, found };
+    }
+    WeightsError::NotSafetensors { file: file.into(), problem: error.to_string() }
+}
+
+/// The length of the whole file, as far as what is there of it tells.
+fn announced_bytes(map: &[u8]) -> u64 {
+    let Some((length, rest)) = map.split_first_chunk::<LENGTH_BYTES>() else {
+        return LENGTH_BYTES as u64;
     };
-    let length = u64::from_le_bytes(*length);
-    if length > LONGEST_HEADER_BYTES || map.get(8).is_some_and(|byte| *byte != b'{') {
-        let problem = "it does not begin with a header".to_owned();
-        return Err(WeightsError::NotSafetensors {
-            file: file.into(),
-            problem,
-        });
-    }
-    if length > map.len() as u64 - 8 {
-        return Err(truncated(file, map, length + 8));
-    }
-    Ok(8 + length as usize)
-}
-
-type Header = (BTreeMap<String, TensorInfo>, BTreeMap<String, String>);
-
-fn parse_header(json: &[u8]) -> Result<Header, String> {
-    let parsed: BTreeMap<String, Value> =
-        serde_json::from_slice(json).map_err(|error| format!("its header: {error}"))?;
-    let (mut tensors, mut metadata) = (BTreeMap::new(), BTreeMap::new());
-    for (name, value) in parsed {
-        let in_entry = |error| format!("entry {name} of its header: {error}");
-        if name == "__metadata__" {
-            metadata = serde_json::from_value(value).map_err(in_entry)?;
-        } else {
-            let info = serde_json::from_value(value).map_err(in_entry)?;
-            tensors.insert(name, info);
-        }
-    }
-    Ok((tensors, metadata))
-}
-
-fn truncated(file: &Path, map: &Mmap, expected: u64) -> WeightsError {
-    WeightsError::Truncated {
-        file: file.into(),
-        expected,
-        found: map.len() as u64,
-    }
+    let header_bytes = u64::from_le_bytes(*length);
+    let header = rest.get(..header_bytes as usize).map(serde_json::from_slice::<Metadata>);
+    let data_bytes = header.and_then(Result::ok).map_or(0, |header| header.data_len());
+    header_bytes.saturating_add((LENGTH_BYTES + data_bytes) as u64)
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {
@@ -258,12 +158,7 @@ mod tests {
     }
 
     fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
-        [
-            &(header.len() as u64).to_le_bytes(),
-            header.as_bytes(),
-            data,
-        ]
-        .concat()
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
     }
 
     fn open_error(bytes: &[u8]) -> WeightsError {
@@ -283,30 +178,21 @@ mod tests {
         let (_folder, file) = write(&with_header(header, &data));
         let opened = TensorFile::open(&file).unwrap();
         assert_eq!(opened.get("h", &[3]).unwrap(), [1.0, -2.5, 2f32.powi(-24)]);
-        assert_eq!(
-            opened.get("b", &[1, 3]).unwrap(),
-            [1.0, -2.5, 2f32.powi(127)]
-        );
+        assert_eq!(opened.get("b", &[1, 3]).unwrap(), [1.0, -2.5, 2f32.powi(127)]);
     }
 
     #[test]
     fn every_bit_survives_a_round_trip() {
-        let values = vec![
-            0.1,
-            -0.0,
-            f32::MIN_POSITIVE / 2.0,
-            f32::INFINITY,
-            f32::NAN,
-            1e30,
-        ];
+        let values = vec![0.1, -0.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY, f32::NAN, 1e30];
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("optimizer.safetensors");
-        let tensors = [
-            ("moment".to_owned(), vec![2, 3], values.clone()),
-            ("scalar".to_owned(), vec![], vec![7.0]),
-            ("empty".to_owned(), vec![0, 4], vec![]),
+        let layout = [
+            ("moment".to_owned(), vec![2, 3]),
+            ("scalar".to_owned(), vec![]),
+            ("empty".to_owned(), vec![0, 4]),
         ];
-        save_tensors(&file, &tensors, &[("step", "12")]).unwrap();
+        let all = [values.clone(), vec![7.0], vec![]];
+        save_tensors(&file, &layout, &[("step", "12")], all).unwrap();
         let opened = TensorFile::open(&file).unwrap();
         let bits = |values: Vec<f32>| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(opened.get("moment", &[2, 3]).unwrap()), bits(values));
@@ -320,11 +206,7 @@ mod tests {
     fn another_dtype_is_refused_by_name() {
         let header = r#"{"q":{"dtype":"I8","shape":[2],"data_offsets":[0,2]}}"#;
         let (_folder, file) = write(&with_header(header, &[1, 2]));
-        let message = TensorFile::open(&file)
-            .unwrap()
-            .get("q", &[2])
-            .unwrap_err()
-            .to_string();
+        let message = TensorFile::open(&file).unwrap().get("q", &[2]).unwrap_err().to_string();
         assert!(message.contains("tensor q is stored as I8"), "{message}");
     }
 
@@ -341,15 +223,10 @@ mod tests {
 
     #[test]
     fn other_kinds_of_files_are_refused() {
-        for bytes in [
-            &b"GGUF\x03\0\0\0\0\0\0\0\0"[..],
-            b"PK\x03\x04 pickled weights",
-            b"version https",
-        ] {
-            assert!(matches!(
-                open_error(bytes),
-                WeightsError::NotSafetensors { .. }
-            ));
+        for bytes in
+            [&b"GGUF\x03\0\0\0\0\0\0\0\0"[..], b"PK\x03\x04 pickled weights", b"version https"]
+        {
+            assert!(matches!(open_error(bytes), WeightsError::NotSafetensors { .. }));
         }
     }
 
@@ -363,10 +240,7 @@ mod tests {
             r#"{"shape":[1],"data_offsets":[0,4]}"#,
         ] {
             let error = open_error(&with_header(&format!(r#"{{"w":{tensor}}}"#), &[0; 8]));
-            assert!(
-                matches!(error, WeightsError::NotSafetensors { .. }),
-                "{tensor}: {error}"
-            );
+            assert!(matches!(error, WeightsError::NotSafetensors { .. }), "{tensor}: {error}");
         }
     }
 }

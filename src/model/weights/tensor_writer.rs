@@ -1,10 +1,11 @@
 //! Writes one safetensors file, tensor after tensor, so that at most one of them is in memory.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::WeightsError;
 
@@ -13,166 +14,71 @@ type Layout = [(String, Vec<usize>)];
 
 /// Writes f32 tensors to a temporary file that takes its place only when it is whole and on disk.
 ///
+/// `values` yields those of each tensor of `layout` in turn, row-major, and is asked for the next
+/// only when the last is written. `metadata` is text by key (Hugging Face wants `format: pt`).
 /// A full disk or a crash leaves the old file of that name as it was.
-///
-/// ```text
-/// let mut writer = TensorWriter::create(&path, &config.parameters(), &[("format", "pt")])?;
-/// for (name, _) in &config.parameters() { writer.write(&values_of(name))?; }
-/// writer.finish()?;
-/// ```
-#[derive(Debug)]
-pub struct TensorWriter {
-    path: PathBuf,
-    temporary: PathBuf,
-    file: File,
-    value_counts: Vec<usize>,
-    written: usize,
-    finished: bool,
-}
-
-impl TensorWriter {
-    /// Starts the file at `path` for the tensors of `layout`, and `metadata` (Hugging Face wants `format: pt` there).
-    ///
-    /// # Errors
-    /// [`WeightsError::Write`] where the file cannot be written.
-    ///
-    /// # Panics
-    /// Two tensors of one name.
-    pub fn create(
-        path: &Path,
-        layout: &Layout,
-        metadata: &[(&str, &str)],
-    ) -> Result<Self, WeightsError> {
-        let header = header(layout, metadata);
-        let temporary = temporary_of(path);
-        let file = File::create(&temporary).map_err(|e| write_error(path, e))?;
-        let value_counts = layout
-            .iter()
-            .map(|(_, shape)| shape.iter().product())
-            .collect();
-        let path = path.into();
-        let mut writer = Self {
-            path,
-            temporary,
-            file,
-            value_counts,
-            written: 0,
-            finished: false,
-        };
-        let length = (header.len() as u64).to_le_bytes();
-        writer.write_bytes(&length)?;
-        writer.write_bytes(&header)?;
-        Ok(writer)
-    }
-
-    /// Writes the next tensor of the layout, in row-major order.
-    ///
-    /// # Errors
-    /// [`WeightsError::Write`] where the disk is full or fails.
-    ///
-    /// # Panics
-    /// More tensors, or another number of values, than the layout says.
-    pub fn write(&mut self, values: &[f32]) -> Result<(), WeightsError> {
-        let expected = self.value_counts.get(self.written).copied();
-        assert_eq!(
-            expected,
-            Some(values.len()),
-            "values of tensor {}",
-            self.written
-        );
-        self.written += 1;
-        let mut bytes = Vec::new();
-        for part in values.chunks(1 << 16) {
-            bytes.clear();
-            bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
-            self.write_bytes(&bytes)?;
-        }
-        Ok(())
-    }
-
-    /// Brings the file to the disk and gives it its name.
-    ///
-    /// # Errors
-    /// [`WeightsError::Write`] where the disk is full or fails.
-    ///
-    /// # Panics
-    /// Tensors of the layout that were not written.
-    pub fn finish(mut self) -> Result<(), WeightsError> {
-        assert_eq!(
-            self.written,
-            self.value_counts.len(),
-            "tensors written of the layout"
-        );
-        let renamed = self
-            .file
-            .sync_all()
-            .and_then(|()| fs::rename(&self.temporary, &self.path));
-        renamed.map_err(|e| write_error(&self.path, e))?;
-        self.finished = true;
-        sync_folder(&self.path);
-        Ok(())
-    }
-
-    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|e| write_error(&self.path, e))
-    }
-}
-
-impl Drop for TensorWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // An unfinished file is of no use; failing to remove it hides no data.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-/// Writes tensors that are already in memory: name, shape and values of each.
 ///
 /// # Errors
 /// [`WeightsError::Write`] where the file cannot be written.
 ///
 /// # Panics
-/// Two tensors of one name, or values that do not fit their shape.
+/// Two tensors of one name, or values that do not fit the layout.
 pub fn save_tensors(
     path: &Path,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    layout: &Layout,
     metadata: &[(&str, &str)],
+    values: impl IntoIterator<Item = Vec<f32>>,
 ) -> Result<(), WeightsError> {
-    let layout: Vec<_> = tensors
-        .iter()
-        .map(|(n, shape, _)| (n.clone(), shape.clone()))
-        .collect();
-    let mut writer = TensorWriter::create(path, &layout, metadata)?;
-    for (_, _, values) in tensors {
-        writer.write(values)?;
-    }
-    writer.finish()
+    let temporary = temporary_of(path);
+    let header = header(layout, metadata);
+    let written = header.and_then(|header| write_synced(&temporary, &header, layout, values));
+    let renamed = written.and_then(|()| fs::rename(&temporary, path));
+    renamed.map_err(|source| {
+        // An unfinished file is of no use; failing to remove it hides no data.
+        let _ = fs::remove_file(&temporary);
+        WeightsError::Write { file: path.into(), source }
+    })?;
+    sync_folder(path);
+    Ok(())
 }
 
-fn header(layout: &Layout, metadata: &[(&str, &str)]) -> Vec<u8> {
-    let mut entries = Map::new();
-    if !metadata.is_empty() {
-        let texts: Map<_, _> = metadata
-            .iter()
-            .map(|(k, v)| (k.to_string(), json!(v)))
-            .collect();
-        entries.insert("__metadata__".into(), Value::Object(texts));
-    }
-    let mut begin = 0;
+// `safetensors::serialize_to_file` would ask for the tensors by name, not as the model yields them,
+// syncs nothing and leaves a file that only its owner can read.
+fn write_synced(
+    path: &Path,
+    header: &[u8],
+    layout: &Layout,
+    values: impl IntoIterator<Item = Vec<f32>>,
+) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header)?;
+    let mut values = values.into_iter();
     for (name, shape) in layout {
-        let end = begin + 4 * shape.iter().product::<usize>();
-        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, end]});
-        let before = entries.insert(name.clone(), entry);
-        assert!(before.is_none(), "two tensors are called {name}");
-        begin = end;
+        let values = values.next().unwrap_or_default();
+        let count: usize = shape.iter().product();
+        assert_eq!(values.len(), count, "values of tensor {name}");
+        values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
     }
-    let mut bytes = Value::Object(entries).to_string().into_bytes();
+    assert!(values.next().is_none(), "more tensors than the layout has");
+    file.into_inner()?.sync_all()
+}
+
+fn header(layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let texts = metadata.iter().map(|(key, text)| (key.to_string(), text.to_string()));
+    let mut end = 0;
+    let infos = layout.iter().map(|(name, shape)| {
+        let begin = end;
+        end += 4 * shape.iter().product::<usize>();
+        let (shape, data_offsets) = (shape.clone(), (begin, end));
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets })
+    });
+    let texts = (!metadata.is_empty()).then(|| texts.collect());
+    let header = Metadata::new(texts, infos.collect()).map_err(io::Error::other)?;
+    let mut bytes = serde_json::to_vec(&header)?;
     // Data begins at a multiple of eight, so that other readers may use it in place.
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
-    bytes
+    Ok(bytes)
 }
 
 fn temporary_of(path: &Path) -> PathBuf {
@@ -183,19 +89,10 @@ fn temporary_of(path: &Path) -> PathBuf {
 
 /// Makes the new name itself lasting, where the system can open folders.
 fn sync_folder(path: &Path) {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
         // The file is whole under one of its names either way.
         let _ = folder.sync_all();
-    }
-}
-
-fn write_error(path: &Path, source: io::Error) -> WeightsError {
-    WeightsError::Write {
-        file: path.into(),
-        source,
     }
 }
 
@@ -208,15 +105,18 @@ mod tests {
         vec![("a".into(), vec![2]), ("b".into(), vec![1, 3])]
     }
 
+    fn values() -> [Vec<f32>; 2] {
+        [vec![1.0, 2.0], vec![3.0, 4.0, 5.0]]
+    }
+
     #[test]
-    fn tensors_are_written_one_at_a_time() {
+    fn the_old_file_stands_until_the_last_tensor_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        let mut writer = TensorWriter::create(&path, &layout(), &[("format", "pt")]).unwrap();
-        writer.write(&[1.0, 2.0]).unwrap();
-        writer.write(&[3.0, 4.0, 5.0]).unwrap();
-        assert!(!path.exists());
-        writer.finish().unwrap();
+        fs::write(&path, "the old one").unwrap();
+        let stands = |_: &_| assert_eq!(fs::read(&path).unwrap(), b"the old one");
+        let values = values().into_iter().inspect(stands);
+        save_tensors(&path, &layout(), &[("format", "pt")], values).unwrap();
         let opened = TensorFile::open(&path).unwrap();
         assert_eq!(opened.get("b", &[1, 3]).unwrap(), [3.0, 4.0, 5.0]);
         assert_eq!(opened.metadata()["format"], "pt");
@@ -226,25 +126,43 @@ mod tests {
     fn the_bytes_are_those_of_the_format() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        save_tensors(&path, &[("a".into(), vec![1], vec![1.0])], &[]).unwrap();
-        let header = r#"{"a":{"data_offsets":[0,4],"dtype":"F32","shape":[1]}}  "#;
-        let expected = [
-            &[56, 0, 0, 0, 0, 0, 0, 0],
-            header.as_bytes(),
-            &[0, 0, 0x80, 0x3f],
-        ];
+        save_tensors(&path, &[("a".into(), vec![1])], &[], [vec![1.0]]).unwrap();
+        let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  "#;
+        let expected = [&[56, 0, 0, 0, 0, 0, 0, 0], header.as_bytes(), &[0, 0, 0x80, 0x3f]];
         assert_eq!(fs::read(&path).unwrap(), expected.concat());
     }
 
     #[test]
-    fn an_unfinished_file_leaves_the_old_one_and_nothing_else() {
+    fn tensors_stay_in_the_order_of_the_layout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        fs::write(&path, "the old one").unwrap();
-        let mut writer = TensorWriter::create(&path, &layout(), &[]).unwrap();
-        writer.write(&[1.0, 2.0]).unwrap();
-        drop(writer);
-        assert_eq!(fs::read(&path).unwrap(), b"the old one");
+        let layout = [("z".to_owned(), vec![1]), ("a".to_owned(), vec![1])];
+        save_tensors(&path, &layout, &[], [vec![1.0], vec![2.0]]).unwrap();
+        let opened = TensorFile::open(&path).unwrap();
+        assert_eq!(opened.get("z", &[1]).unwrap(), [1.0]);
+        assert_eq!(opened.get("a", &[1]).unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn a_mapped_file_that_is_written_again_keeps_its_old_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        save_tensors(&path, &layout(), &[], values()).unwrap();
+        let old = TensorFile::open(&path).unwrap();
+        save_tensors(&path, &layout(), &[], [vec![9.0; 2], vec![9.0; 3]]).unwrap();
+        assert_eq!(old.get("a", &[2]).unwrap(), [1.0, 2.0]);
+        assert_eq!(TensorFile::open(&path).unwrap().get("a", &[2]).unwrap(), [9.0, 9.0]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_what_was_there_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        fs::create_dir_all(path.join("inside")).unwrap();
+        let message = save_tensors(&path, &layout(), &[], values()).unwrap_err().to_string();
+        assert!(message.contains("m.safetensors"), "{message}");
+        assert!(path.join("inside").is_dir());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -252,18 +170,15 @@ mod tests {
     fn a_path_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nowhere/m.safetensors");
-        let message = TensorWriter::create(&path, &layout(), &[])
-            .unwrap_err()
-            .to_string();
+        let message = save_tensors(&path, &layout(), &[], values()).unwrap_err().to_string();
         assert!(message.contains("nowhere/m.safetensors"), "{message}");
     }
 
     #[test]
-    #[should_panic(expected = "values of tensor 0")]
+    #[should_panic(expected = "values of tensor b")]
     fn values_that_do_not_fit_the_layout_are_a_bug() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        let mut writer = TensorWriter::create(&path, &layout(), &[]).unwrap();
-        let _ = writer.write(&[1.0]);
+        let _ = save_tensors(&path, &layout(), &[], [vec![1.0, 2.0]]);
     }
 }

@@ -1,0 +1,141 @@
+//! `wgrpo bench`: how long whole training steps take on this machine.
+
+use clap::Args;
+use serde::Serialize;
+
+use burn::backend::Autodiff;
+
+use super::ConfigFile;
+use super::session::{self, Problems};
+use crate::config::RunConfig;
+use crate::device::{self, OnDevice};
+use crate::kernel::TrainingKernels;
+use crate::track::{StepMetrics, peak_rss_mib};
+use crate::train::Trainer;
+
+/// Arguments of `wgrpo bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Steps to time
+    #[arg(long, default_value_t = 10)]
+    steps: u64,
+    /// Steps before them that are not counted
+    #[arg(long, default_value_t = 2)]
+    warmup: u64,
+}
+
+impl BenchArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
+        let mut config = self.file.load()?;
+        config.max_steps = self.steps + self.warmup;
+        let name = config.device.name.clone();
+        let bench = Bench { config, warmup: self.warmup };
+        let result = device::run_on(&name, bench)??;
+        println!("{}", serde_json::to_string(&result)?);
+        Ok(())
+    }
+}
+
+struct Bench {
+    config: RunConfig,
+    warmup: u64,
+}
+
+/// What a benchmark measured; seconds and rates are medians over the timed steps.
+#[derive(Debug, Serialize)]
+struct BenchResult {
+    parameters: usize,
+    device: String,
+    steps: usize,
+    median_step_s: f64,
+    min_step_s: f64,
+    max_step_s: f64,
+    rollouts_per_step: usize,
+    rollouts_per_s: f64,
+    rollout_s: f64,
+    reward_s: f64,
+    update_s: f64,
+    generated_tokens_per_s: f64,
+    trained_tokens_per_s: f64,
+    mean_length: f64,
+    max_rss_mib: Option<f64>,
+}
+
+impl OnDevice for Bench {
+    type Output = anyhow::Result<BenchResult>;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
+        let config = self.config;
+        let model = session::model::<Autodiff<B>>(&config, &device)?;
+        let problems = Problems::load(&config, &model.tokenizer)?;
+        let settings = config.settings(model.tokenizer.eos_ids());
+        let rewards = session::rewards(&config)?;
+        let mut trainer =
+            Trainer::new(settings, model.decoder, model.tokenizer, problems.train, rewards);
+        let mut timed = Vec::new();
+        let mut rollouts_per_step = 0;
+        for step in 0..config.max_steps {
+            let report = trainer.step()?;
+            let metrics = report.metrics(config.use_kl_loss);
+            eprintln!("step {}: {:.3} s", step + 1, metrics.step_secs);
+            rollouts_per_step = report.rollouts.iter().map(|g| g.completions.len()).sum();
+            if step >= self.warmup {
+                timed.push(metrics);
+            }
+        }
+        let parameters = model.config.parameter_count();
+        Ok(result(&timed, parameters, rollouts_per_step, config.device.name))
+    }
+}
+
+fn result(
+    timed: &[StepMetrics],
+    parameters: usize,
+    rollouts_per_step: usize,
+    device: String,
+) -> BenchResult {
+    let of = |value: fn(&StepMetrics) -> f64| {
+        let mut values: Vec<f64> = timed.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let (steps, rounded) = (of(|m| m.step_secs), |x: f64| (x * 1e4).round() / 1e4);
+    let median_of = |value: fn(&StepMetrics) -> f64| rounded(median(&of(value)));
+    BenchResult {
+        parameters,
+        device: device::backend(&device).map_or(device, |backend| backend.name.into()),
+        steps: timed.len(),
+        median_step_s: rounded(median(&steps)),
+        min_step_s: rounded(steps[0]),
+        max_step_s: rounded(steps[steps.len() - 1]),
+        rollouts_per_step,
+        rollouts_per_s: rounded(rollouts_per_step as f64 / median(&steps)),
+        rollout_s: median_of(|m| m.rollout_secs),
+        reward_s: median_of(|m| m.reward_secs),
+        update_s: median_of(|m| m.update_secs),
+        generated_tokens_per_s: median_of(|m| m.rollout_tokens_per_s),
+        trained_tokens_per_s: median_of(|m| m.update_tokens_per_s),
+        mean_length: median_of(|m| m.mean_length),
+        max_rss_mib: peak_rss_mib().map(f64::round),
+    }
+}
+
+/// The median of sorted values.
+fn median(sorted: &[f64]) -> f64 {
+    let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
+    0.5 * (sorted[low] + sorted[high])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_count_is_between_the_middle_two() {
+        assert_eq!(median(&[1.0, 2.0, 3.0, 10.0]), 2.5);
+        assert_eq!(median(&[1.0, 2.0, 10.0]), 2.0);
+    }
+}

@@ -1,0 +1,19 @@
+//! `wgrpo config`: the resolved run.
+
+use clap::Args;
+
+use super::ConfigFile;
+
+/// Arguments of `wgrpo config`.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl ConfigArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        print!("{}", self.file.load()?.to_yaml()?);
+        Ok(())
+    }
+}

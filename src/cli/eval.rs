@@ -1,0 +1,108 @@
+//! `wgrpo eval`: accuracy of a run's model, or of any model folder.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::Changes;
+use super::session::{self, Problems};
+use crate::config::RunConfig;
+use crate::device::{self, OnDevice};
+use crate::kernel::TrainingKernels;
+use crate::track::RunPaths;
+use crate::train::{Evaluation, evaluate};
+
+/// Arguments of `wgrpo eval`.
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// A run's output_dir, or a model folder together with --config
+    folder: PathBuf,
+    /// Take data, rewards and limits from this configuration instead of the run's own
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Most problems to try; all of them where left out
+    #[arg(long)]
+    problems: Option<usize>,
+    /// Completions to sample for each problem, for the mean and for pass@k
+    #[arg(long)]
+    samples: Option<usize>,
+    /// The k of pass@k
+    #[arg(long)]
+    k: Option<usize>,
+    /// Print one JSON line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+impl EvalArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let config = self.config()?;
+        let name = config.device.name.clone();
+        let (folder, json) = (self.folder, self.json);
+        let found = device::run_on(&name, Evaluating { folder, config })??;
+        match json {
+            true => println!("{}", serde_json::to_string(&found)?),
+            false => print!("{}", text(&found)),
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> anyhow::Result<RunConfig> {
+        let path = match &self.config {
+            Some(path) => path.clone(),
+            None => RunPaths::new(&self.folder).config(),
+        };
+        if self.config.is_none() && !path.exists() {
+            anyhow::bail!(
+                "{} is not the output_dir of a run (it has no config.yaml); for a model folder say \
+                 with --config FILE which problems and rewards to use",
+                self.folder.display()
+            );
+        }
+        let mut config = self.changes.load(&path)?;
+        config.eval.problems = self.problems.unwrap_or(config.eval.problems);
+        config.eval.samples = self.samples.unwrap_or(config.eval.samples);
+        config.eval.k = self.k.unwrap_or(config.eval.k);
+        Ok(config)
+    }
+}
+
+struct Evaluating {
+    folder: PathBuf,
+    config: RunConfig,
+}
+
+impl OnDevice for Evaluating {
+    type Output = anyhow::Result<Evaluation>;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
+        let model = session::saved_model::<B>(&self.folder, &device)?;
+        let problems = Problems::load(&self.config, &model.tokenizer)?;
+        let held_out = problems
+            .held_out
+            .context("there are no held-out problems; give the data block some with held_out")?;
+        let options = self.config.eval_options(model.tokenizer.eos_ids());
+        let rewards = session::rewards(&self.config)?;
+        Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
+    }
+}
+
+fn text(found: &Evaluation) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let mut text = format!(
+        "accuracy   {} greedy, on {} held-out problems, {:.1} tokens each\n",
+        percent(found.accuracy),
+        found.problems,
+        found.mean_length
+    );
+    if let (Some(mean), Some(n)) = (found.mean_at_n, found.samples) {
+        text.push_str(&format!("mean@{n:<5} {}\n", percent(mean)));
+    }
+    if let (Some(pass), Some(k)) = (found.pass_at_k, found.k) {
+        text.push_str(&format!("pass@{k:<5} {}\n", percent(pass)));
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! `wgrpo generate`: completions of a prompt by a saved model.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::session;
+use crate::data::Message;
+use crate::device::{self, OnDevice};
+use crate::kernel::TrainingKernels;
+use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
+
+/// Arguments of `wgrpo generate`.
+#[derive(Debug, Args)]
+pub(super) struct GenerateArgs {
+    /// A run's output_dir or a model folder
+    folder: PathBuf,
+    /// The text to continue
+    #[arg(long)]
+    prompt: String,
+    /// Put the prompt through the model's chat template as the user's message
+    #[arg(long)]
+    chat: bool,
+    /// Number of completions
+    #[arg(long, default_value_t = 1)]
+    samples: usize,
+    /// Most tokens of a completion
+    #[arg(long, default_value_t = 128)]
+    max_tokens: usize,
+    /// Sampling temperature; 0 takes the most probable token
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f32,
+    /// Keep only this many most probable tokens; 0 keeps all
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Keep the fewest most probable tokens that reach this probability
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// Decides the samples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print a JSON line for each completion
+    #[arg(long)]
+    json: bool,
+    /// Run on this device
+    #[arg(long, default_value = "cpu", value_name = "NAME")]
+    device: String,
+}
+
+impl GenerateArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let name = self.device.clone();
+        device::run_on(&name, self)?
+    }
+
+    fn generator(&self, eos_ids: &[u32]) -> Generator {
+        let Self { temperature, top_k, top_p, .. } = *self;
+        Generator {
+            sampling: Sampling { temperature, top_k, top_p },
+            response_length: self.max_tokens,
+            eos_ids: eos_ids.to_vec(),
+            cache_tokens: 16_384,
+        }
+    }
+}
+
+impl OnDevice for GenerateArgs {
+    type Output = anyhow::Result<()>;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
+        let model = session::saved_model::<B>(&self.folder, &device)?;
+        let ids = match self.chat {
+            true => {
+                let messages = [Message::new("user", &self.prompt)];
+                model.tokenizer.encode(&model.tokenizer.render_chat(&messages, true)?, false)?
+            }
+            false => model.tokenizer.encode(&self.prompt, true)?,
+        };
+        anyhow::ensure!(!ids.is_empty(), "--prompt is empty and the tokenizer adds no token to it");
+        anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
+        let prompt = Prompt { problem: 0, ids: ids.into(), samples: self.samples };
+        let noise = Noise::new(self.seed, Purpose::Reading, 0);
+        let generator = self.generator(model.tokenizer.eos_ids());
+        for group in generator.generate(&model.decoder, &[prompt], noise)? {
+            for completion in group.completions {
+                let text = model.tokenizer.decode(&completion.ids);
+                let finish = completion.finish.name();
+                match self.json {
+                    true => println!(
+                        "{}",
+                        serde_json::json!({
+                            "completion": text, "finish": finish, "tokens": completion.ids.len(),
+                            "logp": completion.logps.iter().map(|x| f64::from(*x)).sum::<f64>(),
+                        })
+                    ),
+                    false => println!("{text}"),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line: one file for each command.
+
+mod bench;
+mod config;
+mod devices;
+mod eval;
+mod generate;
+mod interrupt;
+mod session;
+mod train;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::RunConfig;
+
+/// Teaches small language models verifiable skills, on any machine.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model as a configuration says
+    Train(train::TrainArgs),
+    /// Measure accuracy on held-out problems, for a run or a model folder
+    Eval(eval::EvalArgs),
+    /// Sample from a saved model
+    Generate(generate::GenerateArgs),
+    /// Time whole training steps
+    Bench(bench::BenchArgs),
+    /// Print the resolved run, every default written out
+    Config(config::ConfigArgs),
+    /// List the backends and adapters that this program can use
+    Devices(devices::DevicesArgs),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever the person should read.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Train(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Generate(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Config(args) => args.run(),
+            Command::Devices(args) => args.run(),
+        }
+    }
+}
+
+/// A configuration file and what the command line changes of it.
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// The run's YAML file
+    config: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+/// What the command line changes of a configuration.
+#[derive(Debug, Clone, Args)]
+struct Changes {
+    /// Change a value, as in `--set optimizer.learning_rate=1e-5`; can be repeated
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+    /// Run on this device instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<RunConfig> {
+        self.changes.load(&self.config)
+    }
+}
+
+impl Changes {
+    fn load(&self, path: &std::path::Path) -> anyhow::Result<RunConfig> {
+        let mut config = RunConfig::load(path, &self.set)?;
+        if let Some(device) = &self.device {
+            config.device.name.clone_from(device);
+        }
+        Ok(config)
+    }
+}

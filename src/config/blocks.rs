@@ -1,0 +1,131 @@
+//! The blocks of a run that belong to no other room.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::advantage::Estimator;
+use crate::loss::PolicyLoss;
+use crate::model::ModelConfig;
+
+/// The `model:` block: a Hugging Face folder, or a new model over characters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelBlock {
+    /// A model folder to start from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Characters of a new model's tokenizer, a token each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alphabet: Option<String>,
+    /// Sizes of a new model, under Hugging Face's names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<ModelConfig>,
+}
+
+/// The `device:` block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceBlock {
+    /// Name of a compiled backend; `cpu` is the fastest CPU backend there is.
+    pub name: String,
+    /// Most tokens that one forward and backward pass holds: it sets memory and changes no gradient.
+    pub micro_batch_tokens: usize,
+    /// Most tokens whose keys and values are held at once during generation.
+    pub cache_tokens: usize,
+}
+
+impl Default for DeviceBlock {
+    fn default() -> Self {
+        Self { name: "cpu".into(), micro_batch_tokens: 4096, cache_tokens: 16_384 }
+    }
+}
+
+/// The `eval:` block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalBlock {
+    /// Training steps between evaluations; 0 evaluates only before and after.
+    pub every_steps: u64,
+    /// Most held-out problems that are tried; 0 takes all.
+    pub problems: usize,
+    /// Completions sampled for each problem for pass@k; 0 leaves it out.
+    pub samples: usize,
+    /// The k of pass@k.
+    pub k: usize,
+}
+
+impl Default for EvalBlock {
+    fn default() -> Self {
+        Self { every_steps: 0, problems: 0, samples: 0, k: 1 }
+    }
+}
+
+/// The `checkpoint:` block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointBlock {
+    /// Training steps between checkpoints; 0 writes one only when the run is interrupted.
+    pub save_steps: u64,
+    /// Newest checkpoints that are kept.
+    pub keep: usize,
+}
+
+impl Default for CheckpointBlock {
+    fn default() -> Self {
+        Self { save_steps: 50, keep: 2 }
+    }
+}
+
+/// The `tracking:` block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrackingBlock {
+    /// Completions written to `samples.jsonl` each time.
+    pub samples: usize,
+    /// Training steps between two times; 0 writes none.
+    pub samples_every: u64,
+    /// Training steps between two times that a completion is shown on the screen; 0 shows none.
+    pub show_every: u64,
+}
+
+impl Default for TrackingBlock {
+    fn default() -> Self {
+        Self { samples: 4, samples_every: 10, show_every: 50 }
+    }
+}
+
+/// An estimator by name, or as a block with its settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(transparent)]
+pub struct EstimatorChoice(pub Estimator);
+
+impl<'de> Deserialize<'de> for EstimatorChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_name_or_block(deserializer).map(Self)
+    }
+}
+
+/// A policy loss by name, or as a block with its settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(transparent)]
+pub struct LossChoice(pub PolicyLoss);
+
+impl<'de> Deserialize<'de> for LossChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        by_name_or_block(deserializer).map(Self)
+    }
+}
+
+/// Reads `name` as `{kind: name}`.
+fn by_name_or_block<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let value = match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(kind) => serde_json::json!({ "kind": kind }),
+        block => block,
+    };
+    serde_json::from_value(value).map_err(serde::de::Error::custom)
+}

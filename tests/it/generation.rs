@@ -1,0 +1,205 @@
+//! Rollouts: what is drawn depends on nothing beside it, and ends where it should.
+
+use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup};
+use wgrpo::rollout::{
+    Completion, Finish, GenerationError, Generator, Noise, Prompt, Purpose, RolloutGroup, Sampling,
+};
+
+use crate::support::{Cpu, assert_close, device, floats, open, token_ids, widen};
+
+// Of 64 tokens six end a completion, so that some rows end early and some never.
+const EOS_IDS: [u32; 6] = [2, 10, 20, 30, 40, 50];
+
+fn generator() -> Generator {
+    Generator {
+        sampling: Sampling { temperature: 1.3, ..Sampling::default() },
+        response_length: 12,
+        eos_ids: EOS_IDS.to_vec(),
+        cache_tokens: 100_000,
+    }
+}
+
+fn noise() -> Noise {
+    Noise::new(5, Purpose::Training, 3)
+}
+
+/// Prompts of different lengths; their problem numbers are not their places.
+fn prompts(samples: usize) -> Vec<Prompt> {
+    let lengths = [3, 1, 17, 5, 5, 40, 2, 9];
+    let prompt = |(at, length): (usize, &usize)| Prompt {
+        problem: 10 + 3 * at as u32,
+        ids: token_ids(at as u64, *length, 64).into(),
+        samples,
+    };
+    lengths.iter().enumerate().map(prompt).collect()
+}
+
+fn policy() -> Decoder<Cpu> {
+    open("qwen3").1
+}
+
+fn generate(generator: &Generator, prompts: &[Prompt]) -> Vec<RolloutGroup> {
+    generator.generate(&policy(), prompts, noise()).unwrap()
+}
+
+/// Tokens and finish of every completion must be equal, log-probabilities close.
+#[track_caller]
+fn assert_same(actual: &[Completion], expected: &[Completion]) {
+    assert_eq!(actual.len(), expected.len());
+    for (actual, expected) in actual.iter().zip(expected) {
+        assert_eq!((&actual.ids, actual.finish), (&expected.ids, expected.finish));
+        assert_close(&actual.logps, &widen(&expected.logps), 1e-4, 0.0);
+    }
+}
+
+fn completions(groups: &[RolloutGroup]) -> Vec<Completion> {
+    groups.iter().flat_map(|group| group.completions.clone()).collect()
+}
+
+#[test]
+fn completions_are_the_same_alone_together_and_in_any_order() {
+    let prompts = prompts(3);
+    let together = generate(&generator(), &prompts);
+    let alone: Vec<RolloutGroup> = prompts
+        .iter()
+        .flat_map(|prompt| generate(&generator(), std::slice::from_ref(prompt)))
+        .collect();
+    assert_same(&completions(&alone), &completions(&together));
+    let reversed: Vec<Prompt> = prompts.iter().rev().cloned().collect();
+    let mut reversed = generate(&generator(), &reversed);
+    reversed.reverse();
+    assert_same(&completions(&reversed), &completions(&together));
+}
+
+#[test]
+fn completions_are_the_same_whatever_the_cache_holds_at_once() {
+    let together = generate(&generator(), &prompts(3));
+    for cache_tokens in [1, 60, 100] {
+        let small = Generator { cache_tokens, ..generator() };
+        let groups = generate(&small, &prompts(3));
+        assert_same(&completions(&groups), &completions(&together));
+    }
+}
+
+#[test]
+fn more_samples_leave_the_first_ones_as_they_were() {
+    let (two, four) = (generate(&generator(), &prompts(2)), generate(&generator(), &prompts(4)));
+    for (two, four) in two.iter().zip(&four) {
+        assert_same(&two.completions, &four.completions[..2]);
+    }
+}
+
+#[test]
+fn samples_of_a_prompt_differ_and_so_do_steps_seeds_and_purposes() {
+    let groups = generate(&generator(), &prompts(4));
+    let ids = |groups: &[RolloutGroup]| -> Vec<Vec<u32>> {
+        completions(groups).into_iter().map(|completion| completion.ids).collect()
+    };
+    let different = groups.iter().filter(|g| g.completions[0].ids != g.completions[1].ids);
+    assert!(different.count() >= 7);
+    for other in [
+        Noise::new(5, Purpose::Training, 4),
+        Noise::new(6, Purpose::Training, 3),
+        Noise::new(5, Purpose::Evaluation, 3),
+    ] {
+        let drawn = generator().generate(&policy(), &prompts(4), other).unwrap();
+        assert_ne!(ids(&drawn), ids(&groups));
+    }
+}
+
+#[test]
+fn an_eos_is_the_last_token_of_its_completion_and_nothing_comes_after() {
+    let all = completions(&generate(&generator(), &prompts(8)));
+    for completion in &all {
+        let (last, before) = completion.ids.split_last().unwrap();
+        assert!(before.iter().all(|id| !EOS_IDS.contains(id)), "{completion:?}");
+        let ended = EOS_IDS.contains(last);
+        assert_eq!(completion.finish == Finish::Eos, ended, "{completion:?}");
+        assert!(ended || completion.ids.len() == 12, "{completion:?}");
+        assert!(completion.ids.len() <= 12);
+        assert_eq!(completion.logps.len(), completion.ids.len());
+        assert!(completion.logps.iter().all(|logp| logp.is_finite() && *logp <= 0.0));
+    }
+    let count = |finish| all.iter().filter(|completion| completion.finish == finish).count();
+    assert!(count(Finish::Eos) > 5 && count(Finish::Length) > 5);
+    let enders: std::collections::BTreeSet<_> = all
+        .iter()
+        .filter(|completion| completion.finish == Finish::Eos)
+        .filter_map(|completion| completion.ids.last())
+        .collect();
+    assert!(enders.len() > 1, "several ids must be able to end a completion");
+}
+
+#[test]
+fn without_an_eos_every_completion_has_the_longest_length() {
+    let endless = Generator { eos_ids: Vec::new(), ..generator() };
+    for length in [1, 5] {
+        let generator = Generator { response_length: length, ..endless.clone() };
+        for completion in completions(&generate(&generator, &prompts(2))) {
+            assert_eq!((completion.ids.len(), completion.finish), (length, Finish::Length));
+        }
+    }
+}
+
+#[test]
+fn an_eos_at_the_very_last_place_counts_as_an_end() {
+    let all: Vec<u32> = (0..64).collect();
+    let generator = Generator { eos_ids: all, response_length: 1, ..generator() };
+    for completion in completions(&generate(&generator, &prompts(2))) {
+        assert_eq!((completion.ids.len(), completion.finish), (1, Finish::Eos));
+    }
+}
+
+#[test]
+fn an_eos_inside_a_prompt_ends_nothing() {
+    let prompt = Prompt { problem: 1, ids: [2, 5, 2].into(), samples: 4 };
+    let generator = Generator { eos_ids: vec![2], ..generator() };
+    let groups = generate(&generator, &[prompt]);
+    assert!(groups[0].completions.iter().any(|completion| completion.ids.len() > 1));
+}
+
+#[test]
+fn the_log_probabilities_of_sampled_tokens_are_those_that_the_trainer_computes() {
+    for temperature in [1.0, 0.7, 1.3] {
+        let sampling = Sampling { temperature, ..Sampling::default() };
+        let groups = generate(&Generator { sampling, ..generator() }, &prompts(4));
+        let packed: Vec<PromptGroup> = groups
+            .iter()
+            .map(|group| PromptGroup {
+                prompt: &group.prompt.ids,
+                completions: group.completions.iter().map(|c| c.ids.as_slice()).collect(),
+            })
+            .collect();
+        let trained = policy().completion_logps(&PackedCompletions::new(&packed), temperature);
+        let sampled: Vec<f64> =
+            completions(&groups).iter().flat_map(|completion| widen(&completion.logps)).collect();
+        assert_close(&floats(trained.logps), &sampled, 1e-4, 0.0);
+    }
+}
+
+#[test]
+fn keeping_one_token_is_greedy() {
+    let of = |sampling| {
+        let groups = generate(&Generator { sampling, ..generator() }, &prompts(2));
+        completions(&groups).into_iter().map(|completion| completion.ids).collect::<Vec<_>>()
+    };
+    let greedy = of(Sampling::greedy());
+    assert_eq!(of(Sampling { top_k: 1, ..Sampling::default() }), greedy);
+    assert_eq!(of(Sampling { top_p: 1e-6, ..Sampling::default() }), greedy);
+    assert_ne!(of(Sampling::default()), greedy);
+    assert!(greedy.chunks(2).all(|pair| pair[0] == pair[1]), "greedy has no noise");
+}
+
+fn diverged(config: &ModelConfig) -> Decoder<Cpu> {
+    let mut source = |_: &str, shape: &[usize]| Ok(vec![f32::NAN; shape.iter().product()]);
+    Decoder::new(config, &mut source, &device()).unwrap()
+}
+
+#[test]
+fn a_policy_without_finite_logits_is_an_error_that_says_what_to_do() {
+    let (config, _) = open::<Cpu>("qwen3");
+    let result = generator().generate(&diverged(&config), &prompts(1), noise());
+    let error = result.unwrap_err();
+    assert!(matches!(error, GenerationError::NotFinite { problem: 10 }));
+    assert!(error.to_string().contains("learning_rate"), "{error}");
+}
