@@ -160,11 +160,12 @@ impl Run {
             None => self.begin(policy)?,
         };
         self.steps(&mut trainer, before)?;
-        let after = match trainer.steps_done() {
-            0 => None,
-            _ => self.evaluate(&trainer.policy(), trainer.steps_done())?,
+        let after = match self.is_interrupted() {
+            false => self.evaluate(&trainer.policy(), trainer.steps_done())?,
+            true => None,
         };
-        if self.is_interrupted() {
+        // A warm start that was cut short is no state to go on from.
+        if self.is_interrupted() && trainer.steps_done() > 0 {
             self.save_checkpoint(&trainer, before)?;
         }
         self.close(&trainer, before, after)
@@ -176,6 +177,9 @@ impl Run {
         policy: Decoder<Autodiff<B>>,
     ) -> anyhow::Result<(Trainer<B>, Option<f64>)> {
         let policy = self.warm_start(policy)?;
+        if self.is_interrupted() {
+            return Ok((self.trainer(policy)?, None));
+        }
         let before = self.evaluate(&policy.valid(), 0)?;
         let trainer = self.trainer(policy)?;
         if self.config.warm_start.is_some() && self.config.checkpoint.save_steps > 0 {

@@ -95,7 +95,7 @@ impl AttentionPlan {
                 .filter(|f| f.tokens.contains(&span.prefix.start) && !span.prefix.is_empty());
             match joined {
                 Some(family) => {
-                    family.spans = &self.spans[i + 1 - family.spans.len() - 1..=i];
+                    family.spans = &self.spans[i - family.spans.len()..=i];
                     family.tokens.end = span.queries.end;
                 }
                 None => families
@@ -133,7 +133,9 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> (Vec<f32>, Vec<f32>) {
         .zip(split(&mut lse, plan.spans.iter().map(|s| s.queries.len() * heads)))
         .zip(plan.spans.iter())
         .collect::<Vec<_>>();
-    jobs.into_par_iter().with_min_len(8).for_each(|((out, lse), span)| {
+    // A span of one query, as in generation, is less work than handing it to a thread.
+    let spans_of_job = (32 * plan.spans.len()).div_ceil(n.max(1)).clamp(1, 8);
+    jobs.into_par_iter().with_min_len(spans_of_job).for_each(|((out, lse), span)| {
         for head in 0..heads {
             attend(plan, inputs, span, head, out, lse);
         }

@@ -100,14 +100,22 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, config: &ModelConfig, path: &Path) -> Result<(), ModelError> {
+        Ok(save_tensors(path, &config.parameters(), &[("format", "pt")], self.values())?)
+    }
+
+    /// Hands out the values of every parameter, in the order of [`ModelConfig::parameters`].
+    pub fn visit_values(&self, visit: impl FnMut(Vec<f32>)) {
+        self.values().for_each(visit);
+    }
+
+    fn values(&self) -> impl Iterator<Item = Vec<f32>> + use<B> {
         let mut parameters = Parameters(Vec::new());
         self.visit(&mut parameters);
-        let values = parameters.0.into_iter().map(|read| read());
-        Ok(save_tensors(path, &config.parameters(), &[("format", "pt")], values)?)
+        parameters.0.into_iter().map(|read| read())
     }
 }
 
-/// What reads the values of each parameter off the device, in the order of [`ModelConfig::parameters`].
+/// What reads each parameter off the device when its turn comes.
 struct Parameters(Vec<Box<dyn FnOnce() -> Vec<f32>>>);
 
 impl<B: Backend> ModuleVisitor<B> for Parameters {

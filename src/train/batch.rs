@@ -58,30 +58,34 @@ pub fn micro_batches<'a>(
     token_budget: usize,
 ) -> Vec<Vec<TrainingGroup<'a>>> {
     let mut batches: Vec<Vec<TrainingGroup>> = Vec::new();
-    let mut used = usize::MAX;
+    let mut current: Vec<TrainingGroup> = Vec::new();
+    let mut room = token_budget;
     for group in groups {
-        let mut open = false;
-        for row in &group.rows {
-            let cost = PackedCompletions::tokens_of(0, [row.completion.len()].into_iter());
-            let with_prompt = if open { cost } else { cost + group.prompt.len() };
-            let fits = used.saturating_add(with_prompt) <= token_budget;
-            if !fits {
-                batches.push(Vec::new());
-                used = 0;
+        let mut rest = group.rows.as_slice();
+        while !rest.is_empty() {
+            let fitting = rows_that_fit(group.prompt.len(), rest, room);
+            if fitting == 0 && !current.is_empty() {
+                batches.push(std::mem::take(&mut current));
+                room = token_budget;
+                continue;
             }
-            let Some(batch) = batches.last_mut() else { unreachable!("the first row opens one") };
-            if !fits || !open {
-                batch.push(TrainingGroup { prompt: group.prompt, rows: Vec::new() });
-                used += group.prompt.len();
-            }
-            open = true;
-            used += cost;
-            if let Some(piece) = batch.last_mut() {
-                piece.rows.push(*row);
-            }
+            let (piece, later) = rest.split_at(fitting.max(1));
+            current.push(TrainingGroup { prompt: group.prompt, rows: piece.to_vec() });
+            room = room.saturating_sub(tokens_of(group.prompt.len(), piece));
+            rest = later;
         }
     }
+    batches.extend((!current.is_empty()).then_some(current));
     batches
+}
+
+/// How many of the first rows, their prompt included, are computed within `room` tokens.
+fn rows_that_fit(prompt: usize, rows: &[TrainingRow], room: usize) -> usize {
+    (1..=rows.len()).take_while(|count| tokens_of(prompt, &rows[..*count]) <= room).count()
+}
+
+fn tokens_of(prompt: usize, rows: &[TrainingRow]) -> usize {
+    PackedCompletions::tokens_of(prompt, rows.iter().map(|row| row.completion.len()))
 }
 
 /// A micro-batch ready for any number of passes.
@@ -216,10 +220,7 @@ mod tests {
             let rows: usize = batches.iter().flatten().map(|piece| piece.rows.len()).sum();
             assert_eq!(rows, 5, "budget {budget}");
             for batch in &batches {
-                let cost = |piece: &TrainingGroup| {
-                    let lengths = piece.rows.iter().map(|row| row.completion.len());
-                    PackedCompletions::tokens_of(piece.prompt.len(), lengths)
-                };
+                let cost = |piece: &TrainingGroup| tokens_of(piece.prompt.len(), &piece.rows);
                 let tokens: usize = batch.iter().map(cost).sum();
                 let one_row = batch.len() == 1 && batch[0].rows.len() == 1;
                 assert!(tokens <= budget || one_row, "budget {budget}: {tokens} tokens");

@@ -85,6 +85,7 @@ pub fn warm_start<B: TrainingKernels>(
     options: &EvalOptions,
     mut watch: impl FnMut(WarmStartOutcome) -> bool,
 ) -> Result<(Decoder<Autodiff<B>>, WarmStartOutcome), TrainError> {
+    let options = &EvalOptions { samples: 0, ..options.clone() };
     let lessons = Lessons::new(settings, tokenizer, problems, options)?;
     let mut optimizer = Optimizer::new(optimizer_config(settings), settings.max_steps);
     let mut outcome = WarmStartOutcome { steps: 0, accuracy: 0.0, loss: f64::NAN };
