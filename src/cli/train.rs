@@ -18,8 +18,8 @@ use crate::model::{Decoder, LoadedModel, ModelConfig};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 use crate::track::{
-    EvalMetrics, Existing, Phase, Progress, RunFacts, RunFolder, RunPaths, StepMetrics, peak_rss_mib,
-    report,
+    EvalMetrics, Existing, Phase, Progress, RunFacts, RunFolder, RunPaths, StepMetrics,
+    peak_rss_mib, report,
 };
 use crate::train::{
     CheckpointState, EvalOptions, Evaluation, PreparedProblems, StepReport, Trainer, evaluate,
@@ -96,7 +96,8 @@ impl Training {
         if !self.args.resume {
             return Ok(None);
         }
-        for folder in RunPaths::new(&self.config.output_dir).checkpoint_folders().into_iter().rev() {
+        for folder in RunPaths::new(&self.config.output_dir).checkpoint_folders().into_iter().rev()
+        {
             if let Some(state) = CheckpointState::read(&folder)? {
                 return Ok(Some((folder, state)));
             }
@@ -120,7 +121,9 @@ impl Training {
         let held_out = problems.held_out.as_ref().map_or(0, PreparedProblems::len);
         let left_out = match problems.left_out() {
             0 => String::new(),
-            count => format!(" ({count} left out: longer than prompt_length {})", config.prompt_length),
+            count => {
+                format!(" ({count} left out: longer than prompt_length {})", config.prompt_length)
+            }
         };
         format!(
             "{} parameters on {}; {} training and {held_out} held-out problems{left_out}; \
@@ -196,7 +199,11 @@ impl Run {
     ) -> anyhow::Result<(Trainer<B>, Option<f64>)> {
         let mut trainer = self.trainer(policy)?;
         trainer.restore(path, &self.model_config, state)?;
-        self.progress.message(&format!("resumed from {} after step {}", path.display(), state.step));
+        self.progress.message(&format!(
+            "resumed from {} after step {}",
+            path.display(),
+            state.step
+        ));
         Ok((trainer, state.accuracy_before))
     }
 
@@ -217,7 +224,8 @@ impl Run {
         let Some(settings) = &self.config.warm_start else { return Ok(policy) };
         let mut stage = self.progress.begin(Phase::WarmStart, 0, settings.max_steps);
         let watch = |outcome: crate::train::WarmStartOutcome| {
-            let note = format!("loss {:.3}, accuracy {:.1} %", outcome.loss, 100.0 * outcome.accuracy);
+            let note =
+                format!("loss {:.3}, accuracy {:.1} %", outcome.loss, 100.0 * outcome.accuracy);
             stage.advance(outcome.steps, &note);
             !self.is_interrupted()
         };
@@ -256,7 +264,10 @@ impl Run {
             if is_due(done, self.config.eval.every_steps) && done < self.config.max_steps {
                 let accuracy = self.evaluate(&trainer.policy(), done)?;
                 if let Some(accuracy) = accuracy {
-                    progress.message(&format!("step {done}: held-out accuracy {:.1} %", 100.0 * accuracy));
+                    progress.message(&format!(
+                        "step {done}: held-out accuracy {:.1} %",
+                        100.0 * accuracy
+                    ));
                 }
             }
             if is_due(done, self.config.checkpoint.save_steps) {

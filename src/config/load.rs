@@ -124,7 +124,10 @@ fn explain(message: &str) -> String {
     });
     match nearest {
         Some(nearest) => {
-            format!("unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}", valid.join(", "))
+            format!(
+                "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
+                valid.join(", ")
+            )
         }
         None => format!("unknown {what} `{unknown}`; none is expected here"),
     }
