@@ -14,7 +14,9 @@ pub(super) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED);
         }
-        eprintln!("\nending after this step and saving what there is; press Ctrl-C again to end at once");
+        eprintln!(
+            "\nending after this step and saving what there is; press Ctrl-C again to end at once"
+        );
     })?;
     Ok(asked)
 }

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod generation;
-// mod house;
+mod house;
 mod kernels;
 mod model;
+mod smollm2;
 mod support;
-// mod training;
+mod training;
