@@ -17,7 +17,7 @@ use crate::reward::Rewards;
 /// Keys without a default, which rewards that are already given make no use of.
 const NO_RUN: &str = "\
 model: {alphabet: '0', architecture: {hidden_size: 2, intermediate_size: 1, num_hidden_layers: 1, num_attention_heads: 1}}
-data: {kind: arithmetic, digits: 1}
+data: {kind: arithmetic, digits: 1, held_out: 1}
 rewards: [{kind: exact}]
 ";
 

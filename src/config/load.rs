@@ -111,36 +111,47 @@ fn set(tree: &mut Value, assignment: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Serde's message with the nearest valid key instead of the whole list of them.
+/// Serde's message with the nearest valid name instead of a long list of them.
 fn explain(message: &str) -> String {
-    let names = quoted(message);
-    let is_unknown = message.contains("unknown field") || message.contains("unknown variant");
-    let Some((unknown, valid)) = names.split_first().filter(|_| is_unknown) else {
+    let is_field = message.contains("unknown field");
+    let is_unknown = is_field || message.contains("unknown variant");
+    let Some(unknown) = quoted(message).filter(|_| is_unknown) else {
         return message.trim().to_owned();
     };
-    let what = if message.contains("unknown field") { "key" } else { "value" };
-    let nearest = valid.iter().max_by(|a, b| {
-        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-    });
+    let (what, valid) = (if is_field { "key" } else { "value" }, expected(message));
+    let likeness = |name: &&str| strsim::jaro_winkler(unknown, name);
+    let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
+        Some(nearest) if valid.len() > LONGEST_LIST => {
+            format!("unknown {what} `{unknown}`; did you mean `{nearest}`?")
+        }
         Some(nearest) => {
-            format!(
-                "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
-                valid.join(", ")
-            )
+            let valid = valid.join(", ");
+            format!("unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {valid}")
         }
         None => format!("unknown {what} `{unknown}`; none is expected here"),
     }
 }
 
-/// The names in backquotes.
-fn quoted(message: &str) -> Vec<&str> {
-    message.split('`').skip(1).step_by(2).collect()
+/// Names that are worth listing all.
+const LONGEST_LIST: usize = 16;
+
+/// The first name in backquotes.
+fn quoted(message: &str) -> Option<&str> {
+    message.split('`').nth(1)
+}
+
+/// The names after "expected"; serde_json puts them in backquotes and the YAML reader does not.
+fn expected(message: &str) -> Vec<&str> {
+    let Some((_, names)) = message.split_once("expected ") else { return Vec::new() };
+    let names = names.split(" at line ").next().unwrap_or_default();
+    let names = names.trim_start_matches("one of ").split([',', ' ']);
+    names.map(|name| name.trim_matches('`')).filter(|name| !["", "or"].contains(name)).collect()
 }
 
 /// The only line that has the unknown key of `message`, if there is exactly one.
 fn line_of_unknown_key(message: &str, text: &str) -> Option<u64> {
-    let key = message.contains("unknown field").then(|| quoted(message).first().copied())??;
+    let key = message.contains("unknown field").then(|| quoted(message))??;
     let is_of_key = |line: &str| {
         let entry = line.trim_start().trim_start_matches("- ");
         entry.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
@@ -152,7 +163,6 @@ fn line_of_unknown_key(message: &str, text: &str) -> Option<u64> {
     lines.next().is_none().then_some(index as u64 + 1)
 }
 
-/// Used only to check in one place that every block reads back what it writes.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,6 +33,13 @@ pub struct TrainingRow<'a> {
     pub rollout: usize,
 }
 
+impl<'a> TrainingRow<'a> {
+    /// A completion all of whose tokens are worth the same.
+    pub fn new(rollout: usize, completion: &'a [u32], advantage: f64) -> Self {
+        Self { completion, advantage, token_advantages: None, rollout }
+    }
+}
+
 impl<'a> TrainingGroup<'a> {
     /// The rows of a rollout group that reach the loss, each with its advantage.
     pub fn new(
@@ -41,10 +48,12 @@ impl<'a> TrainingGroup<'a> {
         tokens: Option<&'a TokenAdvantages>,
     ) -> Self {
         let row = |rollout: usize| TrainingRow {
-            completion: &group.completions[rollout].ids,
-            advantage: advantages.advantages[rollout],
             token_advantages: tokens.map(|tokens| tokens.advantages[rollout].as_slice()),
-            rollout,
+            ..TrainingRow::new(
+                rollout,
+                &group.completions[rollout].ids,
+                advantages.advantages[rollout],
+            )
         };
         let kept = (0..group.completions.len()).filter(|rollout| advantages.kept[*rollout]);
         let mut rows: Vec<_> = kept.map(row).collect();
@@ -244,12 +253,8 @@ mod tests {
     use super::*;
 
     fn group<'a>(prompt: &'a [u32], completions: &[&'a [u32]]) -> TrainingGroup<'a> {
-        let row = |(rollout, completion): (usize, &&'a [u32])| TrainingRow {
-            completion,
-            advantage: 1.0,
-            token_advantages: None,
-            rollout,
-        };
+        let row =
+            |(rollout, completion): (usize, &&'a [u32])| TrainingRow::new(rollout, completion, 1.0);
         TrainingGroup { prompt, rows: completions.iter().enumerate().map(row).collect() }
     }
 

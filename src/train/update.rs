@@ -68,7 +68,9 @@ impl<B: TrainingKernels> Trainer<B> {
     /// The objective with the KL coefficient of this step.
     fn objective(&self) -> Objective {
         let mut objective = self.settings.objective.clone();
-        if let (Some(term), None) = (&mut objective.kl, self.settings.kl_penalty) {
+        let is_steered = self.settings.kl_coefficient.target_kl.is_some();
+        if let (Some(term), true, None) = (&mut objective.kl, is_steered, self.settings.kl_penalty)
+        {
             term.kl_loss_coef = self.kl_coef;
         }
         objective

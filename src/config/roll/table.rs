@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::Import;
 use super::translate as to;
 
+/// Looks at the value of the key at a path, and puts into the configuration what it means.
+type Translate = fn(&mut Import, &str, &Value);
+
 /// What to do with a key.
 #[derive(Clone, Copy)]
 pub(super) enum Rule {
@@ -17,7 +20,7 @@ pub(super) enum Rule {
     /// It has no meaning here unless it is set to something else than this.
     Unless(Unset, &'static str),
     /// Its value has to be looked at.
-    Translated(fn(&mut Import, &str, &Value)),
+    Translated(Translate),
 }
 
 /// The value of a key that is off.
@@ -97,7 +100,7 @@ const RENAMED: &[(&str, &str)] = &[
 ];
 
 /// Keys whose value has to be looked at.
-const TRANSLATED: &[(&str, fn(&mut Import, &str, &Value))] = &[
+const TRANSLATED: &[(&str, Translate)] = &[
     ("adv_estimator", to::adv_estimator),
     ("importance_sampling", to::importance_sampling),
     ("pg_variant", to::pg_variant),
