@@ -3,10 +3,13 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod algorithms;
+mod contradictions;
 mod generation;
 mod house;
 mod kernels;
 mod model;
+mod runs;
 mod smollm2;
 mod support;
 mod training;
