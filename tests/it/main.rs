@@ -10,6 +10,7 @@ mod house;
 mod kernels;
 mod model;
 mod runs;
+mod signal;
 mod smollm2;
 mod support;
 mod training;
