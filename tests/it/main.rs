@@ -9,6 +9,7 @@ mod generation;
 mod house;
 mod kernels;
 mod model;
+mod pages;
 mod runs;
 mod signal;
 mod smollm2;
