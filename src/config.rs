@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use blocks::{
     CheckpointBlock, DeviceBlock, EstimatorChoice, EvalBlock, LossChoice, ModelBlock, TrackingBlock,
 };
+pub use build::check_sampling;
 pub use error::ConfigError;
 
 use crate::data::DataConfig;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::output;
 use crate::device::{BACKENDS, backend};
 
 /// Arguments of `wgrpo devices`.
@@ -22,7 +23,7 @@ impl DevicesArgs {
                     "name": info.name, "runs_on": info.runs_on, "compiled": info.compiled,
                     "feature": info.feature, "is_cpu": is_cpu, "adapters": adapters(),
                 });
-                println!("{line}");
+                output::print_json(&line)?;
                 continue;
             }
             let state = match info.compiled {
@@ -30,7 +31,8 @@ impl DevicesArgs {
                 false => format!("not compiled in; build with --features {}", info.feature),
             };
             let alias = if is_cpu { " (`cpu`)" } else { "" };
-            println!("{:<10} {state}{alias}; {}: {}", info.name, info.runs_on, adapters());
+            let on = format!("{}: {}", info.runs_on, adapters());
+            output::print(&format!("{:<10} {state}{alias}; {on}\n", info.name))?;
         }
         Ok(())
     }

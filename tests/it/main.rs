@@ -3,9 +3,8 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod generation;
-// mod house;
-mod kernels;
-mod model;
-mod support;
-// mod training;
+mod bad_input;
+mod command_line;
+mod configs;
+mod docs;
+mod program;
