@@ -79,7 +79,7 @@ impl OnDevice for Training {
             Some((path, state)) => {
                 let mut trainer = trainer(&self.config, decoder, &tokenizer, &problems)?;
                 trainer.restore(&path, &model_config, &state)?;
-                Begin::Resumed(trainer, path, state.accuracy_before)
+                Begin::Resumed(Box::new(trainer), path, state.accuracy_before)
             }
         };
         let folder = RunFolder::open(&self.config.output_dir, existing)?;
@@ -155,7 +155,7 @@ impl Training {
 enum Begin<B: TrainingKernels> {
     Anew(Decoder<Autodiff<B>>),
     /// A checkpoint, its folder, and the accuracy before the first step.
-    Resumed(Trainer<B>, PathBuf, Option<f64>),
+    Resumed(Box<Trainer<B>>, PathBuf, Option<f64>),
 }
 
 /// A run under way, apart from its policy.
@@ -180,7 +180,7 @@ impl Run {
                 let step = trainer.steps_done();
                 self.progress
                     .message(&format!("resumed from {} after step {step}", path.display()));
-                (trainer, before)
+                (*trainer, before)
             }
         };
         self.steps(&mut trainer, before)?;

@@ -46,9 +46,12 @@ impl RunConfig {
     }
 }
 
+const EMPTY: &str = "the file is empty; a run needs at least model, data and rewards";
+
 fn from_text<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     serde_saphyr::from_str(text).map_err(|error| {
         let (line, problem) = match serde_saphyr::from_str::<Value>(text) {
+            Ok(Value::Null) => (None, EMPTY.into()),
             Ok(tree) => misfit::<T>(&tree, text).unwrap_or_else(|| syntax(&error)),
             Err(error) => syntax(&error),
         };
@@ -83,9 +86,7 @@ fn syntax(error: &serde_saphyr::Error) -> (Option<u64>, String) {
             let key = rest.split(',').next().unwrap_or_default();
             format!("the key `{key}` stands here a second time; keep one of them")
         }
-        None if message == "unexpected end of input" => {
-            "the file is empty; a run needs at least model, data and rewards".into()
-        }
+        None if message == "unexpected end of input" => EMPTY.into(),
         None => format!("this is no YAML: {message}"),
     };
     (error.location().map(|location| location.line()), problem)

@@ -184,7 +184,7 @@ pub fn backward(plan: &AttentionPlan, inputs: Inputs, saved: Saved) -> [Vec<f32>
 }
 
 /// Cuts a buffer into consecutive pieces of the given sizes.
-fn split<'a>(mut rest: &'a mut [f32], sizes: impl Iterator<Item = usize>) -> Vec<&'a mut [f32]> {
+fn split(mut rest: &mut [f32], sizes: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
     sizes
         .map(|size| {
             let (piece, tail) = std::mem::take(&mut rest).split_at_mut(size);

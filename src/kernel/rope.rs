@@ -10,6 +10,7 @@ use std::sync::Arc;
 use multiversion::multiversion;
 
 use super::math::for_rows;
+use super::rows::gather;
 
 /// Cosines and sines of every token's position, shared by all layers of a forward pass.
 #[derive(Debug, Clone)]
@@ -23,23 +24,19 @@ impl Rotary {
     /// Tables `[n, head_dim / 2]` for tokens at `positions`.
     pub fn new(positions: &[u32], head_dim: usize, theta: f64) -> Self {
         let half = head_dim / 2;
-        let angle = |position: u32, i: usize| {
-            f64::from(position) * theta.powf(-2.0 * i as f64 / head_dim as f64)
-        };
-        let longest = positions.iter().max().map_or(0, |p| *p as usize + 1);
-        // Positions repeat over the rows of a batch, sines are slow: compute each position once.
-        let table: Vec<(f32, f32)> = (0..longest * half)
-            .map(|at| angle((at / half) as u32, at % half).sin_cos())
-            .map(|(sin, cos)| (sin as f32, cos as f32))
-            .collect();
-        let of_tokens = |pick: fn(&(f32, f32)) -> f32| {
-            positions
-                .iter()
-                .flat_map(|p| &table[*p as usize * half..(*p as usize + 1) * half])
-                .map(pick)
-                .collect()
-        };
-        Self { sin_nd: of_tokens(|t| t.0), cos_nd: of_tokens(|t| t.1), head_dim }
+        let frequencies: Vec<f64> =
+            (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+        // Positions repeat over the rows of a batch and sines are slow: compute each one once.
+        let mut distinct = positions.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let angles = distinct.iter().flat_map(|p| frequencies.iter().map(|f| f64::from(*p) * f));
+        let (sin, cos): (Vec<f32>, Vec<f32>) =
+            angles.map(f64::sin_cos).map(|(sin, cos)| (sin as f32, cos as f32)).unzip();
+        let rows: Vec<u32> =
+            positions.iter().map(|p| distinct.partition_point(|d| d < p) as u32).collect();
+        let of_tokens = |table: &[f32]| Arc::from(gather(table, half, &rows));
+        Self { cos_nd: of_tokens(&cos), sin_nd: of_tokens(&sin), head_dim }
     }
 
     /// Number of tokens the tables were made for.

@@ -30,8 +30,8 @@ pub enum TrainError {
     Folder(#[from] RunFolderError),
     /// A gradient that is not finite.
     #[error(
-        "the gradient norm of step {step} is {norm}: the policy has diverged; nothing was changed by \
-         this step; lower optimizer.learning_rate or optimizer.max_grad_norm and resume from the \
+        "the gradient norm of step {step} is {norm}: the policy has diverged; this optimiser \
+         step changed nothing; lower optimizer.learning_rate or optimizer.max_grad_norm and resume from the \
          last checkpoint"
     )]
     NotFinite {

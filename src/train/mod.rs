@@ -138,7 +138,7 @@ impl<B: TrainingKernels> Trainer<B> {
     /// One training step.
     ///
     /// # Errors
-    /// A reward or a gradient that is not finite; the policy is then as it was before the step.
+    /// A reward or a gradient that is not finite; the optimiser step that met it changes nothing.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         let started = Instant::now();
         let rollouts = self.roll_out()?;

@@ -58,10 +58,7 @@ fn a_missing_configuration_is_named() {
 #[test]
 fn malformed_yaml_is_pointed_at() {
     says(&refused_config(|config| format!("{config}sampling: {{top_k: 5\n")), &["tiny.yaml:"]);
-    says(
-        &refused_config(|_| String::new()),
-        &["tiny.yaml:1: ", "empty", "model, data and rewards"],
-    );
+    says(&refused_config(|_| String::new()), &["tiny.yaml: ", "empty", "model, data and rewards"]);
     let twice = refused_config(|config| format!("{config}seed: 6\n"));
     says(&twice, &["tiny.yaml:15: ", "`seed`", "second time"]);
 }
@@ -71,7 +68,7 @@ fn a_misspelt_key_is_pointed_at_with_the_nearest_one() {
     let top = refused_config(|config| config.replace("max_steps", "max_step"));
     says(&top, &["tiny.yaml:2: ", "`max_step`", "did you mean `max_steps`?"]);
     let nested = refused_config(|config| format!("{config}optimizer:\n  lerning_rate: 1\n"));
-    says(&nested, &["tiny.yaml:15: ", "`lerning_rate`", "did you mean `learning_rate`?"]);
+    says(&nested, &["tiny.yaml:16: ", "`lerning_rate`", "did you mean `learning_rate`?"]);
     let tagged = refused_config(|config| config.replace("digits:", "digit:"));
     says(&tagged, &["tiny.yaml:10: ", "`digit`", "did you mean `digits`?"]);
     let choice = refused_config(|config| config.replace("kind: exact", "kind: exakt"));

@@ -162,8 +162,7 @@ fn rope_turns_the_two_halves_of_every_head_against_each_other() {
         for (head, i) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
             let low = token * 12 + head * 6 + i;
             let (a, b) = (f64::from(x.values[low]), f64::from(x.values[low + 3]));
-            let (sin, cos) =
-                (f64::from(*position) * 100f64.powf(-2.0 * i as f64 / 6.0)).sin_cos();
+            let (sin, cos) = (f64::from(*position) * 100f64.powf(-2.0 * i as f64 / 6.0)).sin_cos();
             expected[low] = a * cos - b * sin;
             expected[low + 3] = b * cos + a * sin;
         }
@@ -239,8 +238,8 @@ fn naive_attention(
             for head in 0..heads {
                 let kv = head / (heads / kv_heads);
                 let score = |key: &usize| {
-                    let products = (0..d)
-                        .map(|i| at(q, query, heads, head, i) * at(k, *key, kv_heads, kv, i));
+                    let products =
+                        (0..d).map(|i| at(q, query, heads, head, i) * at(k, *key, kv_heads, kv, i));
                     (products.sum::<f64>() / (d as f64).sqrt()).exp()
                 };
                 let scores: Vec<f64> = keys.iter().map(score).collect();
@@ -258,11 +257,8 @@ fn naive_attention(
 
 fn check_attention(spans: &[Span], [n, m]: [usize; 2], shape: [usize; 3]) {
     let [heads, kv_heads, d] = shape;
-    let (q, k, v) = (
-        input(1, [n, heads * d]),
-        input(2, [m, kv_heads * d]),
-        input(3, [m, kv_heads * d]),
-    );
+    let (q, k, v) =
+        (input(1, [n, heads * d]), input(2, [m, kv_heads * d]), input(3, [m, kv_heads * d]));
     let expected = naive_attention([&q.values, &k.values, &v.values], spans, shape);
     let plan = AttentionPlan::new(spans.to_vec(), heads, kv_heads, d);
     let [q, k, v] = [q, k, v].map(|x| matrix::<Cpu>(x.values, x.shape));

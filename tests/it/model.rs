@@ -13,6 +13,7 @@ use wgrpo::model::{
 };
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 use wgrpo::text::Tokenizer;
+use wgrpo::train::{Optimizer, OptimizerConfig, StepGradients};
 
 use crate::support::{
     Cpu, FIXTURES, Training, assert_close, device, distance, fixture, floats, golden, gradients,
@@ -73,9 +74,8 @@ fn log_probabilities_and_entropies_are_those_of_transformers() {
         let logps = long.clone().flat_map(|(_, golden)| golden["logps"].as_array().unwrap());
         let logps: Vec<f64> = logps.filter_map(Value::as_f64).collect();
         // The entropy after the last token belongs to a token that nobody chose.
-        let entropies = long.flat_map(|(ids, golden)| {
-            numbers_of(&golden["entropy"])[..ids.len() - 1].to_vec()
-        });
+        let entropies =
+            long.flat_map(|(ids, golden)| numbers_of(&golden["entropy"])[..ids.len() - 1].to_vec());
         assert_close(&floats(of.logps), &logps, 1e-4, 0.0);
         assert_close(&floats(of.entropies), &entropies.collect::<Vec<_>>(), 1e-4, 0.0);
     }
@@ -114,9 +114,8 @@ fn the_gradient_of_every_parameter_is_that_of_pytorch() {
     let of = &golden["gradient"];
     let ids = ids_of(&of["ids"]);
     let group = PromptGroup { prompt: &ids[..1], completions: vec![&ids[1..]] };
-    let logps = decoder
-        .completion_logps(&PackedCompletions::new(&[group]), temperature(&golden))
-        .logps;
+    let logps =
+        decoder.completion_logps(&PackedCompletions::new(&[group]), temperature(&golden)).logps;
     let loss = logps.mean().neg();
     assert_close(&floats(loss.clone()), &[of["loss"].as_f64().unwrap()], 1e-5, 0.0);
     let gradients = gradients(&decoder, loss);
@@ -165,7 +164,8 @@ fn next_tokens(rows: &mut [CachedRow], count: usize) -> Packed {
 fn cached_logits_are_those_of_whole_sequences_for_ragged_prompts() {
     for name in FIXTURES {
         let (config, decoder) = open::<Cpu>(name);
-        let prompts = [2, 23, 1].map(|length| token_ids(length, length as usize, config.vocab_size));
+        let prompts =
+            [2, 23, 1].map(|length| token_ids(length, length as usize, config.vocab_size));
         let completions = [(0, 5), (0, 9), (1, 7), (1, 2), (2, 4)];
         let mut cache = KvCache::new(&decoder, 80);
         let mut starts = vec![0];
@@ -258,17 +258,23 @@ fn rows_that_share_a_prompt_have_the_log_probabilities_and_gradients_of_rows_alo
 }
 
 #[test]
-fn a_reference_stays_where_it_was_taken() {
+fn a_reference_stays_where_it_was_taken_while_the_policy_moves_on() {
     let (config, decoder) = open::<Training>("llama");
+    let before = values(&decoder);
     let reference = Reference::snapshot(&decoder);
     let ids = token_ids(1, 9, config.vocab_size);
-    let packing = PackedCompletions::new(&[PromptGroup {
-        prompt: &ids[..3],
-        completions: vec![&ids[3..]],
-    }]);
-    let now = floats(decoder.completion_logps(&packing, 1.0).logps);
-    assert_eq!(floats(reference.completion_logps(&packing, 1.0)), now);
-    assert_eq!(values(reference.decoder()), values(&decoder));
+    let group = PromptGroup { prompt: &ids[..3], completions: vec![&ids[3..]] };
+    let packing = PackedCompletions::new(&[group]);
+    let logps = decoder.completion_logps(&packing, 1.0).logps;
+    let at_first = floats(logps.clone());
+    let mut gradients = StepGradients::default();
+    gradients.add(&decoder, logps.sum().neg());
+    let settings = OptimizerConfig { learning_rate: 0.01, ..OptimizerConfig::default() };
+    let (decoder, _) = Optimizer::new(settings, 1).step(decoder, gradients);
+    assert_eq!(values(reference.decoder()), before);
+    assert_eq!(floats(reference.completion_logps(&packing, 1.0)), at_first);
+    let moved = floats(decoder.completion_logps(&packing, 1.0).logps);
+    assert!(moved.iter().sum::<f32>() > at_first.iter().sum::<f32>() + 0.1);
 }
 
 #[test]
@@ -326,7 +332,10 @@ fn broken(change: impl Fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>)) -> tempfile
     });
     let mut tensors: Vec<_> = tensors.collect();
     change(&mut tensors);
-    save_tensors(&folder.path().join("model.safetensors"), &tensors, &[]).unwrap();
+    let layout: Vec<_> =
+        tensors.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
+    let values = tensors.into_iter().map(|(_, _, values)| values);
+    save_tensors(&folder.path().join("model.safetensors"), &layout, &[], values).unwrap();
     folder
 }
 

@@ -101,9 +101,17 @@ pub fn numbers_of(value: &Value) -> Vec<f64> {
 
 /// Every parameter's values, in order.
 pub fn values<B: Backend>(decoder: &Decoder<B>) -> Vec<Vec<f32>> {
-    let mut all = Vec::new();
-    decoder.visit_values(|values| all.push(values));
-    all
+    let mut visitor = Values(Vec::new());
+    decoder.visit(&mut visitor);
+    visitor.0
+}
+
+struct Values(Vec<Vec<f32>>);
+
+impl<B: Backend> ModuleVisitor<B> for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.push(floats(param.val()));
+    }
 }
 
 /// The gradient of `loss` in every parameter, in order; zeros where there is none.

@@ -1,0 +1,439 @@
+//! The training loop: what may change a gradient and what may not, what is kept, that it learns.
+
+use std::path::Path;
+
+use wgrpo::advantage::{Estimator, Grpo, McGrpo};
+use wgrpo::data::{Problem, Prompt as Question};
+use wgrpo::loss::{
+    Aggregation, ClippedSurrogate, KlEstimator, KlTerm, LossMetrics, Objective, PolicyLoss,
+};
+use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference};
+use wgrpo::reward::{Completion, Reward, Rewards};
+use wgrpo::rollout::{Generator, Sampling};
+use wgrpo::text::Tokenizer;
+use wgrpo::train::{
+    CheckpointState, MicroBatch, OptimizerConfig, PreparedProblems, Schedule, StepReport,
+    TrainError, TrainSettings, Trainer, TrainingGroup, TrainingRow, denominators, micro_batches,
+};
+
+use crate::support::{Cpu, Training, device, distance, floats, gradients, open, token_ids, values};
+
+const ALPHABET: &str = "abcdefgh=";
+
+/// The share of the longest length that is the letter `a`, times a factor.
+struct LetterA(f64);
+
+impl Reward for LetterA {
+    fn name(&self) -> &'static str {
+        "letter_a"
+    }
+
+    fn score(&self, _: &Problem, completion: &Completion) -> Option<f64> {
+        let count = completion.text.matches('a').count();
+        Some(self.0 * count as f64 / completion.max_tokens as f64)
+    }
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::characters(ALPHABET).unwrap()
+}
+
+fn model_config() -> ModelConfig {
+    let json = serde_json::json!({
+        "vocab_size": 12, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": true,
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+fn fresh_policy(seed: u64) -> Decoder<Training> {
+    Decoder::initialise(&model_config(), seed, &device()).unwrap()
+}
+
+fn problems() -> PreparedProblems {
+    let letters: Vec<char> = ALPHABET.chars().collect();
+    let problem = |id: usize| Problem {
+        id: id as u64,
+        // Prompts of one to four letters.
+        prompt: Question::Text(letters[id % 8..].iter().take(1 + id % 4).collect()),
+        answer: None,
+        columns: Default::default(),
+    };
+    PreparedProblems::new("training", (0..24).map(problem).collect(), &tokenizer(), 8).unwrap()
+}
+
+fn settings() -> TrainSettings {
+    TrainSettings {
+        seed: 1,
+        max_steps: 40,
+        rollout_batch_size: 6,
+        num_return_sequences_in_group: 8,
+        generator: Generator {
+            sampling: Sampling::default(),
+            response_length: 6,
+            eos_ids: vec![2],
+            cache_tokens: 10_000,
+        },
+        estimator: Estimator::Grpo(Grpo::default()),
+        objective: Objective::default(),
+        ppo_epochs: 1,
+        mini_batches: 1,
+        micro_batch_tokens: 10_000,
+        optimizer: OptimizerConfig { learning_rate: 3e-3, ..OptimizerConfig::default() },
+    }
+}
+
+fn with_kl(kl_loss_coef: f64) -> Objective {
+    let kl = KlTerm { kl_loss_type: KlEstimator::K3, kl_loss_coef };
+    Objective { kl: Some(kl), ..Objective::default() }
+}
+
+fn trainer_of(settings: TrainSettings, policy: Decoder<Training>, factor: f64) -> Trainer<Cpu> {
+    let mut rewards =
+        Rewards::new(&[serde_json::from_str(r#"{"kind":"length","max":6}"#).unwrap()]).unwrap();
+    rewards.push(1.0, Box::new(LetterA(factor))).unwrap();
+    Trainer::new(settings, policy, tokenizer(), problems(), rewards)
+}
+
+fn trainer(settings: TrainSettings) -> Trainer<Cpu> {
+    trainer_of(settings, fresh_policy(1), 1.0)
+}
+
+fn steps(trainer: &mut Trainer<Cpu>, count: usize) -> Vec<StepReport> {
+    (0..count).map(|_| trainer.step().unwrap()).collect()
+}
+
+/// Everything a report says that is not a time.
+fn facts(report: &StepReport) -> String {
+    let completions = report.rollouts.iter().flat_map(|group| &group.completions);
+    format!(
+        "{} {} {} {:?} {:?} {:?} {:?}",
+        report.step,
+        report.epoch,
+        report.tokens_seen,
+        completions.collect::<Vec<_>>(),
+        report.advantages,
+        report.update.outcomes,
+        report.update.tokens,
+    )
+}
+
+fn all_facts(reports: &[StepReport]) -> Vec<String> {
+    reports.iter().map(facts).collect()
+}
+
+/// Groups with advantages for a fixture's vocabulary: prompts and completions of every length.
+struct Rows {
+    groups: Vec<(Vec<u32>, Vec<Vec<u32>>)>,
+}
+
+impl Rows {
+    fn new(vocabulary: usize) -> Self {
+        let sizes: [(usize, &[usize]); 3] = [(20, &[1, 3, 12]), (3, &[2, 9]), (6, &[5, 5, 7, 22])];
+        let group = |(g, (prompt, rows)): (usize, &(usize, &[usize]))| {
+            let ids = |i: usize, count| token_ids((50 * g + i) as u64, count, vocabulary);
+            (ids(0, *prompt), rows.iter().enumerate().map(|(i, n)| ids(i + 1, *n)).collect())
+        };
+        Self { groups: sizes.iter().enumerate().map(group).collect() }
+    }
+
+    fn training_groups(&self) -> Vec<TrainingGroup<'_>> {
+        let row =
+            |(at, completion): (usize, _)| TrainingRow { completion, advantage: at as f64 - 1.2 };
+        let groups = self.groups.iter().map(|(prompt, rows)| TrainingGroup {
+            prompt,
+            rows: rows.iter().map(Vec::as_slice).enumerate().map(row).collect(),
+        });
+        groups.collect()
+    }
+}
+
+/// The gradient of a step under a token budget, and how many micro-batches it took.
+fn gradient_under(
+    budget: usize,
+    objective: &Objective,
+    policy: &Decoder<Training>,
+    reference: &Reference<Cpu>,
+) -> (Vec<Vec<f32>>, usize) {
+    let rows = Rows::new(64);
+    let groups = rows.training_groups();
+    let step = denominators(&groups, 30);
+    let pieces = micro_batches(&groups, budget);
+    let count = pieces.len();
+    let mut sum: Vec<Vec<f32>> = Vec::new();
+    for piece in pieces {
+        let batch = MicroBatch::<Cpu>::new(&piece, objective.loss_agg_mode, &step, &device())
+            .with_reference(reference, 0.8);
+        let (tokens, row_weights) = batch.tokens(policy, 0.8);
+        let gradient = gradients(policy, objective.loss(&tokens, row_weights).loss);
+        if sum.is_empty() {
+            sum = gradient;
+            continue;
+        }
+        for (sum, part) in sum.iter_mut().flatten().zip(gradient.iter().flatten()) {
+            *sum += part;
+        }
+    }
+    (sum, count)
+}
+
+#[test]
+fn the_token_budget_of_a_micro_batch_never_changes_the_gradient() {
+    let (_, policy) = open::<Training>("llama");
+    let (_, other) = open::<Cpu>("qwen3");
+    let reference = Reference::new(other);
+    for loss_agg_mode in [
+        Aggregation::TokenMean,
+        Aggregation::SeqMeanTokenSum,
+        Aggregation::SeqMeanTokenMean,
+        Aggregation::SeqMeanTokenSumNorm,
+        Aggregation::DrGrpo,
+    ] {
+        let objective = Objective { loss_agg_mode, entropy_loss_coef: 0.05, ..with_kl(0.02) };
+        let (whole, one) = gradient_under(10_000, &objective, &policy, &reference);
+        assert_eq!(one, 1);
+        for budget in [1, 25, 60] {
+            let (pieces, count) = gradient_under(budget, &objective, &policy, &reference);
+            assert!(count > 1);
+            let apart = distance(&pieces, &whole);
+            assert!(apart < 2e-6, "{loss_agg_mode:?}, {budget} tokens: {apart:e} apart");
+        }
+    }
+}
+
+#[test]
+fn the_token_budget_of_a_micro_batch_never_changes_the_updated_weights() {
+    let run = |micro_batch_tokens| {
+        // A large epsilon, for AdamW's first step would make the sign of a gradient that is mere
+        // rounding into a whole learning rate.
+        let optimizer =
+            OptimizerConfig { learning_rate: 0.1, epsilon: 0.1, ..OptimizerConfig::default() };
+        let settings =
+            TrainSettings { micro_batch_tokens, optimizer, objective: with_kl(0.1), ..settings() };
+        let mut trainer = trainer(settings);
+        let norms: Vec<f64> = steps(&mut trainer, 2)
+            .iter()
+            .flat_map(|report| report.update.outcomes.iter().map(|(_, outcome)| outcome.grad_norm))
+            .collect();
+        (values(&trainer.policy()), norms)
+    };
+    let (whole, norms) = run(10_000);
+    let moved = distance(&whole, &values(&fresh_policy(1)));
+    assert!(moved > 1e-3, "the steps moved the weights by {moved:e} only");
+    for budget in [1, 40] {
+        let (pieces, pieces_norms) = run(budget);
+        let apart = distance(&pieces, &whole);
+        assert!(apart < 1e-6, "{budget} tokens: {apart:e} apart");
+        for (a, b) in pieces_norms.iter().zip(&norms) {
+            assert!((a - b).abs() < 1e-5 * b, "norm {a} against {b}");
+        }
+    }
+}
+
+#[test]
+fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
+    // 2 is EOS and pad at once: at the end of completions, inside one, and in the prompt.
+    let completions: [&[u32]; 4] = [&[5, 6, 2], &[2], &[7, 2, 8, 9, 2], &[4, 4, 4]];
+    let rows = completions.map(|completion| TrainingRow { completion, advantage: 1.0 });
+    let groups = [TrainingGroup { prompt: &[1, 2, 3], rows: rows.to_vec() }];
+    let (_, policy) = open::<Training>("llama");
+    let step = denominators(&groups, 8);
+    let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
+    let (tokens, row_weights) = batch.tokens(&policy, 1.0);
+    let lengths = completions.map(<[u32]>::len);
+    assert_eq!((step.tokens, step.sequences), (12.0, 4.0));
+
+    let (mask, logps) = (floats(tokens.mask_bt()), floats(tokens.logps_bt()));
+    assert_eq!(mask.len(), 4 * 5);
+    let group = PromptGroup { prompt: &[1, 2, 3], completions: completions.to_vec() };
+    let expected = policy.completion_logps(&PackedCompletions::new(&[group]), 1.0).logps;
+    let mut expected = floats(expected).into_iter();
+    for (row, length) in lengths.iter().enumerate() {
+        for at in 0..5 {
+            let inside = at < *length;
+            assert_eq!(mask[row * 5 + at], f32::from(u8::from(inside)), "row {row}, token {at}");
+            let logp = if inside { expected.next().unwrap() } else { 0.0 };
+            assert_eq!(logps[row * 5 + at], logp, "row {row}, token {at}");
+        }
+    }
+    let loss = Objective::default().loss(&tokens, row_weights);
+    assert!(gradients(&policy, loss.loss).iter().flatten().all(|gradient| gradient.is_finite()));
+}
+
+#[test]
+fn stopping_is_trained() {
+    // Rows that differ in nothing but their EOS: the better one must make it more probable.
+    let rows = [
+        TrainingRow { completion: &[5, 2], advantage: 1.0 },
+        TrainingRow { completion: &[5, 7], advantage: -1.0 },
+    ];
+    let groups = [TrainingGroup { prompt: &[1, 3], rows: rows.to_vec() }];
+    let policy = fresh_policy(1);
+    let step = denominators(&groups, 4);
+    let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
+    let (tokens, row_weights) = batch.tokens(&policy, 1.0);
+    let loss = Objective::default().loss(&tokens, row_weights).loss;
+    // The head is the embedding (tied), the first parameter: the rows of EOS and of the other token
+    // must be pulled apart.
+    let embedding = &gradients(&policy, loss)[0];
+    let row = |id: usize| &embedding[id * 32..(id + 1) * 32];
+    assert!(row(2).iter().any(|g| g.abs() > 1e-4));
+    let opposed = row(2).iter().zip(row(7)).filter(|(a, b)| **a * **b < 0.0).count();
+    assert!(opposed >= 30, "{opposed} of 32");
+}
+
+/// Losses of two passes over the rollouts of one step, under bounds of 1 ± `clip`.
+fn two_passes(clip: f64) -> [LossMetrics; 2] {
+    let policy_loss = PolicyLoss::ClippedSurrogate(ClippedSurrogate {
+        pg_clip_low: clip,
+        pg_clip_high: clip,
+        ..ClippedSurrogate::default()
+    });
+    let objective = Objective { policy_loss, ..Objective::default() };
+    let settings = TrainSettings { ppo_epochs: 2, objective, ..settings() };
+    let report = trainer(settings).step().unwrap();
+    let losses: Vec<LossMetrics> = report.update.outcomes.iter().map(|(loss, _)| *loss).collect();
+    losses.try_into().expect("two passes are two optimiser steps")
+}
+
+#[test]
+fn a_second_pass_over_the_same_rollouts_sees_ratios_away_from_one() {
+    let [first, second] = two_passes(0.01);
+    assert_eq!(first.clip_region(), 0.0, "before the first pass every ratio is exactly 1");
+    assert!(second.clip_region() > 0.05, "clipped: {}", second.clip_region());
+    // Unclipped, the second loss says what the first pass has won.
+    let [first, second] = two_passes(100.0);
+    assert_eq!(second.clip_region(), 0.0);
+    let won = first.policy_loss - second.policy_loss;
+    assert!(won > 1e-3, "the first pass won {won}");
+}
+
+#[test]
+fn mini_batches_each_take_an_optimiser_step_of_their_own() {
+    let settings = TrainSettings { mini_batches: 3, ppo_epochs: 2, ..settings() };
+    let report = trainer(settings).step().unwrap();
+    assert_eq!(report.update.outcomes.len(), 6);
+}
+
+#[test]
+fn the_divergence_from_the_reference_is_zero_at_first_and_grows() {
+    let mut trainer = trainer(TrainSettings { objective: with_kl(0.01), ..settings() });
+    let kls: Vec<f64> =
+        steps(&mut trainer, 5).iter().map(|report| report.update.outcomes[0].0.kl).collect();
+    assert_eq!(kls[0], 0.0);
+    assert!(kls[1..].iter().all(|kl| *kl > 0.0), "{kls:?}");
+    assert!(kls[4] > 1e-4, "{kls:?}");
+}
+
+#[test]
+fn a_strong_leash_keeps_the_policy_near_its_reference() {
+    let kl_after = |coef| {
+        let mut trainer = trainer(TrainSettings { objective: with_kl(coef), ..settings() });
+        steps(&mut trainer, 25)[24].update.outcomes[0].0.kl
+    };
+    let (free, held) = (kl_after(0.0), kl_after(3.0));
+    assert!(held < 0.3 * free, "{held} against {free}");
+}
+
+#[test]
+fn the_reward_rises_in_a_short_run() {
+    for seed in [1, 2] {
+        let reports = steps(&mut trainer(TrainSettings { seed, ..settings() }), 40);
+        let reward = |report: &StepReport| report.metrics(false).reward;
+        let mean = |part: &[StepReport]| part.iter().map(reward).sum::<f64>() / part.len() as f64;
+        let (first, last) = (mean(&reports[..5]), mean(&reports[35..]));
+        assert!(last > first + 0.4, "seed {seed}: from {first} to {last}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_bit_for_bit_and_another_seed_another() {
+    let run = |seed| {
+        let settings =
+            TrainSettings { seed, ppo_epochs: 2, objective: with_kl(0.01), ..settings() };
+        let mut trainer = trainer(settings);
+        (all_facts(&steps(&mut trainer, 4)), values(&trainer.policy()))
+    };
+    let (first, again, other) = (run(1), run(1), run(2));
+    assert_eq!(first.0, again.0);
+    assert!(first.1 == again.1, "the weights differ");
+    assert_ne!(first.0, other.0);
+    assert!(first.1 != other.1);
+}
+
+fn resumable() -> TrainSettings {
+    let optimizer = OptimizerConfig {
+        schedule: Schedule::Cosine,
+        warmup_steps: 4,
+        weight_decay: 0.1,
+        ..settings().optimizer
+    };
+    TrainSettings { max_steps: 6, ppo_epochs: 2, objective: with_kl(0.05), optimizer, ..settings() }
+}
+
+fn restored(folder: &Path) -> Trainer<Cpu> {
+    let state = CheckpointState::read(folder).unwrap().expect("a checkpoint was saved");
+    // Another policy than the run began with: all that matters must come from the checkpoint.
+    let mut trainer = trainer_of(resumable(), fresh_policy(77), 1.0);
+    trainer.restore(folder, &model_config(), &state).unwrap();
+    trainer
+}
+
+#[test]
+fn a_run_that_is_stopped_and_resumed_goes_on_bit_for_bit() {
+    let mut straight = trainer(resumable());
+    let expected = all_facts(&steps(&mut straight, 6));
+
+    for stop in [0, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = trainer(resumable());
+        steps(&mut first, stop);
+        first.save(folder.path(), &model_config(), Some(0.25)).unwrap();
+        let state = CheckpointState::read(folder.path()).unwrap().unwrap();
+        assert_eq!((state.step, state.accuracy_before), (stop as u64, Some(0.25)));
+
+        let mut second = restored(folder.path());
+        assert_eq!(second.steps_done(), stop as u64);
+        assert_eq!(all_facts(&steps(&mut second, 6 - stop)), expected[stop..]);
+        assert!(values(&second.policy()) == values(&straight.policy()), "the weights differ");
+    }
+}
+
+#[test]
+fn a_folder_without_a_whole_checkpoint_holds_none() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(CheckpointState::read(folder.path()).unwrap(), None);
+    trainer(settings()).save(folder.path(), &model_config(), None).unwrap();
+    std::fs::remove_file(folder.path().join("state.json")).unwrap();
+    assert_eq!(CheckpointState::read(folder.path()).unwrap(), None);
+    std::fs::write(folder.path().join("state.json"), "{").unwrap();
+    let error = CheckpointState::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("state.json"), "{error}");
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_changes_nothing() {
+    let before = values(&fresh_policy(1));
+    // Rewards that f64 holds and f32 does not.
+    let estimator = Estimator::DrGrpo(Default::default());
+    let mut trainer = trainer_of(TrainSettings { estimator, ..settings() }, fresh_policy(1), 1e60);
+    let error = trainer.step().unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
+    assert!(values(&trainer.policy()) == before, "the weights changed");
+    assert_eq!(trainer.steps_done(), 0);
+}
+
+#[test]
+fn a_median_estimator_draws_one_rollout_more_than_it_trains() {
+    let estimator = Estimator::McGrpo(McGrpo::default());
+    let report = trainer(TrainSettings { estimator, ..settings() }).step().unwrap();
+    let lengths = |kept: bool| -> usize {
+        let groups = report.rollouts.iter().zip(&report.advantages);
+        let rows = groups.flat_map(|(group, of)| group.completions.iter().zip(&of.kept));
+        rows.filter(|(_, k)| **k == kept).map(|(completion, _)| completion.ids.len()).sum()
+    };
+    assert!(report.rollouts.iter().all(|group| group.completions.len() == 9));
+    assert!(report.advantages.iter().all(|of| of.kept.iter().filter(|kept| !**kept).count() == 1));
+    assert!(lengths(false) > 0);
+    assert_eq!(report.update.tokens, lengths(true));
+}
