@@ -75,7 +75,7 @@ impl OnDevice for Training {
         let LoadedModel { config: model_config, decoder, tokenizer } = model;
         // A checkpoint that does not fit must be known before the folder's logs are cut.
         let begin = match checkpoint {
-            None => Begin::Anew(decoder),
+            None => Begin::Anew(Box::new(decoder)),
             Some((path, state)) => {
                 let mut trainer = trainer(&self.config, decoder, &tokenizer, &problems)?;
                 trainer.restore(&path, &model_config, &state)?;
@@ -153,7 +153,7 @@ impl Training {
 
 /// Where a run starts from.
 enum Begin<B: TrainingKernels> {
-    Anew(Decoder<Autodiff<B>>),
+    Anew(Box<Decoder<Autodiff<B>>>),
     /// A checkpoint, its folder, and the accuracy before the first step.
     Resumed(Box<Trainer<B>>, PathBuf, Option<f64>),
 }
@@ -175,7 +175,7 @@ struct Run {
 impl Run {
     fn train<B: TrainingKernels>(mut self, begin: Begin<B>) -> anyhow::Result<()> {
         let (mut trainer, before) = match begin {
-            Begin::Anew(policy) => self.begin(policy)?,
+            Begin::Anew(policy) => self.begin(*policy)?,
             Begin::Resumed(trainer, path, before) => {
                 let step = trainer.steps_done();
                 self.progress
