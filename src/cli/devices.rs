@@ -27,12 +27,12 @@ impl DevicesArgs {
                 continue;
             }
             let state = match info.compiled {
+                true if is_cpu => "compiled in, and what `cpu` means".to_owned(),
                 true => "compiled in".to_owned(),
                 false => format!("not compiled in; build with --features {}", info.feature),
             };
-            let alias = if is_cpu { " (`cpu`)" } else { "" };
-            let on = format!("{}: {}", info.runs_on, adapters());
-            output::print(&format!("{:<10} {state}{alias}; {on}\n", info.name))?;
+            let on = format!("{}, {}", info.runs_on, adapters());
+            output::print(&format!("{:<10} {on}: {state}\n", info.name))?;
         }
         Ok(())
     }

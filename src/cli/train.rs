@@ -294,7 +294,7 @@ impl Run {
             for sample in step.samples(1, |group| trainer.problem(group)) {
                 let text = format!("{}{}", sample.prompt, sample.completion);
                 progress.message(&format!(
-                    "step {}: {:?} reward {} advantage {:+.2}",
+                    "step {}: {:?} reward {:.2} advantage {:+.2}",
                     step.step, text, sample.reward, sample.advantage
                 ));
             }

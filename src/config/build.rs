@@ -70,7 +70,7 @@ impl RunConfig {
         }
     }
 
-    /// The loss with the clip bounds of the top level, where those are given.
+    /// The loss with what the top level says of it, where it says something.
     fn policy_loss(&self) -> PolicyLoss {
         let PolicyLoss::ClippedSurrogate(loss) = self.policy_loss.0.clone() else {
             return self.policy_loss.0.clone();
@@ -78,7 +78,7 @@ impl RunConfig {
         PolicyLoss::ClippedSurrogate(ClippedSurrogate {
             pg_clip_low: self.pg_clip_low.unwrap_or(loss.pg_clip_low),
             pg_clip_high: self.pg_clip_high.unwrap_or(loss.pg_clip_high),
-            importance_sampling: self.importance_sampling,
+            importance_sampling: self.importance_sampling.unwrap_or(loss.importance_sampling),
             ..loss
         })
     }

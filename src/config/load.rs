@@ -224,6 +224,7 @@ fn end_of(pattern: &str, text: &str, index: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::{ClippedSurrogate, ImportanceSampling, PolicyLoss};
 
     const MINIMAL: &str = "\
 model: {alphabet: '0123456789+=', architecture: {hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1}}
@@ -310,6 +311,21 @@ rewards:
         let message = message(MINIMAL, &["optimizer.lerning_rate=1"]);
         assert!(message.starts_with("--set optimizer.lerning_rate=1: "), "{message}");
         assert!(message.contains("did you mean `learning_rate`?"), "{message}");
+    }
+
+    #[test]
+    fn the_top_level_changes_a_loss_only_where_it_says_something() {
+        let block = "policy_loss: {kind: clipped_surrogate, importance_sampling: sequence}";
+        let loss = |more: &str| {
+            let config = parse(&format!("{MINIMAL}{block}\n{more}"), &[]).unwrap();
+            config.settings(&[]).objective.policy_loss
+        };
+        let over = |importance_sampling| {
+            let settings = ClippedSurrogate { importance_sampling, ..Default::default() };
+            PolicyLoss::ClippedSurrogate(settings)
+        };
+        assert_eq!(loss(""), over(ImportanceSampling::Seq));
+        assert_eq!(loss("importance_sampling: token\n"), over(ImportanceSampling::Token));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Stage<'_> {
             return;
         }
         let eta = self.pacer.eta_secs(done, elapsed_secs);
-        let eta = eta.map(|secs| format!("{} left", duration_text(secs)));
+        let eta = eta.map(|secs| format!("{}{} left", self.phase.bound(), duration_text(secs)));
         let parts = [note, eta.as_deref().unwrap_or_default()];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let place = format!("{} {done}/{}", self.phase.name(), self.total);
@@ -127,6 +127,11 @@ impl Phase {
             Self::Train => "train",
             Self::Evaluate => "evaluate",
         }
+    }
+
+    /// What stands before the time left: a warm start ends as soon as it is good enough.
+    fn bound(self) -> &'static str {
+        if self == Self::WarmStart { "at most " } else { "" }
     }
 }
 
@@ -166,8 +171,10 @@ impl Pacer {
 
 fn new_bar(phase: Phase, done: u64, total: u64) -> ProgressBar {
     // The message comes last and is cut at the edge: a line that wraps leaves its parts behind.
-    let template = "{prefix:<10} {bar:10} {pos}/{len} {eta} left, {wide_msg}";
-    let style = ProgressStyle::with_template(template);
+    let bound = phase.bound();
+    let template =
+        format!("{{prefix:<10}} {{bar:10}} {{pos}}/{{len}} {bound}{{eta}} left, {{wide_msg}}");
+    let style = ProgressStyle::with_template(&template);
     let bar = ProgressBar::new(total).with_position(done).with_prefix(phase.name());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.reset_eta();

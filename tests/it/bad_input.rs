@@ -328,12 +328,21 @@ fn a_model_folder_that_is_incomplete_is_refused_with_the_file() {
         let path = scene.path("run/model").join(file);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        says(&scene.refused(&["eval", "run"]), &[file]);
+        let eval = ["eval", "run/model", "--config", "tiny.yaml"];
+        says(&scene.refused(&eval), &[file]);
         fs::remove_file(&path).unwrap();
-        says(&scene.refused(&["eval", "run"]), &[file]);
+        says(&scene.refused(&eval), &[file]);
         fs::write(&path, &bytes).unwrap();
     }
     says(&scene.refused(&["generate", "nowhere", "--prompt", "1"]), &["nowhere", "config.json"]);
+}
+
+#[test]
+fn a_run_without_a_model_is_told_from_a_folder_without_one() {
+    let scene = Scene::new();
+    scene.train("run", &["--set", "max_steps=1"]);
+    fs::remove_dir_all(scene.path("run/model")).unwrap();
+    says(&scene.refused(&["eval", "run"]), &["run holds a run", "no model yet"]);
 }
 
 #[test]

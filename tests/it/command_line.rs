@@ -300,6 +300,23 @@ fn an_interrupt_ends_the_run_after_its_step_and_it_can_be_resumed() {
 
 #[cfg(unix)]
 #[test]
+fn a_second_interrupt_ends_the_run_at_once() {
+    // A step of a hundred thousand completions, which nobody waits for.
+    let large = ["--set", "rollout_batch_size=25000", "--set", "response_length=100"];
+    let scene = Scene::new();
+    let mut child = start(&scene, &large);
+    wait_until("the first evaluation", || lines_so_far(&scene.path("run/eval.jsonl")) == 1);
+    interrupt(&child);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait for the end of its step");
+    interrupt(&child);
+    wait_until("the end", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(lines_so_far(&scene.path("run/metrics.jsonl")), 0);
+}
+
+#[cfg(unix)]
+#[test]
 fn an_interrupted_warm_start_leaves_no_checkpoint() {
     let scene = Scene::changed(|config| {
         format!("{config}warm_start: {{max_steps: 1000000, check_every: 10, stop_accuracy: 1.1}}\n")
