@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use blocks::{
     CheckpointBlock, DeviceBlock, EstimatorChoice, EvalBlock, LossChoice, ModelBlock, TrackingBlock,
 };
+pub use build::check_sampling;
 pub use error::ConfigError;
 
 use crate::data::DataConfig;
@@ -72,9 +73,9 @@ pub struct RunConfig {
     /// How far above 1 an importance ratio may rise; the loss's own default where left out.
     #[serde(default, alias = "epsilon_high", skip_serializing_if = "Option::is_none")]
     pub pg_clip_high: Option<f64>,
-    /// What an importance ratio is taken over.
-    #[serde(default)]
-    pub importance_sampling: ImportanceSampling,
+    /// What an importance ratio is taken over; the loss's own default where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importance_sampling: Option<ImportanceSampling>,
     /// Factor on the entropy that is rewarded.
     #[serde(default)]
     pub entropy_loss_coef: f64,

@@ -11,7 +11,8 @@ fn main() -> ExitCode {
     match wgrpo::cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Not the chain below it: each message already tells its cause.
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }

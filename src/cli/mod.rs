@@ -6,6 +6,7 @@ mod devices;
 mod eval;
 mod generate;
 mod interrupt;
+mod output;
 mod session;
 mod train;
 

@@ -2,6 +2,7 @@
 
 use super::{ConfigError, ModelBlock, RunConfig};
 use crate::advantage::AdvantageEstimator;
+use crate::kernel::Sampling;
 use crate::loss::{ClippedSurrogate, KlTerm, Objective, PolicyLoss};
 use crate::reward::Rewards;
 use crate::rollout::Generator;
@@ -17,7 +18,7 @@ impl RunConfig {
         self.model.check()?;
         self.adv_estimator.0.validate(self.num_return_sequences_in_group)?;
         self.objective().check(self.ppo_epochs * self.mini_batches)?;
-        self.check_sampling()?;
+        check_sampling(self.sampling)?;
         Rewards::new(&self.rewards)?;
         Ok(())
     }
@@ -69,7 +70,7 @@ impl RunConfig {
         }
     }
 
-    /// The loss with the clip bounds of the top level, where those are given.
+    /// The loss with what the top level says of it, where it says something.
     fn policy_loss(&self) -> PolicyLoss {
         let PolicyLoss::ClippedSurrogate(loss) = self.policy_loss.0.clone() else {
             return self.policy_loss.0.clone();
@@ -77,7 +78,7 @@ impl RunConfig {
         PolicyLoss::ClippedSurrogate(ClippedSurrogate {
             pg_clip_low: self.pg_clip_low.unwrap_or(loss.pg_clip_low),
             pg_clip_high: self.pg_clip_high.unwrap_or(loss.pg_clip_high),
-            importance_sampling: self.importance_sampling,
+            importance_sampling: self.importance_sampling.unwrap_or(loss.importance_sampling),
             ..loss
         })
     }
@@ -101,18 +102,20 @@ impl RunConfig {
             format!("is {mini}, but a step has only {prompts} prompts; lower it")
         })
     }
+}
 
-    fn check_sampling(&self) -> Result<(), ConfigError> {
-        let sampling = self.sampling;
-        let temperature = sampling.temperature;
-        ensure(temperature >= 0.0 && temperature.is_finite(), "sampling.temperature", || {
-            format!("is {temperature}; it must be a finite number of at least 0")
-        })?;
-        let top_p = sampling.top_p;
-        ensure(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", || {
-            format!("is {top_p}; it must lie in (0, 1]")
-        })
-    }
+/// Refuses a law that nothing can be drawn from.
+///
+/// # Errors
+/// The first setting out of its range.
+pub fn check_sampling(sampling: Sampling) -> Result<(), ConfigError> {
+    let Sampling { temperature, top_p, .. } = sampling;
+    ensure(temperature >= 0.0 && temperature.is_finite(), "sampling.temperature", || {
+        format!("is {temperature}; it must be a finite number of at least 0")
+    })?;
+    ensure(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", || {
+        format!("is {top_p}; it must lie in (0, 1]")
+    })
 }
 
 impl ModelBlock {

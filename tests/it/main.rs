@@ -3,10 +3,15 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
+mod command_line;
+mod configs;
+mod docs;
 mod generation;
 mod house;
 mod kernels;
 mod model;
+mod program;
 mod smollm2;
 mod support;
 mod training;
