@@ -4,24 +4,33 @@
 
 mod blocks;
 mod build;
+mod check;
+mod choice;
 mod error;
 mod load;
+mod objective;
+mod roll;
+mod signal;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use blocks::{
-    CheckpointBlock, DeviceBlock, EstimatorChoice, EvalBlock, LossChoice, ModelBlock, TrackingBlock,
-};
-pub use build::check_sampling;
+pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, ModelBlock, TrackingBlock};
+pub use check::check_sampling;
+pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
+pub use roll::{Fate, Imported, ImportedKey, import_roll};
 
+use crate::advantage::{GpgWindow, NormOver};
 use crate::data::DataConfig;
 use crate::kernel::Sampling;
-use crate::loss::{Aggregation, ImportanceSampling, KlEstimator};
+use crate::loss::{Aggregation, ImportanceSampling, KlCoefficient, KlEstimator};
 use crate::reward::RewardConfig;
-use crate::train::{OptimizerConfig, WarmStart};
+use crate::train::{
+    Diagnostics, DynamicSampling, OptimizerConfig, QueryFilter, ReferenceRefresh, Truncated,
+    WarmStart,
+};
 
 /// Everything that a run is decided by. Prompts a step and completions a prompt are given; all other
 /// sizes follow, so nothing has to divide anything.
@@ -61,24 +70,89 @@ pub struct RunConfig {
     #[serde(default = "one")]
     pub mini_batches: usize,
 
-    /// The loss of a token: a name, or a block with `kind` and settings.
+    /// Over which rewards a mean is taken and subtracted before the estimator `reinforce`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm_mean_type: Option<NormOver>,
+    /// Over which rewards a standard deviation is taken that divides them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm_std_type: Option<NormOver>,
+    /// ROLL's older key for both of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_norm: Option<NormOver>,
+    /// With `reward_norm`: subtract the mean only. With `adv_estimator: grpo`: leave out its scale.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reward_shift: bool,
+    /// With `reward_norm`: divide by the deviation only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reward_scale: bool,
+    /// Largest absolute reward, after any normalisation and before the estimator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_clip: Option<f64>,
+    /// What happens to completions that were cut off: `keep`, `mask` or `penalise`; ROLL's `true`
+    /// is `mask`.
+    #[serde(default, alias = "mask_truncated_completions")]
+    pub max_len_mask: Truncated,
+    /// What `max_len_mask: penalise` takes off the reward of such a completion; 1 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation_penalty: Option<f64>,
+    /// Leaves groups out of the loss whose mean reward is not strictly between the thresholds.
     #[serde(default)]
-    pub policy_loss: LossChoice,
+    pub difficulty_mask: bool,
+    /// The lower of them.
+    #[serde(default)]
+    pub difficulty_low_threshold: f64,
+    /// The upper of them.
+    #[serde(default = "one_f64")]
+    pub difficulty_high_threshold: f64,
+    /// Which prompts never reach the loss nor any count of it.
+    #[serde(default)]
+    pub query_filter: QueryFilter,
+    /// Draws other prompts for those that the filter dropped; without a filter, for groups of equal
+    /// rewards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_sampling: Option<DynamicSampling>,
+    /// Alpha and the drawing of prompts of `adv_estimator: gpg` and `mc_gpg`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpg: Option<GpgWindow>,
+    /// Brings advantages to mean 0 and deviation 1 over the step's loss tokens.
+    #[serde(default)]
+    pub whiten_advantages: bool,
+    /// Largest absolute advantage, after whitening.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advantage_clip: Option<f64>,
+
+    /// The loss of a token: a name, or a block with `kind` and settings. Left out it is the clipped
+    /// surrogate, and the plain policy gradient for GPG's estimators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_loss: Option<LossChoice>,
     /// How losses of tokens become one number.
     #[serde(default)]
     pub loss_agg_mode: Aggregation,
-    /// How far below 1 an importance ratio may fall; the loss's own default where left out.
+    /// How far an importance ratio may move from 1 either way; the loss's own bounds where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pg_clip: Option<f64>,
+    /// How far below 1 an importance ratio may fall, where that differs.
     #[serde(default, alias = "epsilon", skip_serializing_if = "Option::is_none")]
     pub pg_clip_low: Option<f64>,
-    /// How far above 1 an importance ratio may rise; the loss's own default where left out.
+    /// How far above 1 an importance ratio may rise, where that differs.
     #[serde(default, alias = "epsilon_high", skip_serializing_if = "Option::is_none")]
     pub pg_clip_high: Option<f64>,
-    /// What an importance ratio is taken over; the loss's own default where left out.
+    /// Bounds the loss of bad tokens whose ratio ran away.
+    #[serde(default)]
+    pub dual_clip_loss: bool,
+    /// The ratio from which it does; ROLL's `1 + 2 * pg_clip` where left out.
+    #[serde(default, alias = "delta", skip_serializing_if = "Option::is_none")]
+    pub dual_clip_c: Option<f64>,
+    /// What an importance ratio is taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importance_sampling: Option<ImportanceSampling>,
+    /// Factor on the policy loss.
+    #[serde(default = "one_f64")]
+    pub rl_loss_coef: f64,
     /// Factor on the entropy that is rewarded.
     #[serde(default)]
     pub entropy_loss_coef: f64,
+
     /// Whether the loss holds the policy near a frozen reference.
     #[serde(default)]
     pub use_kl_loss: bool,
@@ -88,6 +162,25 @@ pub struct RunConfig {
     /// How its KL is estimated.
     #[serde(default)]
     pub kl_loss_type: KlEstimator,
+    /// Whether the KL to the reference is charged to every token's reward.
+    #[serde(default)]
+    pub add_token_level_kl: bool,
+    /// How that KL is estimated.
+    #[serde(default = "default_kl_penalty")]
+    pub kl_penalty: KlEstimator,
+    /// Factor on that KL, where it begins.
+    #[serde(default = "default_init_kl_coef")]
+    pub init_kl_coef: f64,
+    /// KL in nats per token that the factor is steered towards, that of the reward where it is
+    /// charged there and else that of the loss; left out, it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_kl: Option<f64>,
+    /// Sequences over which the factor follows.
+    #[serde(default = "default_kl_horizon")]
+    pub kl_horizon: f64,
+    /// When the reference follows the policy.
+    #[serde(default)]
+    pub reference_refresh: ReferenceRefresh,
 
     /// The model that is trained.
     pub model: ModelBlock,
@@ -113,6 +206,9 @@ pub struct RunConfig {
     /// What a crash may cost.
     #[serde(default)]
     pub checkpoint: CheckpointBlock,
+    /// How the signal is examined.
+    #[serde(default)]
+    pub diagnostics: Diagnostics,
     /// What is written down.
     #[serde(default)]
     pub tracking: TrackingBlock,
@@ -146,6 +242,28 @@ fn default_kl_loss_coef() -> f64 {
     0.001
 }
 
+fn default_kl_penalty() -> KlEstimator {
+    KlEstimator::K1
+}
+
+fn default_init_kl_coef() -> f64 {
+    KlCoefficient::default().init_kl_coef
+}
+
+fn default_kl_horizon() -> f64 {
+    KlCoefficient::default().kl_horizon
+}
+
 fn one() -> usize {
     1
+}
+
+fn one_f64() -> f64 {
+    1.0
+}
+
+// Serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -73,7 +73,7 @@ pub enum AdvantageError {
 
 impl AdvantageError {
     /// A setting out of range.
-    pub(super) fn setting(
+    pub(crate) fn setting(
         key: &'static str,
         value: impl std::fmt::Display,
         reason: &'static str,

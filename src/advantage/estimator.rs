@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::at_least_two;
 use super::{
     AdvantageError, DrGrpo, Gdpo, Gpg, GroupAdvantages, GroupMeanBatchStd, Grpo, McGpg, McGrpo,
-    Opo, Passk, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo,
+    Opo, Passk, Reinforce, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo,
 };
 use crate::kernel::group_rule::GroupRule;
 
@@ -65,6 +65,8 @@ pub enum Estimator {
     McGpg(McGpg),
     /// Mean of the other rollouts.
     Rloo(Rloo),
+    /// The reward itself, normalised as the config says.
+    Reinforce(Reinforce),
     /// Batch z-score.
     ReinforcePp(ReinforcePp),
     /// Group mean, then whitened over the batch's tokens.
@@ -88,6 +90,7 @@ impl Estimator {
             Self::Gpg(estimator) => estimator,
             Self::McGpg(estimator) => estimator,
             Self::Rloo(estimator) => estimator,
+            Self::Reinforce(estimator) => estimator,
             Self::ReinforcePp(estimator) => estimator,
             Self::ReinforcePpBaseline(estimator) => estimator,
             Self::GroupMeanBatchStd(estimator) => estimator,
@@ -140,13 +143,14 @@ impl FromStr for Estimator {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "grpo",
         "dr_grpo",
         "mc_grpo",
         "gpg",
         "mc_gpg",
         "rloo",
+        "reinforce",
         "reinforce_pp",
         "reinforce_pp_baseline",
         "group_mean_batch_std",
@@ -175,10 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn groups_of_one_are_refused_by_all_but_the_batch_estimator() {
+    fn groups_of_one_are_refused_by_all_that_compare_within_a_group() {
         for name in NAMES {
             let estimator: Estimator = name.parse().unwrap();
-            assert_eq!(estimator.validate(1).is_ok(), name == "reinforce_pp", "{name}");
+            let compares = !["reinforce", "reinforce_pp"].contains(&name);
+            assert_eq!(estimator.validate(1).is_err(), compares, "{name}");
             assert!(estimator.validate(2).is_ok(), "{name}");
         }
     }

@@ -26,7 +26,7 @@ pub struct GpgWindow {
 
 /// How groups without signal are made up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "WrittenMode")]
 pub enum AlphaMode {
     /// Not at all: their tokens dilute the loss.
     Off,
@@ -35,6 +35,33 @@ pub enum AlphaMode {
     /// The token mean over valid groups only: `alpha = tokens / valid tokens`, exact for unequal
     /// lengths.
     ValidTokens,
+}
+
+/// A mode by name; YAML reads a bare `off` as false.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected off, paper or valid_tokens")]
+enum WrittenMode {
+    Flag(bool),
+    Name(String),
+}
+
+impl TryFrom<WrittenMode> for AlphaMode {
+    type Error = String;
+
+    fn try_from(written: WrittenMode) -> Result<Self, String> {
+        match written {
+            WrittenMode::Flag(false) => Ok(Self::Off),
+            WrittenMode::Flag(true) => {
+                Err("alpha_mode is true; use off, paper or valid_tokens".into())
+            }
+            WrittenMode::Name(name) => match name.as_str() {
+                "off" => Ok(Self::Off),
+                "paper" => Ok(Self::Paper),
+                "valid_tokens" => Ok(Self::ValidTokens),
+                _ => Err(format!("alpha_mode is `{name}`; use off, paper or valid_tokens")),
+            },
+        }
+    }
 }
 
 /// What happens when too few groups are valid after the last round.
@@ -148,6 +175,16 @@ impl GpgWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mode_is_read_by_name_and_off_as_yaml_reads_it() {
+        let read = |text| serde_json::from_str::<AlphaMode>(text).map_err(|e| e.to_string());
+        assert_eq!(read("false"), Ok(AlphaMode::Off));
+        assert_eq!(read("\"valid_tokens\""), Ok(AlphaMode::ValidTokens));
+        assert!(read("\"tokens\"").unwrap_err().contains("off, paper or valid_tokens"));
+        assert_eq!(serde_json::to_string(&AlphaMode::Off).unwrap(), "\"off\"");
+    }
+
     #[test]
     fn more_prompts_are_drawn_until_the_share_is_reached_or_rounds_run_out() {
         let window = GpgWindow { beta_th: 0.6, max_rounds: 3, ..GpgWindow::default() };

@@ -84,6 +84,16 @@ pub struct GroupAdvantages {
 }
 
 impl GroupAdvantages {
+    /// The same group with fewer rollouts that reach the loss, `has_signal` following from them.
+    ///
+    /// What the statistics and the baseline were taken over does not change.
+    pub fn masked(mut self, keep: &[bool]) -> Self {
+        assert!(keep.len() == self.kept.len(), "one flag for each rollout");
+        self.kept.iter_mut().zip(keep).for_each(|(kept, keep)| *kept &= keep);
+        let advantages = std::mem::take(&mut self.advantages);
+        self.with_advantages(advantages)
+    }
+
     /// The same group with other advantages, `has_signal` following from them.
     pub(super) fn with_advantages(self, advantages: Vec<f64>) -> Self {
         let has_signal = advantages.iter().zip(&self.kept).any(|(&a, &kept)| kept && a != 0.0);

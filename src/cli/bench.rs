@@ -70,7 +70,7 @@ impl OnDevice for Bench {
         let config = self.config;
         let model = session::model::<Autodiff<B>>(&config, &device)?;
         let problems = Problems::load(&config, &model.tokenizer)?;
-        let settings = config.settings(model.tokenizer.eos_ids());
+        let settings = config.settings(model.tokenizer.eos_ids())?;
         let rewards = session::rewards(&config)?;
         let mut trainer =
             Trainer::new(settings, model.decoder, model.tokenizer, problems.train, rewards);
@@ -79,7 +79,7 @@ impl OnDevice for Bench {
         let mut rollouts_per_step = 0;
         for step in 0..config.max_steps {
             let report = trainer.step()?;
-            let metrics = report.metrics(config.use_kl_loss);
+            let metrics = report.metrics();
             progress.message(&format!("step {}: {:.3} s", step + 1, metrics.step_secs));
             rollouts_per_step = report.rollouts.iter().map(|g| g.completions.len()).sum();
             if step >= self.warmup {

@@ -1,13 +1,16 @@
 //! The command line: one file for each command.
 
+mod advantages;
 mod bench;
 mod config;
 mod devices;
 mod eval;
 mod generate;
+mod import_roll;
 mod interrupt;
 mod output;
 mod session;
+mod signal;
 mod train;
 
 use std::path::PathBuf;
@@ -34,6 +37,12 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Time whole training steps
     Bench(bench::BenchArgs),
+    /// Print what an estimator makes of given rewards
+    Advantages(advantages::AdvantagesArgs),
+    /// Tell how often groups of a given size get the sign of an advantage wrong
+    Signal(signal::SignalArgs),
+    /// Turn a ROLL pipeline into a configuration
+    ImportRoll(import_roll::ImportRollArgs),
     /// Print the resolved run, every default written out
     Config(config::ConfigArgs),
     /// List the backends and adapters that this program can use
@@ -51,6 +60,9 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
+            Command::Advantages(args) => args.run(),
+            Command::Signal(args) => args.run(),
+            Command::ImportRoll(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Devices(args) => args.run(),
         }

@@ -259,7 +259,7 @@ impl Run {
         let mut stage = progress.begin(Phase::Train, trainer.steps_done(), self.config.max_steps);
         while trainer.steps_done() < self.config.max_steps && !self.is_interrupted() {
             let step = trainer.step()?;
-            let metrics = step.metrics(self.config.use_kl_loss);
+            let metrics = step.metrics();
             self.folder.metrics(&metrics)?;
             self.write_samples(trainer, &step, &progress)?;
             stage.step(&metrics);
@@ -382,7 +382,7 @@ fn trainer<B: TrainingKernels>(
     tokenizer: &Tokenizer,
     problems: &Problems,
 ) -> anyhow::Result<Trainer<B>> {
-    let settings = config.settings(tokenizer.eos_ids());
+    let settings = config.settings(tokenizer.eos_ids())?;
     let (rewards, problems) = (session::rewards(config)?, problems.train.clone());
     Ok(Trainer::new(settings, policy, tokenizer.clone(), problems, rewards))
 }

@@ -43,8 +43,8 @@ pub enum ConfigError {
         /// What is wrong, and how to mend it.
         problem: String,
     },
-    /// An estimator's own objection.
-    #[error("adv_estimator: {0}")]
+    /// An objection to how rewards become advantages.
+    #[error("rewards and advantages: {0}")]
     Advantage(#[from] AdvantageError),
     /// A loss's own objection.
     #[error("policy_loss: {0}")]
@@ -52,4 +52,13 @@ pub enum ConfigError {
     /// A reward's own objection.
     #[error(transparent)]
     Reward(#[from] RewardError),
+}
+
+/// Refuses a value of `key` unless something holds.
+pub(super) fn ensure(
+    holds: bool,
+    key: &'static str,
+    problem: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::Contradiction { key, problem: problem() }) }
 }

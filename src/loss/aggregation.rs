@@ -47,6 +47,8 @@ pub struct Denominators {
     pub sequences: f64,
     /// Configured maximum completion length, in tokens.
     pub max_length: f64,
+    /// What the loss is multiplied by: GPG's alpha, 1 for all others.
+    pub alpha: f64,
 }
 
 impl Denominators {
@@ -57,7 +59,15 @@ impl Denominators {
             tokens: row_lengths.iter().sum::<usize>() as f64,
             sequences: row_lengths.iter().filter(|&&length| length > 0).count() as f64,
             max_length: max_length as f64,
+            alpha: 1.0,
         }
+    }
+}
+
+impl Denominators {
+    /// The same with every loss multiplied by `alpha`.
+    pub fn scaled(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
     }
 }
 
@@ -72,7 +82,7 @@ impl Aggregation {
             .iter()
             .map(|&length| match length {
                 0 => 0.0,
-                _ => 1.0 / self.divisor(length as f64, step),
+                _ => step.alpha / self.divisor(length as f64, step),
             })
             .collect()
     }

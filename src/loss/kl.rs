@@ -82,6 +82,22 @@ impl KlEstimator {
         }
     }
 
+    /// The estimate from one log ratio, on the host: for a penalty inside the reward.
+    ///
+    /// Panics for `full`, which no single token tells.
+    pub fn of_log_ratio(self, x: f64) -> f64 {
+        match self {
+            Self::K1 | Self::K1K2Grad => x,
+            Self::K2 => 0.5 * x * x,
+            Self::Abs => x.abs(),
+            Self::K3 | Self::K3K2Grad | Self::K3Ratio => {
+                let x = x.max(-LOG_RATIO_LIMIT);
+                (-x).exp() + x - 1.0
+            }
+            Self::Full => panic!("the `full` KL cannot be told from one token"),
+        }
+    }
+
     fn of_log_ratios<B: Backend>(self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         match self {
             Self::K1 => x,

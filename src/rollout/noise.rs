@@ -9,6 +9,8 @@ pub enum Purpose {
     Training = 0x7261,
     /// Samples on held-out problems.
     Evaluation = 0x6576,
+    /// Extra rollouts that a baseline is judged by.
+    Diagnosis = 0x6469,
     /// Samples for a person to read.
     Reading = 0x7265,
 }
@@ -26,6 +28,14 @@ impl Noise {
         let [low, high] = key_of(seed);
         // The top bits of a seed are hardly ever used; that is where the purpose goes.
         Self { key: [low, high ^ ((purpose as u32) << 16)], step: step as u32 }
+    }
+
+    /// The numbers of one of several rounds of prompts within a step; the first is the step's own.
+    ///
+    /// A later round may meet a problem again, which then shall draw other completions. Steps beyond
+    /// 2^24 would meet the numbers of a round; no run is that long.
+    pub fn of_round(seed: u64, purpose: Purpose, step: u64, round: usize) -> Self {
+        Self::new(seed, purpose, step | (round as u64) << 24)
     }
 
     /// The number strictly inside (0, 1) that decides one token.
@@ -48,6 +58,7 @@ mod tests {
         seen.push(Noise::new(1, Purpose::Evaluation, 3).uniform(0, 0, 0).to_bits());
         seen.push(Noise::new(1, Purpose::Training, 4).uniform(0, 0, 0).to_bits());
         seen.push(Noise::new(2, Purpose::Training, 3).uniform(0, 0, 0).to_bits());
+        seen.push(Noise::of_round(1, Purpose::Training, 3, 1).uniform(0, 0, 0).to_bits());
         let all = seen.len();
         seen.sort_unstable();
         seen.dedup();

@@ -26,7 +26,10 @@ pub fn diagnose(history: &[StepMetrics]) -> Vec<String> {
 type Rule = fn(&[StepMetrics]) -> Option<String>;
 
 fn not_finite(history: &[StepMetrics]) -> Option<String> {
-    let bad = |m: &&StepMetrics| ![m.loss, m.grad_norm, m.reward].iter().all(|x| x.is_finite());
+    // A step without an optimiser step has neither loss nor gradient.
+    let bad = |m: &&StepMetrics| {
+        !m.reward.is_finite() || !(m.skipped || m.loss.is_finite() && m.grad_norm.is_finite())
+    };
     let step = history.iter().find(bad)?.step;
     Some(format!(
         "the loss, gradient or reward is not a finite number from step {step} on: lower the \

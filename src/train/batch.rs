@@ -3,10 +3,13 @@
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
+use crate::advantage::{GroupAdvantages, TokenAdvantages};
 use crate::kernel::{self, Kernels, TrainingKernels};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
 use crate::rollout::RolloutGroup;
+
+use super::exact_kl::{Law, exact_kls};
 
 /// The rows of one group that reach the loss.
 #[derive(Debug, Clone)]
@@ -24,19 +27,36 @@ pub struct TrainingRow<'a> {
     pub completion: &'a [u32],
     /// Its advantage over its group.
     pub advantage: f64,
+    /// Its tokens' own advantages, where they differ.
+    pub token_advantages: Option<&'a [f64]>,
+    /// Its place in the group that was generated.
+    pub rollout: usize,
+}
+
+impl<'a> TrainingRow<'a> {
+    /// A completion all of whose tokens are worth the same.
+    pub fn new(rollout: usize, completion: &'a [u32], advantage: f64) -> Self {
+        Self { completion, advantage, token_advantages: None, rollout }
+    }
 }
 
 impl<'a> TrainingGroup<'a> {
-    /// The rows of a rollout group that `kept` leaves, each with its advantage.
-    pub fn new(group: &'a RolloutGroup, advantages: &[f64], kept: &[bool]) -> Self {
-        let rows = group.completions.iter().zip(advantages).zip(kept);
-        let mut rows: Vec<_> = rows
-            .filter(|(_, kept)| **kept)
-            .map(|((completion, advantage), _)| TrainingRow {
-                completion: &completion.ids,
-                advantage: *advantage,
-            })
-            .collect();
+    /// The rows of a rollout group that reach the loss, each with its advantage.
+    pub fn new(
+        group: &'a RolloutGroup,
+        advantages: &GroupAdvantages,
+        tokens: Option<&'a TokenAdvantages>,
+    ) -> Self {
+        let row = |rollout: usize| TrainingRow {
+            token_advantages: tokens.map(|tokens| tokens.advantages[rollout].as_slice()),
+            ..TrainingRow::new(
+                rollout,
+                &group.completions[rollout].ids,
+                advantages.advantages[rollout],
+            )
+        };
+        let kept = (0..group.completions.len()).filter(|rollout| advantages.kept[*rollout]);
+        let mut rows: Vec<_> = kept.map(row).collect();
         // Rows of like length share a micro-batch, so the few padded [b, t] tensors stay small.
         rows.sort_by_key(|row| row.completion.len());
         Self { prompt: &group.prompt.ids, rows }
@@ -95,10 +115,12 @@ pub struct MicroBatch<B: Backend> {
     /// For each place of [b, t] the completion token that stands there; pads point at token 0.
     places_bt: Vec<u32>,
     mask_bt: Tensor<B, 2>,
-    advantages_b1: Tensor<B, 2>,
+    /// Of rows [b, 1], or of tokens [b, t] where they differ.
+    advantages: Tensor<B, 2>,
     row_weights_b1: Tensor<B, 2>,
     old_logps_bt: Option<Tensor<B, 2>>,
     reference_logps_bt: Option<Tensor<B, 2>>,
+    reference_law: Option<Law<B>>,
 }
 
 impl<B: Kernels> MicroBatch<B> {
@@ -109,24 +131,24 @@ impl<B: Kernels> MicroBatch<B> {
         step: &Denominators,
         device: &B::Device,
     ) -> Self {
-        let packing = PackedCompletions::new(&groups.iter().map(prompt_group).collect::<Vec<_>>());
-        let rows = groups.iter().flat_map(|group| &group.rows);
-        let advantages: Vec<f64> = rows.map(|row| row.advantage).collect();
+        let packing = packing(groups);
         let weights = aggregation.row_weights(&packing.row_lengths, step);
         let (places_bt, mask) = layout(&packing.row_lengths);
         let b = packing.row_lengths.len();
         let t = places_bt.len() / b.max(1);
-        let column = |values: Vec<f64>| {
-            Tensor::from_data(TensorData::new(values, [b, 1]).convert::<f32>(), device)
+        let tensor = |values: Vec<f64>| {
+            let shape = [b, values.len() / b.max(1)];
+            Tensor::from_data(TensorData::new(values, shape).convert::<f32>(), device)
         };
         Self {
             packing,
             places_bt,
             mask_bt: Tensor::from_data(TensorData::new(mask, [b, t]), device),
-            advantages_b1: column(advantages),
-            row_weights_b1: column(weights),
+            advantages: tensor(advantages(groups, t)),
+            row_weights_b1: tensor(weights),
             old_logps_bt: None,
             reference_logps_bt: None,
+            reference_law: None,
         }
     }
 
@@ -141,6 +163,12 @@ impl<B: Kernels> MicroBatch<B> {
     pub fn with_reference(mut self, reference: &Reference<B>, temperature: f32) -> Self {
         let logps = reference.completion_logps(&self.packing, temperature);
         self.reference_logps_bt = Some(self.rows_of(logps));
+        self
+    }
+
+    /// Adds what the exact KL to the reference needs: its whole law at every completion token.
+    pub fn with_reference_law(mut self, reference: &Reference<B>) -> Self {
+        self.reference_law = Some(Law::of(reference.decoder(), &self.packing));
         self
     }
 
@@ -160,13 +188,18 @@ impl<B: TrainingKernels> MicroBatch<B> {
         policy: &Decoder<Autodiff<B>>,
         temperature: f32,
     ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
-        let now = policy.completion_logps(&self.packing, temperature);
+        let law = Law::of(policy, &self.packing);
+        let [logps, entropies] = law.logps(&self.packing.targets, temperature);
         let mut tokens = TokenBatch::new(
-            self.rows_of(now.logps),
-            Tensor::from_inner(self.advantages_b1.clone()),
+            self.rows_of(logps),
+            Tensor::from_inner(self.advantages.clone()),
             Tensor::from_inner(self.mask_bt.clone()),
         )
-        .with_entropies(self.rows_of(now.entropies));
+        .with_entropies(self.rows_of(entropies));
+        if let Some(reference) = &self.reference_law {
+            let kls = exact_kls(&law, &reference.with_gradients(), temperature);
+            tokens = tokens.with_exact_kls(self.rows_of(kls));
+        }
         if let Some(logps_bt) = &self.old_logps_bt {
             tokens = tokens.with_old_logps(Tensor::from_inner(logps_bt.clone()));
         }
@@ -175,6 +208,26 @@ impl<B: TrainingKernels> MicroBatch<B> {
         }
         (tokens, Tensor::from_inner(self.row_weights_b1.clone()))
     }
+}
+
+/// Rows as the model takes them.
+pub(super) fn packing(groups: &[TrainingGroup]) -> PackedCompletions {
+    PackedCompletions::new(&groups.iter().map(prompt_group).collect::<Vec<_>>())
+}
+
+/// One advantage a row, or `t` a row where tokens have their own; pads have 0.
+fn advantages(groups: &[TrainingGroup], t: usize) -> Vec<f64> {
+    let rows = || groups.iter().flat_map(|group| &group.rows);
+    if rows().all(|row| row.token_advantages.is_none()) {
+        return rows().map(|row| row.advantage).collect();
+    }
+    let of_row = |row: &TrainingRow| {
+        let (own, whole) = (row.token_advantages.map(<[f64]>::to_vec), vec![row.advantage; t]);
+        let mut advantages = own.unwrap_or(whole);
+        advantages.resize(t, 0.0);
+        advantages
+    };
+    rows().flat_map(of_row).collect()
 }
 
 fn prompt_group<'a>(group: &TrainingGroup<'a>) -> PromptGroup<'a> {
@@ -200,8 +253,9 @@ mod tests {
     use super::*;
 
     fn group<'a>(prompt: &'a [u32], completions: &[&'a [u32]]) -> TrainingGroup<'a> {
-        let row = |completion: &&'a [u32]| TrainingRow { completion, advantage: 1.0 };
-        TrainingGroup { prompt, rows: completions.iter().map(row).collect() }
+        let row =
+            |(rollout, completion): (usize, &&'a [u32])| TrainingRow::new(rollout, completion, 1.0);
+        TrainingGroup { prompt, rows: completions.iter().enumerate().map(row).collect() }
     }
 
     #[test]
@@ -209,6 +263,15 @@ mod tests {
         let (places, mask) = layout(&[1, 3]);
         assert_eq!(places, [0, 0, 0, 1, 2, 3]);
         assert_eq!(mask, [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn tokens_with_advantages_of_their_own_are_padded_and_others_repeat_their_rows() {
+        let mut groups = [group(&[1], &[&[9], &[9, 9]])];
+        assert_eq!(advantages(&groups, 2), [1.0, 1.0]);
+        groups[0].rows[1].token_advantages = Some(&[0.5, -0.5]);
+        groups[0].rows[0].token_advantages = Some(&[2.0]);
+        assert_eq!(advantages(&groups, 2), [2.0, 0.0, 0.5, -0.5]);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::carried::{CarriedGroup, Exact};
 use super::{TrainError, Trainer};
+use crate::advantage::RunningMoments;
 use crate::files::write_atomically;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, ModelConfig, ModelError, Reference, TensorFile, save_tensors};
@@ -14,7 +16,7 @@ const POLICY: &str = "policy.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const REFERENCE: &str = "reference.safetensors";
 
-/// The counters of a run. Everything random is computed from them and the seed.
+/// The counters of a run and what steers it. Everything random is computed from them and the seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointState {
@@ -22,8 +24,19 @@ pub struct CheckpointState {
     pub step: u64,
     /// Optimiser steps done.
     pub optimizer_steps: u64,
+    /// Training steps that had nothing to learn from.
+    pub skipped_steps: u64,
+    /// Prompts drawn, which is the place in the order of the data.
+    pub prompts_drawn: u64,
     /// Completion tokens generated.
     pub tokens_seen: u64,
+    /// The factor on the KL.
+    pub kl_coef: Exact,
+    /// All rewards so far: their count, and mean and squares exactly.
+    pub reward_moments: (u64, Exact, Exact),
+    /// Groups that wait for the next step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<CarriedGroup>,
     /// Held-out accuracy before training.
     pub accuracy_before: Option<f64>,
 }
@@ -62,10 +75,16 @@ impl<B: TrainingKernels> Trainer<B> {
             reference.decoder().save(config, &folder.join(REFERENCE))?;
         }
         self.save_optimizer(config, &folder.join(OPTIMIZER))?;
+        let moments = self.reward_moments;
         let state = CheckpointState {
             step: self.steps_done,
             optimizer_steps: self.optimizer.steps(),
+            skipped_steps: self.skipped_steps,
+            prompts_drawn: self.prompts_drawn,
             tokens_seen: self.tokens_seen,
+            kl_coef: Exact(self.kl_coef),
+            reward_moments: (moments.count, Exact(moments.mean), Exact(moments.squares)),
+            carried: self.carried.rollouts.iter().map(CarriedGroup::new).collect(),
             accuracy_before,
         };
         let path = folder.join(STATE);
@@ -95,7 +114,13 @@ impl<B: TrainingKernels> Trainer<B> {
         let moments = read_moments(config, &folder.join(OPTIMIZER), state.optimizer_steps)?;
         self.optimizer.restore(state.optimizer_steps, moments, &device);
         self.steps_done = state.step;
+        self.skipped_steps = state.skipped_steps;
+        self.prompts_drawn = state.prompts_drawn;
         self.tokens_seen = state.tokens_seen;
+        self.kl_coef = state.kl_coef.0;
+        let (count, Exact(mean), Exact(squares)) = state.reward_moments;
+        self.reward_moments = RunningMoments { count, mean, squares };
+        self.carried = self.take_up(&state.carried)?;
         Ok(())
     }
 

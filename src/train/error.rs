@@ -40,6 +40,21 @@ pub enum TrainError {
         /// The norm.
         norm: f64,
     },
+    /// Rounds of prompts that did not find enough groups to learn from, where that ends the run.
+    #[error(
+        "step {step}: after {rounds} rounds only {counting} of {prompts} groups have rewards to learn \
+         from; make the problems easier or the groups larger, or set on_exhausted to proceed or skip"
+    )]
+    NoSignal {
+        /// The training step.
+        step: u64,
+        /// Rounds drawn.
+        rounds: usize,
+        /// Groups that count.
+        counting: usize,
+        /// Prompts of a step.
+        prompts: usize,
+    },
     /// Data that leaves nothing to train on.
     #[error(
         "no {part} problem is left: {left_out} of {all} prompts are longer than prompt_length \

@@ -2,17 +2,34 @@
 //!
 //! ```text
 //! problems ─▶ rollouts ─▶ rewards ─▶ advantages ─▶ micro-batches ─▶ loss ─▶ optimiser ─▶ policy
+//! ╰──────────── draw ───────────╯╰─ advantages ─╯╰─────────────── update ───────────────────╯
 //! ```
+//!
+//! Each part of [`Trainer::step`] stands in the file of its name.
 
 mod batch;
+mod carried;
 mod checkpoint;
+mod diagnose;
+mod draw;
 mod error;
+mod estimate;
 mod evaluate;
+mod exact_kl;
+mod filters;
 mod held;
 mod optimizer;
 mod prepared;
+mod reference;
 mod report;
 mod score;
+mod selection;
+mod settings;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod token_kl;
+mod update;
 mod warm_start;
 
 use std::time::Instant;
@@ -22,67 +39,31 @@ use burn::module::AutodiffModule;
 
 pub use batch::{MicroBatch, TrainingGroup, TrainingRow, denominators, micro_batches};
 pub use checkpoint::{CheckpointState, remove_checkpoint};
+pub use diagnose::Diagnostics;
 pub use error::TrainError;
+pub use estimate::StepAdvantages;
 pub use evaluate::{EvalOptions, Evaluation, evaluate};
+pub use filters::{SampleFilters, Truncated};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepGradients, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
-pub use report::StepReport;
+pub use reference::ReferenceRefresh;
+pub use report::{StepReport, Update};
 pub use score::{ScoredCompletion, ScoredGroup, reward_batch, score};
+pub use selection::{DynamicSampling, QueryFilter, Selection, Validity};
+pub use settings::TrainSettings;
+pub use summary::{DrawSummary, Lengths};
 pub use warm_start::{WarmStart, WarmStartOutcome, warm_start};
 
+use draw::Groups;
 use held::Held;
 
-use crate::advantage::{AdvantageEstimator, Estimator, GroupAdvantages};
+use crate::advantage::RunningMoments;
 use crate::data::Order;
 use crate::kernel::TrainingKernels;
-use crate::loss::{LossSums, Objective};
 use crate::model::{Decoder, Reference};
 use crate::reward::Rewards;
-use crate::rollout::{Generator, Noise, Purpose, RolloutGroup};
+use crate::rollout::RolloutGroup;
 use crate::text::Tokenizer;
-
-/// What a run is made of, as its configuration says.
-#[derive(Debug, Clone)]
-pub struct TrainSettings {
-    /// Decides every random number of the run.
-    pub seed: u64,
-    /// Number of training steps.
-    pub max_steps: u64,
-    /// Prompts of a step.
-    pub rollout_batch_size: usize,
-    /// Completions of a prompt that reach the loss.
-    pub num_return_sequences_in_group: usize,
-    /// How completions are generated.
-    pub generator: Generator,
-    /// How rewards become advantages.
-    pub estimator: Estimator,
-    /// What is minimised.
-    pub objective: Objective,
-    /// Optimiser passes over the rollouts of a step.
-    pub ppo_epochs: usize,
-    /// Optimiser steps of one pass; each takes its share of the groups.
-    pub mini_batches: usize,
-    /// Most tokens that one forward and backward pass holds.
-    pub micro_batch_tokens: usize,
-    /// The optimiser.
-    pub optimizer: OptimizerConfig,
-}
-
-impl TrainSettings {
-    /// Optimiser steps of the whole run.
-    fn optimizer_steps(&self) -> u64 {
-        self.max_steps * (self.ppo_epochs * self.mini_batches) as u64
-    }
-
-    /// Temperature that divides the logits in rollouts and in training alike; greedy sampling
-    /// trains the plain law.
-    fn temperature(&self) -> f32 {
-        match self.generator.sampling.temperature {
-            0.0 => 1.0,
-            temperature => temperature,
-        }
-    }
-}
 
 /// A policy under training.
 #[derive(Debug)]
@@ -96,7 +77,15 @@ pub struct Trainer<B: TrainingKernels> {
     order: Order,
     optimizer: Optimizer<B>,
     steps_done: u64,
+    skipped_steps: u64,
+    prompts_drawn: u64,
     tokens_seen: u64,
+    /// The factor on the KL, where it is steered.
+    kl_coef: f64,
+    /// All rewards so far, for normalising over them.
+    reward_moments: RunningMoments,
+    /// Groups that wait for the next step.
+    carried: Groups,
 }
 
 impl<B: TrainingKernels> Trainer<B> {
@@ -108,9 +97,10 @@ impl<B: TrainingKernels> Trainer<B> {
         problems: PreparedProblems,
         rewards: Rewards,
     ) -> Self {
-        let reference = settings.objective.needs_reference().then(|| Reference::snapshot(&policy));
+        let reference = settings.needs_reference().then(|| Reference::snapshot(&policy));
         let order = Order::new(settings.seed, problems.len());
         let optimizer = Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps());
+        let kl_coef = settings.kl_coefficient.init_kl_coef;
         Self {
             settings,
             policy: Held::new(policy),
@@ -121,7 +111,12 @@ impl<B: TrainingKernels> Trainer<B> {
             order,
             optimizer,
             steps_done: 0,
+            skipped_steps: 0,
+            prompts_drawn: 0,
             tokens_seen: 0,
+            kl_coef,
+            reward_moments: RunningMoments::default(),
+            carried: Groups::default(),
         }
     }
 
@@ -141,25 +136,28 @@ impl<B: TrainingKernels> Trainer<B> {
     /// A reward or a gradient that is not finite; the optimiser step that met it changes nothing.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         let started = Instant::now();
-        let rollouts = self.roll_out()?;
-        let rollout_secs = started.elapsed().as_secs_f64();
-        let scored = self.score(&rollouts)?;
-        let advantages = self.advantages(&rollouts, &scored)?;
-        let reward_secs = started.elapsed().as_secs_f64() - rollout_secs;
-        let update = self.update(&rollouts, &advantages)?;
+        let drawn = self.draw()?;
+        let advantages = self.advantages(&drawn)?;
+        let diagnosis = self.diagnose(&drawn, &advantages)?;
+        let update = self.update(&drawn, &advantages)?;
         self.steps_done += 1;
-        self.tokens_seen += report::tokens_of(&rollouts);
+        let kl = advantages.kl.or_else(|| update.kl(&self.settings.objective));
+        let kl_coef = self.kl_coef;
+        self.steer_kl(kl, &drawn);
+        self.refresh_reference();
         Ok(StepReport {
             step: self.steps_done,
-            epoch: self.drawn() as f64 / self.problems.len() as f64,
+            epoch: self.prompts_drawn as f64 / self.problems.len() as f64,
             tokens_seen: self.tokens_seen,
+            skipped_steps: self.skipped_steps,
             reward_names: self.rewards.names().map(str::to_owned).collect(),
-            rollouts,
-            scored,
+            rollouts: drawn.groups.rollouts,
+            scored: drawn.groups.scored,
+            summary: drawn.summary,
             advantages,
             update,
-            rollout_secs,
-            reward_secs,
+            kl: kl.map(|kl| (kl, kl_coef)),
+            diagnosis,
             step_secs: started.elapsed().as_secs_f64(),
         })
     }
@@ -167,120 +165,5 @@ impl<B: TrainingKernels> Trainer<B> {
     /// The problem behind a rollout group.
     pub fn problem(&self, group: &RolloutGroup) -> &crate::data::Problem {
         self.problems.problem(group.prompt.problem as usize)
-    }
-
-    /// Prompts drawn so far.
-    fn drawn(&self) -> u64 {
-        self.steps_done * self.settings.rollout_batch_size as u64
-    }
-
-    fn roll_out(&self) -> Result<Vec<RolloutGroup>, TrainError> {
-        let settings = &self.settings;
-        let samples =
-            settings.estimator.rollouts_per_prompt(settings.num_return_sequences_in_group);
-        let drawn = self.order.take(self.drawn(), settings.rollout_batch_size);
-        let prompts: Vec<_> =
-            drawn.into_iter().map(|index| self.problems.prompt(index, samples)).collect();
-        let noise = Noise::new(settings.seed, Purpose::Training, self.steps_done);
-        Ok(settings.generator.generate(&self.policy.valid(), &prompts, noise)?)
-    }
-
-    fn score(&self, rollouts: &[RolloutGroup]) -> Result<Vec<ScoredGroup>, TrainError> {
-        let response_length = self.settings.generator.response_length;
-        Ok(score(rollouts, &self.problems, &self.rewards, &self.tokenizer, response_length)?)
-    }
-
-    fn advantages(
-        &self,
-        rollouts: &[RolloutGroup],
-        scored: &[ScoredGroup],
-    ) -> Result<Vec<GroupAdvantages>, TrainError> {
-        let seed = self.settings.seed.wrapping_add(self.steps_done);
-        let batch = reward_batch(rollouts, scored, self.rewards.weights(), seed);
-        Ok(self.settings.estimator.estimate(&batch)?)
-    }
-
-    fn update(
-        &mut self,
-        rollouts: &[RolloutGroup],
-        advantages: &[GroupAdvantages],
-    ) -> Result<report::Update, TrainError> {
-        let started = Instant::now();
-        let groups: Vec<_> = rollouts
-            .iter()
-            .zip(advantages)
-            .map(|(group, of)| TrainingGroup::new(group, &of.advantages, &of.kept))
-            .collect();
-        let share = groups.len().div_ceil(self.settings.mini_batches).max(1);
-        let mut steps = Vec::new();
-        for mini_batch in groups.chunks(share) {
-            steps.push((self.micro_batches(mini_batch), self.denominators(mini_batch)));
-        }
-        let mut outcomes = Vec::new();
-        for _ in 0..self.settings.ppo_epochs {
-            for (micro_batches, denominators) in &steps {
-                let (sums, gradients) = self.differentiate(micro_batches);
-                let metrics = sums.map(|sums| sums.read(denominators)).unwrap_or_default();
-                outcomes.push((metrics, self.optimise(gradients)?));
-            }
-        }
-        let tokens = groups.iter().flat_map(|g| &g.rows).map(|row| row.completion.len()).sum();
-        Ok(report::Update { outcomes, tokens, secs: started.elapsed().as_secs_f64() })
-    }
-
-    fn denominators(&self, groups: &[TrainingGroup]) -> crate::loss::Denominators {
-        denominators(groups, self.settings.generator.response_length)
-    }
-
-    /// The micro-batches of one optimiser step, with all that stays fixed over its passes.
-    fn micro_batches(&self, groups: &[TrainingGroup]) -> Vec<MicroBatch<B>> {
-        let (settings, temperature) = (&self.settings, self.settings.temperature());
-        let device = self.policy.device();
-        let step = self.denominators(groups);
-        // The first pass over fresh rollouts has a ratio of exactly 1 without any recomputing.
-        let reused = settings.ppo_epochs * settings.mini_batches > 1;
-        let old = reused.then(|| self.policy.valid());
-        let pieces = micro_batches(groups, settings.micro_batch_tokens);
-        let prepare = |piece: Vec<TrainingGroup>| {
-            let aggregation = settings.objective.loss_agg_mode;
-            let mut batch = MicroBatch::new(&piece, aggregation, &step, &device);
-            if let Some(old) = &old {
-                batch = batch.with_old_logps(old, temperature);
-            }
-            match &self.reference {
-                Some(reference) => batch.with_reference(reference, temperature),
-                None => batch,
-            }
-        };
-        pieces.into_iter().map(prepare).collect()
-    }
-
-    fn differentiate(
-        &self,
-        micro_batches: &[MicroBatch<B>],
-    ) -> (Option<LossSums<Autodiff<B>>>, StepGradients<B>) {
-        let mut gradients = StepGradients::default();
-        let mut sums: Option<LossSums<Autodiff<B>>> = None;
-        for batch in micro_batches {
-            let (tokens, row_weights) = batch.tokens(&self.policy, self.settings.temperature());
-            let loss = self.settings.objective.loss(&tokens, row_weights);
-            gradients.add(&self.policy, loss.loss);
-            sums = Some(match sums {
-                Some(sums) => sums.plus(loss.sums),
-                None => loss.sums,
-            });
-        }
-        (sums, gradients)
-    }
-
-    fn optimise(&mut self, gradients: StepGradients<B>) -> Result<StepOutcome, TrainError> {
-        let optimizer = &mut self.optimizer;
-        let outcome = self.policy.change(|policy| optimizer.step(policy, gradients));
-        match outcome.grad_norm.is_finite() {
-            true => Ok(outcome),
-            false => {
-                Err(TrainError::NotFinite { step: self.steps_done + 1, norm: outcome.grad_norm })
-            }
-        }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::estimate::StepAdvantages;
 use super::optimizer::StepOutcome;
 use super::score::ScoredGroup;
-use crate::advantage::GroupAdvantages;
+use super::summary::{DrawSummary, mean, share};
 use crate::data::{Problem, Prompt};
-use crate::loss::LossMetrics;
-use crate::rollout::{Completion, Finish, RolloutGroup};
+use crate::loss::{LossMetrics, Objective};
+use crate::rollout::RolloutGroup;
 use crate::track::{SampleLine, StepMetrics};
 
 /// Everything a training step produced.
@@ -19,20 +20,24 @@ pub struct StepReport {
     pub epoch: f64,
     /// Completion tokens generated so far.
     pub tokens_seen: u64,
+    /// Training steps so far that had nothing to learn from, so that the optimiser did not step.
+    pub skipped_steps: u64,
     /// Names of the reward functions, in the order of their scores.
     pub reward_names: Vec<String>,
-    /// What was generated.
+    /// The groups that the step worked on.
     pub rollouts: Vec<RolloutGroup>,
-    /// What it earned.
+    /// What they earned.
     pub scored: Vec<ScoredGroup>,
-    /// What was made of that.
-    pub advantages: Vec<GroupAdvantages>,
+    /// What everything drawn looks like, dropped groups included.
+    pub summary: DrawSummary,
+    /// What was made of the rewards.
+    pub advantages: StepAdvantages,
     /// What the optimiser did with it.
     pub update: Update,
-    /// Seconds spent on generation.
-    pub rollout_secs: f64,
-    /// Seconds spent on rewards and advantages.
-    pub reward_secs: f64,
+    /// KL to the reference in nats per token and its coefficient, where there is a reference.
+    pub kl: Option<(f64, f64)>,
+    /// What the diagnostics found, in a step that they examined.
+    pub diagnosis: BTreeMap<String, f64>,
     /// Seconds of the whole step.
     pub step_secs: f64,
 }
@@ -40,32 +45,42 @@ pub struct StepReport {
 /// The optimiser's part of a step.
 #[derive(Debug)]
 pub struct Update {
-    /// Loss and outcome of each optimiser step.
+    /// Loss and outcome of each optimiser step; empty where there was nothing to learn from.
     pub outcomes: Vec<(LossMetrics, StepOutcome)>,
     /// Completion tokens trained on, each counted once.
     pub tokens: usize,
+    /// What the loss was multiplied by to make up for groups without signal.
+    pub alpha: f64,
     /// Seconds spent.
     pub secs: f64,
 }
 
+impl Update {
+    /// The KL that the loss measured, in nats per token; none without a reference or a step.
+    pub fn kl(&self, objective: &Objective) -> Option<f64> {
+        let measured = objective.needs_reference() && !self.outcomes.is_empty();
+        measured.then(|| mean(self.outcomes.iter().map(|(loss, _)| loss.kl)))
+    }
+}
+
 impl StepReport {
-    /// The metrics of the step. Reward statistics are over all rollouts, pivots included; losses
-    /// are means over the step's optimiser steps.
-    pub fn metrics(&self, reports_kl: bool) -> StepMetrics {
-        let lengths = Lengths::of(&self.rollouts);
+    /// The metrics of the step. Rewards and lengths are over everything drawn, pivots included;
+    /// losses are means over the step's optimiser steps.
+    pub fn metrics(&self) -> StepMetrics {
+        let (summary, lengths) = (&self.summary, self.summary.lengths());
         let of_updates = |value: fn(&LossMetrics, &StepOutcome) -> f64| {
             mean(self.update.outcomes.iter().map(|(loss, outcome)| value(loss, outcome)))
         };
-        let tokens = tokens_of(&self.rollouts) as f64;
+        let tokens = summary.tokens() as f64;
         StepMetrics {
             step: self.step,
             epoch: self.epoch,
-            reward: mean(self.advantages.iter().map(|group| group.statistics.mean)),
-            reward_std: mean(self.advantages.iter().map(|group| group.statistics.std)),
-            frac_reward_zero_std: share(&self.advantages, |group| !group.has_signal),
+            reward: summary.reward(),
+            reward_std: summary.reward_std(),
+            frac_reward_zero_std: summary.frac_reward_zero_std(),
             reward_means: self.reward_means(),
-            accuracy: mean(self.completions().filter_map(|c| c.correct).map(f64::from)),
-            kl: reports_kl.then(|| of_updates(|loss, _| loss.kl)),
+            accuracy: summary.accuracy(),
+            kl: self.kl.map(|(kl, _)| kl),
             entropy: of_updates(|loss, _| loss.entropy),
             loss: of_updates(|loss, _| loss.loss),
             clip_ratio_low: of_updates(|loss, _| loss.clip_low),
@@ -80,16 +95,34 @@ impl StepReport {
             grad_norm: of_updates(|_, outcome| outcome.grad_norm),
             learning_rate: of_updates(|_, outcome| outcome.learning_rate),
             step_secs: self.step_secs,
-            rollout_secs: self.rollout_secs,
-            reward_secs: self.reward_secs,
+            rollout_secs: summary.rollout_secs,
+            reward_secs: summary.reward_secs,
             update_secs: self.update.secs,
-            rollout_tokens_per_s: tokens / self.rollout_secs,
-            reward_tokens_per_s: tokens / self.reward_secs,
+            rollout_tokens_per_s: tokens / summary.rollout_secs,
+            reward_tokens_per_s: tokens / summary.reward_secs,
             update_tokens_per_s: self.update.tokens as f64 / self.update.secs,
             num_tokens: self.tokens_seen,
             skipped: self.update.outcomes.is_empty(),
-            extra: BTreeMap::new(),
+            extra: self.extra(),
         }
+    }
+
+    /// Metrics that only some methods have, each only where it says something.
+    fn extra(&self) -> BTreeMap<String, f64> {
+        let (summary, clipped) = (&self.summary, self.advantages.post.clipped_fraction);
+        let of_method = [
+            ("selection/rounds", summary.rounds as f64, summary.rounds > 1),
+            ("selection/counting", summary.counting as f64, summary.rounds > 1),
+            ("selection/discarded", summary.discarded as f64, summary.discarded > 0),
+            ("selection/carried", summary.carried as f64, summary.carried > 0),
+            ("selection/skipped_steps", self.skipped_steps as f64, self.skipped_steps > 0),
+            ("gpg/alpha", self.update.alpha, self.update.alpha != 1.0),
+            ("advantages/clipped", clipped, clipped > 0.0),
+        ];
+        let told = of_method.into_iter().filter(|(_, _, told)| *told);
+        let told = told.map(|(name, value, _)| (name.to_owned(), value));
+        let kl_coef = self.kl.map(|(_, coef)| ("kl_coef".to_owned(), coef));
+        told.chain(kl_coef).chain(self.diagnosis.clone()).collect()
     }
 
     /// The first `count` completions for the log, one from each group before a second of any.
@@ -118,54 +151,22 @@ impl StepReport {
             completion: scored.text.clone(),
             reward: scored.score.total.unwrap_or(f64::NAN),
             rewards: rewards.collect(),
-            advantage: self.advantages[group].advantages[row],
+            advantage: self.advantages.groups[group].advantages[row],
             finish: completion.finish.name().into(),
             tokens: completion.ids.len() as u64,
         }
     }
 
-    fn completions(&self) -> impl Iterator<Item = &super::ScoredCompletion> {
-        self.scored.iter().flatten()
-    }
-
     fn reward_means(&self) -> BTreeMap<String, f64> {
-        let of = |index: usize| mean(self.completions().filter_map(|c| c.score.each[index]));
         let names = self.reward_names.iter().enumerate();
-        names.map(|(index, name)| (name.clone(), of(index))).collect()
+        names.map(|(index, name)| (name.clone(), self.summary.reward_mean(index))).collect()
     }
 
     fn share_of_zero_advantages(&self) -> f64 {
-        let kept = self.advantages.iter().flat_map(|of| of.advantages.iter().zip(&of.kept));
+        let groups = self.advantages.groups.iter();
+        let kept = groups.flat_map(|of| of.advantages.iter().zip(&of.kept));
         let kept: Vec<f64> = kept.filter(|(_, kept)| **kept).map(|(a, _)| *a).collect();
         share(&kept, |advantage| *advantage == 0.0)
-    }
-}
-
-/// Completion tokens of all rollouts.
-pub(super) fn tokens_of(rollouts: &[RolloutGroup]) -> u64 {
-    rollouts.iter().flat_map(|group| &group.completions).map(|c| c.ids.len() as u64).sum()
-}
-
-struct Lengths {
-    mean: f64,
-    min: f64,
-    max: f64,
-    clipped_ratio: f64,
-    mean_terminated: f64,
-}
-
-impl Lengths {
-    fn of(rollouts: &[RolloutGroup]) -> Self {
-        let all: Vec<&Completion> = rollouts.iter().flat_map(|group| &group.completions).collect();
-        let length = |completion: &&Completion| completion.ids.len() as f64;
-        let terminated = all.iter().filter(|completion| completion.finish == Finish::Eos);
-        Self {
-            mean: mean(all.iter().map(length)),
-            min: all.iter().map(length).fold(f64::INFINITY, f64::min),
-            max: all.iter().map(length).fold(0.0, f64::max),
-            clipped_ratio: share(&all, |completion| completion.finish == Finish::Length),
-            mean_terminated: mean(terminated.map(length)),
-        }
     }
 }
 
@@ -179,14 +180,4 @@ pub(super) fn prompt_text(prompt: &Prompt) -> String {
             messages.iter().map(line).collect::<Vec<_>>().join("\n")
         }
     }
-}
-
-/// The mean, NaN of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
-    sum / count
-}
-
-fn share<T>(items: &[T], is: impl Fn(&T) -> bool) -> f64 {
-    mean(items.iter().map(|item| f64::from(u8::from(is(item)))))
 }

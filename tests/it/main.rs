@@ -3,15 +3,18 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod algorithms;
 mod bad_input;
 mod command_line;
 mod configs;
+mod contradictions;
 mod docs;
 mod generation;
 mod house;
 mod kernels;
 mod model;
 mod program;
+mod runs;
 mod smollm2;
 mod support;
 mod training;

@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use wgrpo::advantage::{Estimator, Grpo, McGrpo};
+use wgrpo::advantage::{Estimator, Grpo, McGrpo, PostProcessing, RewardShaping};
 use wgrpo::data::{Problem, Prompt as Question};
 use wgrpo::loss::{
-    Aggregation, ClippedSurrogate, KlEstimator, KlTerm, LossMetrics, Objective, PolicyLoss,
+    Aggregation, ClippedSurrogate, KlCoefficient, KlEstimator, KlTerm, LossMetrics, Objective,
+    PolicyLoss,
 };
 use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference};
 use wgrpo::reward::{Completion, Reward, Rewards};
 use wgrpo::rollout::{Generator, Sampling};
 use wgrpo::text::Tokenizer;
 use wgrpo::train::{
-    CheckpointState, MicroBatch, OptimizerConfig, PreparedProblems, Schedule, StepReport,
-    TrainError, TrainSettings, Trainer, TrainingGroup, TrainingRow, denominators, micro_batches,
+    CheckpointState, Diagnostics, MicroBatch, OptimizerConfig, PreparedProblems, ReferenceRefresh,
+    SampleFilters, Schedule, Selection, StepReport, TrainError, TrainSettings, Trainer,
+    TrainingGroup, TrainingRow, denominators, micro_batches,
 };
 
 use crate::support::{Cpu, Training, device, distance, floats, gradients, open, token_ids, values};
@@ -74,12 +76,20 @@ fn settings() -> TrainSettings {
             eos_ids: vec![2],
             cache_tokens: 10_000,
         },
+        selection: Selection::default(),
+        shaping: RewardShaping::default(),
+        filters: SampleFilters::default(),
         estimator: Estimator::Grpo(Grpo::default()),
+        post: PostProcessing::default(),
+        kl_penalty: None,
+        kl_coefficient: KlCoefficient::default(),
+        reference_refresh: ReferenceRefresh::default(),
         objective: Objective::default(),
         ppo_epochs: 1,
         mini_batches: 1,
         micro_batch_tokens: 10_000,
         optimizer: OptimizerConfig { learning_rate: 3e-3, ..OptimizerConfig::default() },
+        diagnostics: Diagnostics::default(),
     }
 }
 
@@ -138,8 +148,7 @@ impl Rows {
     }
 
     fn training_groups(&self) -> Vec<TrainingGroup<'_>> {
-        let row =
-            |(at, completion): (usize, _)| TrainingRow { completion, advantage: at as f64 - 1.2 };
+        let row = |(at, completion): (usize, _)| TrainingRow::new(at, completion, at as f64 - 1.2);
         let groups = self.groups.iter().map(|(prompt, rows)| TrainingGroup {
             prompt,
             rows: rows.iter().map(Vec::as_slice).enumerate().map(row).collect(),
@@ -234,7 +243,7 @@ fn the_token_budget_of_a_micro_batch_never_changes_the_updated_weights() {
 fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
     // 2 is EOS and pad at once: at the end of completions, inside one, and in the prompt.
     let completions: [&[u32]; 4] = [&[5, 6, 2], &[2], &[7, 2, 8, 9, 2], &[4, 4, 4]];
-    let rows = completions.map(|completion| TrainingRow { completion, advantage: 1.0 });
+    let rows = completions.map(|completion| TrainingRow::new(0, completion, 1.0));
     let groups = [TrainingGroup { prompt: &[1, 2, 3], rows: rows.to_vec() }];
     let (_, policy) = open::<Training>("llama");
     let step = denominators(&groups, 8);
@@ -263,10 +272,7 @@ fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
 #[test]
 fn stopping_is_trained() {
     // Rows that differ in nothing but their EOS: the better one must make it more probable.
-    let rows = [
-        TrainingRow { completion: &[5, 2], advantage: 1.0 },
-        TrainingRow { completion: &[5, 7], advantage: -1.0 },
-    ];
+    let rows = [TrainingRow::new(0, &[5, 2], 1.0), TrainingRow::new(1, &[5, 7], -1.0)];
     let groups = [TrainingGroup { prompt: &[1, 3], rows: rows.to_vec() }];
     let policy = fresh_policy(1);
     let step = denominators(&groups, 4);
@@ -339,7 +345,7 @@ fn a_strong_leash_keeps_the_policy_near_its_reference() {
 fn the_reward_rises_in_a_short_run() {
     for seed in [1, 2] {
         let reports = steps(&mut trainer(TrainSettings { seed, ..settings() }), 40);
-        let reward = |report: &StepReport| report.metrics(false).reward;
+        let reward = |report: &StepReport| report.metrics().reward;
         let mean = |part: &[StepReport]| part.iter().map(reward).sum::<f64>() / part.len() as f64;
         let (first, last) = (mean(&reports[..5]), mean(&reports[35..]));
         assert!(last > first + 0.4, "seed {seed}: from {first} to {last}");
@@ -428,12 +434,18 @@ fn a_median_estimator_draws_one_rollout_more_than_it_trains() {
     let estimator = Estimator::McGrpo(McGrpo::default());
     let report = trainer(TrainSettings { estimator, ..settings() }).step().unwrap();
     let lengths = |kept: bool| -> usize {
-        let groups = report.rollouts.iter().zip(&report.advantages);
+        let groups = report.rollouts.iter().zip(&report.advantages.groups);
         let rows = groups.flat_map(|(group, of)| group.completions.iter().zip(&of.kept));
         rows.filter(|(_, k)| **k == kept).map(|(completion, _)| completion.ids.len()).sum()
     };
     assert!(report.rollouts.iter().all(|group| group.completions.len() == 9));
-    assert!(report.advantages.iter().all(|of| of.kept.iter().filter(|kept| !**kept).count() == 1));
+    assert!(
+        report
+            .advantages
+            .groups
+            .iter()
+            .all(|of| of.kept.iter().filter(|kept| !**kept).count() == 1)
+    );
     assert!(lengths(false) > 0);
     assert_eq!(report.update.tokens, lengths(true));
 }

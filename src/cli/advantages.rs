@@ -1,0 +1,162 @@
+//! `wgrpo advantages`: what an estimator makes of given rewards, without a model or a run.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::advantage::{
+    AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch, RunningMoments,
+};
+use crate::config::RunConfig;
+use crate::device;
+use crate::reward::Rewards;
+
+/// Keys without a default, which rewards that are already given make no use of.
+const NO_RUN: &str = "\
+model: {alphabet: '0', architecture: {hidden_size: 2, intermediate_size: 1, num_hidden_layers: 1, num_attention_heads: 1}}
+data: {kind: arithmetic, digits: 1, held_out: 1}
+rewards: [{kind: exact}]
+";
+
+/// Arguments of `wgrpo advantages`.
+#[derive(Debug, Args)]
+pub(super) struct AdvantagesArgs {
+    /// A file with one group a line, `{"rewards": [1, 0, null]}`, null for what could not be scored;
+    /// `-` reads standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// A key of a configuration, as in `--set adv_estimator=mc_grpo`; can be repeated
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+    /// The device to compute on
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    device: String,
+}
+
+/// One group as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    rewards: Vec<Option<f64>>,
+    /// Loss tokens of each rollout, 1 where left out.
+    #[serde(default)]
+    lengths: Option<Vec<usize>>,
+    /// The value of each reward function for each rollout, where an estimator asks for them.
+    #[serde(default)]
+    each: Vec<Vec<Option<f64>>>,
+}
+
+/// One group as it is printed.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    baseline: f64,
+    scale: f64,
+    pivot: Option<usize>,
+    advantages: &'a [f64],
+    kept: &'a [bool],
+}
+
+impl AdvantagesArgs {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        device::backend(&self.device)?;
+        let config = RunConfig::parse(Path::new("--set"), NO_RUN, &self.set)?;
+        let batch = RewardBatch {
+            groups: groups(&self.text()?, &self.file)?,
+            reward_weights: Rewards::new(&config.rewards)?.weights(),
+            seed: config.seed,
+        };
+        for group in advantages(&config, &batch)? {
+            println!("{}", serde_json::to_string(&Answer::of(&group))?);
+        }
+        Ok(())
+    }
+
+    fn text(&self) -> anyhow::Result<String> {
+        if self.file == Path::new("-") {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("standard input")?;
+            return Ok(text);
+        }
+        std::fs::read_to_string(&self.file)
+            .with_context(|| format!("{}: cannot be read; check the path", self.file.display()))
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn of(group: &'a GroupAdvantages) -> Self {
+        let GroupAdvantages { baseline, scale, pivot, advantages, kept, .. } = group;
+        Self { baseline: *baseline, scale: *scale, pivot: *pivot, advantages, kept }
+    }
+}
+
+/// All lines together are the step that batch statistics are taken over.
+fn advantages(config: &RunConfig, batch: &RewardBatch) -> anyhow::Result<Vec<GroupAdvantages>> {
+    let shaped = config.shaping()?.apply(batch, &mut RunningMoments::default())?;
+    let groups = config.estimator()?.estimate(&shaped)?;
+    Ok(config.post_processing().apply(groups, &shaped).0)
+}
+
+fn groups(text: &str, file: &Path) -> anyhow::Result<Vec<GroupRewards>> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let group = |(index, line): (usize, &str)| {
+        group(line).with_context(|| format!("{}:{}", file.display(), index + 1))
+    };
+    lines.map(group).collect()
+}
+
+fn group(line: &str) -> anyhow::Result<GroupRewards> {
+    let Line { rewards, lengths, each } = serde_json::from_str(line)
+        .context("is no group; write one as {\"rewards\": [1, 0, null]}")?;
+    let lengths = lengths.unwrap_or_else(|| vec![1; rewards.len()]);
+    let group = GroupRewards { rewards, lengths, each };
+    RewardBatch { groups: vec![group.clone()], ..RewardBatch::default() }.check()?;
+    Ok(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn computed(text: &str, set: &[&str]) -> Vec<GroupAdvantages> {
+        let set: Vec<String> = set.iter().map(|key| (*key).to_owned()).collect();
+        let config = RunConfig::parse(Path::new("--set"), NO_RUN, &set).unwrap();
+        let groups = groups(text, Path::new("-")).unwrap();
+        let batch = RewardBatch { groups, reward_weights: vec![1.0], seed: 0 };
+        advantages(&config, &batch).unwrap()
+    }
+
+    #[test]
+    fn the_keys_of_a_configuration_choose_the_estimator() {
+        let mc = ["adv_estimator={kind: mc_grpo, scale: none}"];
+        let group = computed("{\"rewards\": [2, 1.5, 0]}\n", &mc).remove(0);
+        assert_eq!((group.baseline, group.pivot), (1.5, Some(1)));
+        assert_eq!(group.advantages, [0.5, 0.0, -1.5]);
+        let clipped =
+            computed("{\"rewards\": [2, 0]}", &["adv_estimator=dr_grpo", "advantage_clip=0.5"]);
+        assert_eq!(clipped[0].advantages, [0.5, -0.5]);
+    }
+
+    #[test]
+    fn a_missing_reward_is_null_and_empty_lines_are_skipped() {
+        let groups = computed("\n{\"rewards\": [1, 0, null]}\n\n{\"rewards\": [0, 0]}\n", &[]);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0].advantages[2], 0.0);
+        assert!(!groups[1].has_signal);
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        for (text, problem) in [
+            ("{\"rewards\": [1]}\nnonsense\n", "f.jsonl:2"),
+            ("{\"rewards\": [1], \"weights\": [2]}", "f.jsonl:1"),
+            ("{\"rewards\": [1e200]}", "not a usable number"),
+            ("{\"rewards\": []}", "no rollouts"),
+        ] {
+            let error = format!("{:#}", groups(text, Path::new("f.jsonl")).unwrap_err());
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}

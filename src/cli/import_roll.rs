@@ -1,0 +1,30 @@
+//! `wgrpo import-roll`: a ROLL pipeline as a configuration of ours.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::config::{RunConfig, import_roll};
+
+/// Arguments of `wgrpo import-roll`.
+#[derive(Debug, Args)]
+pub(super) struct ImportRollArgs {
+    /// The YAML file of a ROLL pipeline
+    file: PathBuf,
+}
+
+impl ImportRollArgs {
+    /// The configuration goes to standard output, what became of each key to standard error.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(&self.file)
+            .with_context(|| format!("{}: cannot be read; check the path", self.file.display()))?;
+        let imported = import_roll(&self.file, &text)?;
+        eprint!("{}", imported.report());
+        print!("{}", imported.yaml);
+        if let Err(error) = RunConfig::parse(&self.file, &imported.yaml, &[]) {
+            eprintln!("before it runs, mend this: {error}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! Settings that contradict each other, refused with the reason before anything runs.
+
+use super::error::ensure;
+use super::{ConfigError, ModelBlock, RunConfig};
+use crate::advantage::{AdvantageEstimator, AlphaMode, Estimator};
+use crate::kernel::Sampling;
+use crate::loss::KlEstimator;
+use crate::reward::Rewards;
+use crate::train::{QueryFilter, ReferenceRefresh, Truncated};
+
+impl RunConfig {
+    /// Refuses settings that contradict each other.
+    ///
+    /// # Errors
+    /// The first contradiction, with the key to change.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_sizes()?;
+        self.model.check()?;
+        self.check_rewards()?;
+        self.estimator()?.validate(self.num_return_sequences_in_group)?;
+        self.shaping()?.validate()?;
+        self.post_processing().validate()?;
+        self.check_filters()?;
+        self.check_selection()?;
+        self.objective()?.check(self.ppo_epochs * self.mini_batches)?;
+        self.check_kl()?;
+        self.check_diagnostics()?;
+        check_sampling(self.sampling)
+    }
+
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        for (key, size) in [
+            ("rollout_batch_size", self.rollout_batch_size),
+            ("num_return_sequences_in_group", self.num_return_sequences_in_group),
+            ("prompt_length", self.prompt_length),
+            ("response_length", self.response_length),
+            ("ppo_epochs", self.ppo_epochs),
+            ("mini_batches", self.mini_batches),
+            ("device.micro_batch_tokens", self.device.micro_batch_tokens),
+            ("device.cache_tokens", self.device.cache_tokens),
+            ("checkpoint.keep", self.checkpoint.keep),
+        ] {
+            ensure(size > 0, key, || "is 0; it must be at least 1".into())?;
+        }
+        let (mini, prompts) = (self.mini_batches, self.rollout_batch_size);
+        ensure(mini <= prompts, "mini_batches", || {
+            format!("is {mini}, but a step has only {prompts} prompts; lower it")
+        })
+    }
+
+    fn check_rewards(&self) -> Result<(), ConfigError> {
+        Rewards::new(&self.rewards)?;
+        let sums = !matches!(self.adv_estimator.0, Estimator::Gdpo(_));
+        let unused = |key| {
+            move || {
+                format!(
+                    "{key} changes the sum of the rewards, and gdpo takes them one by one; \
+                             remove it"
+                )
+            }
+        };
+        ensure(sums || self.reward_clip.is_none(), "reward_clip", unused("it"))?;
+        ensure(sums || self.max_len_mask != Truncated::Penalise, "max_len_mask", unused("penalise"))
+    }
+
+    fn check_filters(&self) -> Result<(), ConfigError> {
+        let [low, high] = [self.difficulty_low_threshold, self.difficulty_high_threshold];
+        ensure(low < high, "difficulty_high_threshold", || {
+            format!(
+                "is {high}, not above difficulty_low_threshold ({low}), so no group would be left; \
+                     raise it"
+            )
+        })?;
+        let g = self.num_return_sequences_in_group;
+        ensure(!self.difficulty_mask || g > 1, "difficulty_mask", || {
+            "takes the mean reward of a group for its difficulty, and a group of 1 has none; raise \
+             num_return_sequences_in_group"
+                .into()
+        })?;
+        let penalises = self.max_len_mask == Truncated::Penalise;
+        ensure(penalises || self.truncation_penalty.is_none(), "truncation_penalty", || {
+            "has no effect without max_len_mask: penalise; set that, or remove it".into()
+        })?;
+        let penalty = self.truncation_penalty.unwrap_or(1.0);
+        ensure(penalty >= 0.0 && penalty.is_finite(), "truncation_penalty", || {
+            format!("is {penalty}; it must be a finite number of at least 0")
+        })
+    }
+
+    fn check_selection(&self) -> Result<(), ConfigError> {
+        self.query_filter.validate()?;
+        let rounds = self.dynamic_sampling.map_or(1, |dynamic| dynamic.max_rounds);
+        ensure(rounds > 0, "dynamic_sampling.max_rounds", || {
+            "is 0; a step draws its prompts at least once".into()
+        })?;
+        ensure(self.gpg.is_none() || self.is_gpg(), "gpg", || {
+            "only speaks of adv_estimator gpg and mc_gpg; for other estimators dynamic_sampling \
+             draws again"
+                .into()
+        })?;
+        let Some(window) = &self.gpg else { return Ok(()) };
+        window.validate()?;
+        let filtered =
+            self.dynamic_sampling.is_some() || self.query_filter != QueryFilter::NoFilter;
+        let alpha = window.alpha_mode != AlphaMode::Off || window.beta_th > 0.0;
+        ensure(!filtered || !alpha, "gpg", || {
+            "makes up for groups without signal, and query_filter or dynamic_sampling drops them \
+             already, so they would count twice; set gpg: {alpha_mode: off}, or remove the filter"
+                .into()
+        })
+    }
+
+    fn check_kl(&self) -> Result<(), ConfigError> {
+        self.kl_coefficient().check()?;
+        let has_reference = self.use_kl_loss || self.add_token_level_kl;
+        ensure(!has_reference || !self.is_gpg(), "use_kl_loss", || {
+            "(or add_token_level_kl) needs a reference, and GPG is defined without one; remove it, or \
+             choose another adv_estimator"
+                .into()
+        })?;
+        ensure(has_reference || self.target_kl.is_none(), "target_kl", || {
+            "has nothing to steer: neither use_kl_loss nor add_token_level_kl is true".into()
+        })?;
+        let refreshed = self.reference_refresh != ReferenceRefresh::Never;
+        ensure(has_reference || !refreshed, "reference_refresh", || {
+            "refreshes nothing: neither use_kl_loss nor add_token_level_kl keeps a reference".into()
+        })?;
+        self.reference_refresh.validate()?;
+        ensure(self.kl_penalty != KlEstimator::Full, "kl_penalty", || {
+            "is full, which exists in the loss only (kl_loss_type); use k1 here".into()
+        })
+    }
+
+    fn check_diagnostics(&self) -> Result<(), ConfigError> {
+        let (oracle, g) = (self.diagnostics.oracle_rollouts, self.num_return_sequences_in_group);
+        ensure(oracle == 0 || oracle > g, "diagnostics.oracle_rollouts", || {
+            format!("is {oracle}; an oracle needs many more rollouts than a group of {g}")
+        })
+    }
+}
+
+/// Refuses a law that nothing can be drawn from.
+///
+/// # Errors
+/// The first setting out of its range.
+pub fn check_sampling(sampling: Sampling) -> Result<(), ConfigError> {
+    let Sampling { temperature, top_p, .. } = sampling;
+    ensure(temperature >= 0.0 && temperature.is_finite(), "sampling.temperature", || {
+        format!("is {temperature}; it must be a finite number of at least 0")
+    })?;
+    ensure(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", || {
+        format!("is {top_p}; it must lie in (0, 1]")
+    })
+}
+
+impl ModelBlock {
+    /// Checks that the block describes one model, and only one.
+    fn check(&self) -> Result<(), ConfigError> {
+        let problem = match (&self.path, &self.alphabet, &self.architecture) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => return Ok(()),
+            (Some(_), ..) => {
+                "has a path, so alphabet and architecture come from that folder; remove them"
+            }
+            _ => "needs a path to a model folder, or an alphabet and an architecture for a new one",
+        };
+        Err(ConfigError::Contradiction { key: "model", problem: problem.into() })
+    }
+}

@@ -1,0 +1,248 @@
+//! What each key of ROLL is here.
+
+use serde_json::{Value, json};
+
+use super::Import;
+use super::translate as to;
+
+/// Looks at the value of the key at a path, and puts into the configuration what it means.
+type Translate = fn(&mut Import, &str, &Value);
+
+/// What to do with a key.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    /// It is the same key here.
+    Same,
+    /// It is called otherwise here.
+    Renamed(&'static str),
+    /// It has no meaning here.
+    Ignored(&'static str),
+    /// It has no meaning here unless it is set to something else than this.
+    Unless(Unset, &'static str),
+    /// Its value has to be looked at.
+    Translated(Translate),
+}
+
+/// The value of a key that is off.
+#[derive(Clone, Copy)]
+pub(super) enum Unset {
+    False,
+    Zero,
+}
+
+impl Unset {
+    pub(super) fn value(self) -> Value {
+        match self {
+            Self::False => json!(false),
+            Self::Zero => json!(0),
+        }
+    }
+}
+
+const CLUSTER: &str = "speaks of a cluster; this program is one process";
+const CRITIC: &str = "speaks of a critic, and no method here has one";
+const DEAD: &str = "ROLL reads it nowhere";
+const MISSING: &str = "this program has nothing of the kind; without it the run is another one";
+const SAMPLER: &str = "corrects for a sampler unlike the trainer; here they are the same";
+
+/// Keys whose name and meaning are those of a configuration.
+const SAME: &[&str] = &[
+    "seed",
+    "output_dir",
+    "max_steps",
+    "rollout_batch_size",
+    "num_return_sequences_in_group",
+    "prompt_length",
+    "response_length",
+    "ppo_epochs",
+    "norm_mean_type",
+    "norm_std_type",
+    "reward_norm",
+    "reward_shift",
+    "reward_scale",
+    "reward_clip",
+    "max_len_mask",
+    "difficulty_mask",
+    "difficulty_low_threshold",
+    "difficulty_high_threshold",
+    "whiten_advantages",
+    "advantage_clip",
+    "loss_agg_mode",
+    "pg_clip",
+    "dual_clip_loss",
+    "rl_loss_coef",
+    "entropy_loss_coef",
+    "use_kl_loss",
+    "kl_loss_coef",
+    "add_token_level_kl",
+    "kl_penalty",
+    "init_kl_coef",
+    "target_kl",
+    "kl_horizon",
+];
+
+/// Keys under another name.
+const RENAMED: &[(&str, &str)] = &[
+    ("pretrain", "model.path"),
+    ("save_steps", "checkpoint.save_steps"),
+    ("eval_steps", "eval.every_steps"),
+    ("max_grad_norm", "optimizer.max_grad_norm"),
+    ("val_n_sample", "eval.samples"),
+    ("actor_train.training_args.learning_rate", "optimizer.learning_rate"),
+    ("actor_train.training_args.weight_decay", "optimizer.weight_decay"),
+    ("actor_train.training_args.warmup_steps", "optimizer.warmup_steps"),
+    ("actor_train.training_args.max_grad_norm", "optimizer.max_grad_norm"),
+    ("actor_infer.generating_args.temperature", "sampling.temperature"),
+    ("actor_infer.generating_args.top_p", "sampling.top_p"),
+    ("actor_infer.generating_args.top_k", "sampling.top_k"),
+    ("actor_train.data_args.messages", "data.messages_column"),
+    ("actor_train.data_args.prompt", "data.prompt_column"),
+];
+
+/// Keys whose value has to be looked at.
+const TRANSLATED: &[(&str, Translate)] = &[
+    ("adv_estimator", to::adv_estimator),
+    ("importance_sampling", to::importance_sampling),
+    ("pg_variant", to::pg_variant),
+    ("actor_train.pg_variant", to::pg_variant),
+    ("pg_clip_low", to::clip_bound),
+    ("pg_clip_high", to::clip_bound),
+    ("use_pg_clip_range", to::clip_range),
+    ("sequence_length", to::sequence_length),
+    ("is_use_additional_prompts", to::additional_prompts),
+    ("actor_train.training_args.lr_scheduler_type", to::schedule),
+    ("actor_train.data_args.file_name", to::file_name),
+];
+
+/// Keys and whole blocks without a meaning.
+const IGNORED: &[(&str, &str)] = &[
+    ("defaults", CLUSTER),
+    ("hydra", CLUSTER),
+    ("num_gpus_per_node", CLUSTER),
+    ("num_nodes", CLUSTER),
+    ("system_envs", CLUSTER),
+    ("model_update_buffer_size_mb", CLUSTER),
+    ("rpc_timeout", CLUSTER),
+    ("async_pipeline", CLUSTER),
+    ("async_generation_ratio", CLUSTER),
+    ("generate_opt_level", CLUSTER),
+    ("max_running_requests", CLUSTER),
+    ("max_additional_running_prompts", CLUSTER),
+    ("is_num_return_sequences_expand", CLUSTER),
+    ("router_args", CLUSTER),
+    ("reward_pretrain", CLUSTER),
+    ("reward_model", CLUSTER),
+    ("reference", "the reference is a frozen copy of the policy"),
+    ("critic", CRITIC),
+    ("critic_warmup", CRITIC),
+    ("value_clip", CRITIC),
+    ("lambd", CRITIC),
+    ("gamma", "an answer is rewarded once, at its end, and is not discounted"),
+    ("validation", "evaluation here is greedy, and the eval block sets the rest"),
+    ("val_greedy", "evaluation here is greedy"),
+    ("val_prompt_length", "as prompt_length"),
+    ("val_sequence_length", "as response_length"),
+    ("exp_name", "a run is named by its output_dir"),
+    ("logging_dir", "logs are in output_dir"),
+    ("logging_steps", "every step is logged"),
+    ("track_with", "metrics are in output_dir"),
+    ("tracker_kwargs", "metrics are in output_dir"),
+    ("save_logging_board_dir", "metrics are in output_dir"),
+    ("checkpoint_config", "checkpoints are in output_dir"),
+    ("resume_from_checkpoint", "--resume goes on from the newest checkpoint"),
+    ("train_infer_correction", SAMPLER),
+    ("use_opd", MISSING),
+    ("actor_train.strategy_args", CLUSTER),
+    ("actor_train.device_mapping", CLUSTER),
+    ("actor_train.infer_batch_size", CLUSTER),
+    ("actor_train.worker_cls", CLUSTER),
+    ("actor_train.model_args", "the model folder and the device block say it"),
+    (
+        "actor_train.training_args.per_device_train_batch_size",
+        "device.micro_batch_tokens sets memory, mini_batches the optimiser steps",
+    ),
+    (
+        "actor_train.training_args.gradient_accumulation_steps",
+        "device.micro_batch_tokens sets memory, mini_batches the optimiser steps",
+    ),
+    ("actor_train.training_args.num_train_epochs", "max_steps ends a run"),
+    ("actor_train.data_args.template", "the chat template is the model folder's"),
+    ("actor_train.data_args.dataset_dir", "paths are relative to where the program runs"),
+    ("actor_train.data_args.domain_interleave_probs", "there is one source of problems"),
+    ("actor_train.data_args.interleave_probs", "there is one source of problems"),
+    ("actor_train.data_args.preprocessing_num_workers", CLUSTER),
+    ("actor_infer.strategy_args", CLUSTER),
+    ("actor_infer.device_mapping", CLUSTER),
+    ("actor_infer.infer_batch_size", CLUSTER),
+    ("actor_infer.model_args", CLUSTER),
+    ("actor_infer.worker_cls", CLUSTER),
+    ("actor_infer.data_args", "as actor_train's"),
+    ("actor_infer.generating_args.max_new_tokens", "as response_length"),
+    ("actor_infer.generating_args.num_return_sequences", "as num_return_sequences_in_group"),
+    ("actor_infer.generating_args.num_beams", "completions are sampled"),
+    ("use_topr_loss", DEAD),
+    ("postive_loss_coef", DEAD),
+    ("positive_loss_coef", DEAD),
+    ("use_topr_neg_loss_coef", DEAD),
+    ("use_policy_loss_type", DEAD),
+    ("mask_type", DEAD),
+    ("minibatch_data_iter_num", DEAD),
+    ("balance_length", DEAD),
+    ("use_reward_scaling", DEAD),
+    ("use_reward_norm", DEAD),
+    ("add_len_reward", DEAD),
+    ("l2", DEAD),
+    ("token_level_loss", DEAD),
+];
+
+/// Keys that only matter when they are on.
+const UNLESS: &[(&str, Unset)] = &[
+    ("whiten_rewards", Unset::False),
+    ("error_max_len_clip", Unset::False),
+    ("difficulty_loss_weight", Unset::False),
+    ("length_loss_weight", Unset::False),
+    ("actor_infer.generating_args.repetition_penalty", Unset::Zero),
+    ("error_max_len_threshold", Unset::Zero),
+];
+
+/// The rule for a path, if it is one that a rule speaks of.
+pub(super) fn rule(path: &str) -> Option<Rule> {
+    let named = |(key, _): &&(&'static str, _)| *key == path;
+    if SAME.contains(&path) {
+        return Some(Rule::Same);
+    }
+    if let Some((_, to)) = RENAMED.iter().find(|(key, _)| *key == path) {
+        return Some(Rule::Renamed(to));
+    }
+    if let Some((_, translate)) = TRANSLATED.iter().find(|(key, _)| *key == path) {
+        return Some(Rule::Translated(*translate));
+    }
+    if let Some((_, unset)) = UNLESS.iter().find(|(key, _)| *key == path) {
+        return Some(Rule::Unless(*unset, MISSING));
+    }
+    of_reward(path).or_else(|| IGNORED.iter().find(named).map(|(_, why)| Rule::Ignored(why)))
+}
+
+/// Rules for `rewards.<domain>.<key>`, whatever the domain is called.
+fn of_reward(path: &str) -> Option<Rule> {
+    let (_, key) = path.strip_prefix("rewards.")?.split_once('.')?;
+    Some(match key {
+        "worker_cls" => Rule::Translated(to::reward),
+        "query_filter_config" => Rule::Translated(to::query_filter),
+        "response_filter_config" => Rule::Ignored(DEAD),
+        "tag_included" => Rule::Ignored("all problems have the same rewards"),
+        _ => Rule::Ignored(CLUSTER),
+    })
+}
+
+/// ROLL's defaults where ours differ.
+pub(super) fn defaults() -> [(&'static str, Value); 6] {
+    [
+        ("loss_agg_mode", json!("seq-mean-token-mean")),
+        ("optimizer.learning_rate", json!(5e-5)),
+        ("optimizer.schedule", json!("linear")),
+        ("sampling.temperature", json!(0.95)),
+        ("sampling.top_p", json!(0.7)),
+        ("sampling.top_k", json!(50)),
+    ]
+}

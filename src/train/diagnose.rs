@@ -1,0 +1,168 @@
+//! How good the signal of a step is, judged by many more rollouts of a few prompts.
+
+use std::collections::BTreeMap;
+
+use burn::module::AutodiffModule;
+use serde::{Deserialize, Serialize};
+
+use super::draw::Drawn;
+use super::estimate::StepAdvantages;
+use super::score::ScoredGroup;
+use super::{TrainError, Trainer};
+use crate::advantage::{
+    AdvantageEstimator, DrGrpo, GroupAdvantages, McGrpo, Oracle, RewardBatch, SignCount,
+    count_sign_flips,
+};
+use crate::kernel::TrainingKernels;
+use crate::kernel::group_rule::Scale;
+use crate::rollout::{Noise, Prompt, Purpose};
+
+/// The `diagnostics:` block: how often the sign of an advantage is wrong.
+///
+/// The judge is the mean or median reward of `oracle_rollouts` more completions of the same prompt
+/// by the same policy. They are drawn beside the run and change nothing of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Diagnostics {
+    /// Completions of a prompt that its oracle baseline is taken over; 0 draws none.
+    pub oracle_rollouts: usize,
+    /// Training steps between two times.
+    pub every_steps: u64,
+    /// Prompts of a step that are examined.
+    pub prompts: usize,
+    /// Which statistic of the oracle rollouts counts as true.
+    pub oracle: Oracle,
+}
+
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self { oracle_rollouts: 0, every_steps: 10, prompts: 4, oracle: Oracle::Mean }
+    }
+}
+
+impl Diagnostics {
+    fn is_due(&self, step: u64) -> bool {
+        self.oracle_rollouts > 0 && step.is_multiple_of(self.every_steps.max(1))
+    }
+
+    fn oracle_name(&self) -> &'static str {
+        match self.oracle {
+            Oracle::Mean => "oracle_mean",
+            Oracle::Median => "oracle_median",
+        }
+    }
+}
+
+/// Signs of the advantages in use, and of those that the plain baselines give on the same rewards.
+#[derive(Default)]
+struct Comparison {
+    used: SignCount,
+    mean: SignCount,
+    median: SignCount,
+}
+
+impl<B: TrainingKernels> Trainer<B> {
+    /// Sign-flip rates of this step's advantages, under the names they are logged by; none in a
+    /// step that is not examined. Comes before the update, so that the policy is still the one that
+    /// generated.
+    pub(super) fn diagnose(
+        &self,
+        drawn: &Drawn,
+        advantages: &StepAdvantages,
+    ) -> Result<BTreeMap<String, f64>, TrainError> {
+        let diagnostics = &self.settings.diagnostics;
+        if !diagnostics.is_due(self.steps_done + 1) {
+            return Ok(BTreeMap::new());
+        }
+        let count = diagnostics.prompts.min(drawn.trained);
+        let oracles = self.oracle_baselines(drawn, count)?;
+        let mut comparison = Comparison::default();
+        let pairs = advantages.groups.iter().zip(&drawn.groups.scored);
+        for ((group, scored), oracle) in pairs.zip(oracles) {
+            if let Some(oracle) = oracle {
+                comparison.add(group, scored, oracle)?;
+            }
+        }
+        Ok(comparison.metrics(diagnostics.oracle_name()))
+    }
+
+    /// The oracle baseline of the first `count` groups; none where no rollout could be scored.
+    fn oracle_baselines(
+        &self,
+        drawn: &Drawn,
+        count: usize,
+    ) -> Result<Vec<Option<f64>>, TrainError> {
+        let settings = &self.settings;
+        let samples = settings.diagnostics.oracle_rollouts;
+        let groups = drawn.groups.rollouts[..count].iter();
+        let prompts: Vec<Prompt> =
+            groups.map(|group| Prompt { samples, ..group.prompt.clone() }).collect();
+        let noise = Noise::new(settings.seed, Purpose::Diagnosis, self.steps_done);
+        let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
+        let baseline = |scored: &ScoredGroup| {
+            let rewards: Vec<f64> = scored.iter().filter_map(|c| c.score.total).collect();
+            (!rewards.is_empty()).then(|| settings.diagnostics.oracle.baseline(&rewards))
+        };
+        Ok(self.score(&rollouts)?.iter().map(baseline).collect())
+    }
+}
+
+impl Comparison {
+    fn add(
+        &mut self,
+        group: &GroupAdvantages,
+        scored: &ScoredGroup,
+        oracle: f64,
+    ) -> Result<(), TrainError> {
+        let rewards: Vec<Option<f64>> = scored.iter().map(|c| c.score.total).collect();
+        let batch = RewardBatch::from_rewards([rewards.clone()]);
+        let mean = DrGrpo::default().estimate(&batch)?;
+        let median = McGrpo { scale: Scale::None, ..McGrpo::default() }.estimate(&batch)?;
+        self.used += count_sign_flips(group, &rewards, oracle);
+        self.mean += count_sign_flips(&mean[0], &rewards, oracle);
+        self.median += count_sign_flips(&median[0], &rewards, oracle);
+        Ok(())
+    }
+
+    fn metrics(&self, oracle: &str) -> BTreeMap<String, f64> {
+        let rows = [("used", &self.used), ("mean", &self.mean), ("median", &self.median)];
+        let of_row = |(baseline, count): (&str, &SignCount)| {
+            let name = |rate: &str| format!("sign_flip/{oracle}/{baseline}/{rate}");
+            [
+                (name("flip_rate"), count.flip_rate()),
+                (name("flip_share"), count.flip_share()),
+                (name("zero_rate"), count.zero_rate()),
+            ]
+        };
+        rows.into_iter().flat_map(of_row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::testing::scored;
+
+    #[test]
+    fn baselines_are_compared_on_the_same_rewards() {
+        let scored = scored(&[0.0, 1.5, 2.0]);
+        let rewards = scored.iter().map(|c| c.score.total).collect();
+        let used = DrGrpo::default().estimate(&RewardBatch::from_rewards([rewards])).unwrap();
+        let mut comparison = Comparison::default();
+        // The mean of the three is 7/6; an oracle of 1.8 puts 1.5 on the other side.
+        comparison.add(&used[0], &scored, 1.8).unwrap();
+        let metrics = comparison.metrics("oracle_mean");
+        assert_eq!(metrics["sign_flip/oracle_mean/used/flip_rate"], 1.0 / 3.0);
+        assert_eq!(metrics["sign_flip/oracle_mean/mean/flip_rate"], 1.0 / 3.0);
+        // The median is 1.5 itself, and its rollout leaves.
+        assert_eq!(metrics["sign_flip/oracle_mean/median/flip_rate"], 0.0);
+        assert_eq!(metrics.len(), 9);
+    }
+
+    #[test]
+    fn nothing_is_examined_unless_it_is_asked_for() {
+        assert!((1..100).all(|step| !Diagnostics::default().is_due(step)));
+        let asked = Diagnostics { oracle_rollouts: 32, every_steps: 5, ..Default::default() };
+        assert_eq!((1..=10).filter(|step| asked.is_due(*step)).collect::<Vec<_>>(), [5, 10]);
+    }
+}

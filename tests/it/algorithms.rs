@@ -1,0 +1,274 @@
+//! What each method does with a step: which groups and rollouts it trains on, and with what weight.
+
+use wgrpo::config::RunConfig;
+use wgrpo::rollout::Finish;
+use wgrpo::train::StepReport;
+
+use crate::runs::{config, saved_and_restored, shipped, small, small_with, steps, trainer};
+use crate::support::{distance, values};
+
+/// A reward that is the same for every completion.
+const NO_SIGNAL: &str = "rewards.0={kind: regex, pattern: '^never in here$'}";
+
+/// Everything a report says that is not a time.
+fn facts(reports: &[StepReport]) -> Vec<String> {
+    let of = |report: &StepReport| {
+        let rollouts: Vec<_> = report.rollouts.iter().map(|group| &group.completions).collect();
+        let outcomes = &report.update.outcomes;
+        format!("{rollouts:?} {:?} {outcomes:?} {:?}", report.advantages, report.kl)
+    };
+    reports.iter().map(of).collect()
+}
+
+fn kept(report: &StepReport) -> usize {
+    report.advantages.groups.iter().flat_map(|group| &group.kept).filter(|kept| **kept).count()
+}
+
+#[test]
+fn every_method_that_is_shipped_trains_two_steps() {
+    for method in ["grpo", "dr_grpo", "mc_grpo", "gpg", "mc_gpg", "dapo", "gspo"] {
+        let set = [
+            "rollout_batch_size=4",
+            "data.held_out=10",
+            "model.architecture.hidden_size=16",
+            "model.architecture.num_hidden_layers=1",
+        ]
+        .map(str::to_owned);
+        let config = RunConfig::load(&shipped(&format!("{method}.yaml")), &set).unwrap();
+        let mut trainer = trainer(&config);
+        for report in steps(&mut trainer, 2) {
+            let metrics = report.metrics();
+            assert!(metrics.skipped || metrics.loss.is_finite(), "{method}: {metrics:?}");
+        }
+        assert_eq!(trainer.steps_done(), 2, "{method}");
+    }
+}
+
+#[test]
+fn the_shipped_methods_differ_in_the_block_of_the_method_only() {
+    let rest = |name: &str| {
+        let text = std::fs::read_to_string(shipped(name)).unwrap();
+        let (before, after) = text.split_once("# ── the method ──\n").unwrap();
+        let (_, after) = after.split_once("# ── the rest ──\n").unwrap();
+        let before: Vec<&str> = before.lines().filter(|line| !line.starts_with('#')).collect();
+        before.join("\n").replace(name.trim_end_matches(".yaml"), "METHOD") + after
+    };
+    for name in
+        ["dr_grpo.yaml", "mc_grpo.yaml", "gpg.yaml", "mc_gpg.yaml", "dapo.yaml", "gspo.yaml"]
+    {
+        assert_eq!(rest(name), rest("grpo.yaml"), "{name}");
+    }
+}
+
+#[test]
+fn the_block_of_rolls_page_runs_as_it_stands() {
+    let text = std::fs::read_to_string(shipped("roll-grpo.yaml")).unwrap();
+    let mut trainer = trainer(&config(&text, &[]));
+    let reports = steps(&mut trainer, 2);
+    for report in &reports {
+        assert_eq!(report.rollouts.len(), 64);
+        assert!(report.rollouts.iter().all(|group| group.completions.len() == 8));
+        assert!(report.update.outcomes[0].0.loss.is_finite());
+        let advantages = report.advantages.groups.iter().flat_map(|group| &group.advantages);
+        assert!(advantages.clone().all(|advantage| advantage.abs() <= 2.0));
+    }
+    assert_eq!(reports[0].kl, Some((0.0, 0.001)));
+    assert!(reports[1].kl.is_some_and(|(kl, _)| kl > 0.0));
+}
+
+#[test]
+fn without_a_valid_group_gpg_skips_the_optimiser_step_and_counts_it() {
+    for keys in
+        ["adv_estimator: gpg\n", "adv_estimator: mc_gpg\ngpg: {beta_th: 0.5, max_rounds: 3}\n"]
+    {
+        let mut trainer = trainer(&small_with(keys, &[NO_SIGNAL]));
+        let before = values(&trainer.policy());
+        let reports = steps(&mut trainer, 3);
+        assert!(reports.iter().all(|report| report.metrics().skipped));
+        assert_eq!(reports[2].metrics().extra["selection/skipped_steps"], 3.0);
+        assert!(values(&trainer.policy()) == before, "a skipped step moved the policy");
+    }
+}
+
+#[test]
+fn exhausted_rounds_stop_the_run_where_that_is_configured() {
+    let keys = "adv_estimator: gpg\ngpg: {beta_th: 0.5, max_rounds: 2, on_exhausted: stop}\n";
+    let error = trainer(&small_with(keys, &[NO_SIGNAL])).step().unwrap_err().to_string();
+    assert!(error.contains("after 2 rounds only 0 of 4 groups"), "{error}");
+}
+
+#[test]
+fn alpha_over_valid_tokens_is_the_token_mean_over_valid_groups() {
+    let half = "rewards.0={kind: regex, pattern: '^.?[0-4]'}";
+    let run = |keys: &str| {
+        let keys = format!("num_return_sequences_in_group: 2\n{keys}");
+        let mut trainer = trainer(&small_with(&keys, &[half]));
+        let report = trainer.step().unwrap();
+        (report, values(&trainer.policy()))
+    };
+    let (gpg, with_alpha) = run("adv_estimator: gpg\n");
+    let valid = gpg.advantages.had_signal.iter().filter(|signal| **signal).count();
+    assert!((1..4).contains(&valid), "{valid} of 4 groups are valid; choose another seed");
+    assert!(gpg.update.alpha > 1.0);
+    let (dropped, without) =
+        run("adv_estimator: dr_grpo\npolicy_loss: gpg\nquery_filter: {kind: std_filter}\n");
+    assert_eq!(dropped.rollouts.len(), valid);
+    assert!(distance(&with_alpha, &without) < 1e-6);
+    let (off, diluted) = run("adv_estimator: gpg\ngpg: {alpha_mode: off}\n");
+    assert_eq!(off.update.alpha, 1.0);
+    let (scaled, plain) = (gpg.update.outcomes[0].1.grad_norm, off.update.outcomes[0].1.grad_norm);
+    assert!((scaled / plain / gpg.update.alpha - 1.0).abs() < 1e-4, "{scaled} against {plain}");
+    assert!(with_alpha != diluted || scaled == plain);
+}
+
+#[test]
+fn dynamic_sampling_fills_a_step_with_groups_that_differ() {
+    let rare = "rewards.0={kind: regex, pattern: '^[0-2]'}";
+    let keys = "dynamic_sampling: {max_rounds: 20, on_exhausted: stop}\n";
+    let mut trainer = trainer(&small_with(keys, &[rare]));
+    let mut drawn = 0.0;
+    for report in steps(&mut trainer, 3) {
+        assert_eq!(report.rollouts.len(), 4);
+        assert!(report.advantages.groups.iter().all(|group| group.has_signal));
+        drawn += 4.0 * report.summary.rounds as f64;
+        // The place in the data is what was drawn, not what was trained on.
+        assert!((report.epoch * 90.0 - drawn).abs() < 1e-9, "{} after {drawn}", report.epoch);
+    }
+    assert!(drawn > 12.0, "every round was enough at once; choose a rarer reward");
+}
+
+#[test]
+fn a_later_round_draws_other_completions_for_the_same_problem() {
+    let keys = "adv_estimator: gpg\ngpg: {beta_th: 1.0, max_rounds: 30}\n";
+    // Ten problems and rounds of four: every problem comes again and again.
+    let set = [NO_SIGNAL, "data.held_out=90", "device.cache_tokens=100"];
+    let report = trainer(&small_with(keys, &set)).step().unwrap();
+    assert_eq!(report.summary.rounds, 30);
+    assert!(report.summary.lengths().mean > 1.0);
+}
+
+#[test]
+fn masked_truncations_leave_the_loss_and_stay_in_the_group() {
+    let plain = steps(&mut trainer(&small("")), 1).remove(0);
+    let masked = steps(&mut trainer(&small("max_len_mask: true\n")), 1).remove(0);
+    let completions = masked.rollouts.iter().flat_map(|group| &group.completions);
+    let truncated = completions.clone().filter(|c| c.finish == Finish::Length).count();
+    assert!(truncated > 0, "no completion was cut off; choose another seed");
+    assert_eq!(kept(&masked), kept(&plain) - truncated);
+    for (masked, plain) in masked.advantages.groups.iter().zip(&plain.advantages.groups) {
+        assert_eq!(masked.baseline, plain.baseline);
+    }
+    let tokens: usize = completions
+        .filter(|c| c.finish == Finish::Eos)
+        .map(|completion| completion.ids.len())
+        .sum();
+    assert_eq!(masked.update.tokens, tokens);
+}
+
+#[test]
+fn a_token_level_kl_charges_every_token_once_the_policy_has_moved() {
+    let mut trainer = trainer(&small("add_token_level_kl: true\ninit_kl_coef: 0.5\n"));
+    let reports = steps(&mut trainer, 3);
+    let tokens = reports[0].advantages.tokens.as_ref().unwrap();
+    let group = &reports[0].advantages.groups[0];
+    // Before the first update the reference is the policy, up to the rounding of cached attention.
+    let same = |(tokens, whole): (&Vec<f64>, &f64)| tokens.iter().all(|t| (t - whole).abs() < 1e-4);
+    assert!(tokens[0].advantages.iter().zip(&group.advantages).all(same));
+    let last = &reports[2];
+    let tokens = &last.advantages.tokens.as_ref().unwrap()[0];
+    let moved =
+        tokens.advantages.iter().any(|tokens| tokens.windows(2).any(|two| two[0] != two[1]));
+    assert!(moved && last.advantages.kl.is_some_and(|kl| kl != 0.0));
+}
+
+#[test]
+fn a_target_moves_the_kl_coefficient() {
+    let keys = "use_kl_loss: true\nkl_loss_coef: 0.1\ntarget_kl: 10.0\nkl_horizon: 100\n";
+    let reports = steps(&mut trainer(&small(keys)), 4);
+    let coefs: Vec<f64> = reports.iter().map(|report| report.kl.unwrap().1).collect();
+    assert_eq!(coefs[0], 0.1);
+    // Far below the target, so it falls by the largest step: 20 % of 16 sequences over 100.
+    assert!((coefs[1] / coefs[0] - (1.0 - 0.2 * 0.16)).abs() < 1e-12, "{coefs:?}");
+}
+
+#[test]
+fn a_reference_that_follows_every_step_is_the_policy() {
+    let keys = "use_kl_loss: true\nreference_refresh: {kind: snapshot, every_steps: 1}\n";
+    let reports = steps(&mut trainer(&small(keys)), 4);
+    assert!(reports.iter().all(|report| report.update.outcomes[0].0.kl == 0.0));
+    let keys = "use_kl_loss: true\nreference_refresh: {kind: moving_average, mixup_alpha: 0.5}\n";
+    let averaged = steps(&mut trainer(&small(keys)), 4)[3].update.outcomes[0].0.kl;
+    let frozen = steps(&mut trainer(&small("use_kl_loss: true\n")), 4)[3].update.outcomes[0].0.kl;
+    assert!(0.0 < averaged && averaged < frozen, "{averaged} against {frozen}");
+}
+
+#[test]
+fn the_exact_kl_is_what_its_estimators_estimate() {
+    let kl = |kind: &str| {
+        let keys = format!(
+            "num_return_sequences_in_group: 64\nuse_kl_loss: true\nkl_loss_coef: 0.0\n\
+             kl_loss_type: {kind}\n"
+        );
+        let mut trainer = trainer(&small(&keys));
+        steps(&mut trainer, 6)[5].update.outcomes[0].0.kl
+    };
+    let (full, k3) = (kl("full"), kl("k3"));
+    assert!(full > 0.0 && (k3 / full - 1.0).abs() < 0.2, "{full} against {k3}");
+}
+
+#[test]
+fn the_exact_kl_holds_the_policy_as_its_estimator_does() {
+    let kl_after = |coef: f64| {
+        let keys = format!("use_kl_loss: true\nkl_loss_coef: {coef:?}\nkl_loss_type: full\n");
+        steps(&mut trainer(&small(&keys)), 20)[19].update.outcomes[0].0.kl
+    };
+    let (free, held) = (kl_after(0.0), kl_after(5.0));
+    assert!(held < 0.5 * free, "{held} against {free}");
+}
+
+#[test]
+fn diagnostics_change_nothing_of_the_run() {
+    let plain = steps(&mut trainer(&small("")), 3);
+    let keys = "diagnostics: {oracle_rollouts: 16, every_steps: 2, prompts: 2}\n";
+    let examined = steps(&mut trainer(&small(keys)), 3);
+    assert_eq!(facts(&plain), facts(&examined));
+    assert!(examined[0].diagnosis.is_empty());
+    let rates = &examined[1].diagnosis;
+    assert_eq!(rates.len(), 9);
+    assert!(rates.values().all(|rate| (0.0..=1.0).contains(rate)));
+    let mean = rates["sign_flip/oracle_mean/mean/zero_rate"];
+    assert_eq!(rates["sign_flip/oracle_mean/used/zero_rate"], mean);
+}
+
+#[test]
+fn whatever_steers_a_run_survives_a_checkpoint_bit_for_bit() {
+    for keys in [
+        "adv_estimator: gpg\ngpg: {beta_th: 0.6, max_rounds: 3, surplus: carry}\nrollout_batch_size: 3\n",
+        "adv_estimator: reinforce\nnorm_mean_type: running\nnorm_std_type: running\n",
+        "add_token_level_kl: true\ntarget_kl: 0.01\nkl_horizon: 50\n",
+        "use_kl_loss: true\nreference_refresh: {kind: moving_average, mixup_alpha: 0.3}\n",
+        "dynamic_sampling: {max_rounds: 5}\nwhiten_advantages: true\n",
+        "adv_estimator: {kind: mc_grpo, pivot_tie: random}\nppo_epochs: 2\n",
+    ] {
+        let config = small_with(keys, &["max_steps=6"]);
+        let mut straight = trainer(&config);
+        let expected = facts(&steps(&mut straight, 6));
+        let mut first = trainer(&config);
+        steps(&mut first, 3);
+        let mut second = saved_and_restored(&config, &first);
+        assert_eq!(facts(&steps(&mut second, 3)), expected[3..], "{keys}");
+        assert!(values(&second.policy()) == values(&straight.policy()), "{keys}: other weights");
+    }
+}
+
+#[test]
+fn surplus_groups_are_carried_into_the_next_step() {
+    // The reward differs in nearly every group, so a threshold of all groups in two rounds of three
+    // leaves some over.
+    let keys = "adv_estimator: gpg\ngpg: {beta_th: 1.0, max_rounds: 4, surplus: carry}\n";
+    let reports = steps(&mut trainer(&small(keys)), 8);
+    let carried: Vec<f64> = reports.iter().map(|report| report.summary.carried as f64).collect();
+    assert!(carried.iter().any(|count| *count > 0.0), "{carried:?}: nothing was left over");
+    let at = carried.iter().position(|count| *count > 0.0).unwrap();
+    assert!(reports[at + 1].summary.counting >= carried[at] as usize);
+}
