@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, ModelBlock, TrackingBlock};
+pub use check::check_sampling;
 pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
 pub use roll::{Fate, Imported, ImportedKey, import_roll};

@@ -1,4 +1,54 @@
-//! wgrpo
+//! wgrpo trains small language models by group-relative policy optimisation (GRPO and its family).
+//!
+//! A prompt is answered several times, each answer is scored, and the policy moves towards the
+//! answers that did better than the others of their group. All of it is one path of values, each
+//! stage making a new type out of the one before:
+//!
+//! ```text
+//! Problem ─▶ prompt ids ─▶ rollouts ─▶ rewards ─▶ advantages ─▶ micro-batches ─▶ loss ─▶ optimiser ─▶ policy
+//! data       text          rollout     reward     advantage     train            loss    train        model
+//! ```
+//!
+//! [`train::Trainer::step`] reads like that line, and it alone knows the order.
+//!
+//! # Shapes
+//!
+//! A name ends in the shape of what it holds: `rewards_pg` is prompts × rollouts of a group.
+//!
+//! | letter | counts |
+//! |---|---|
+//! | `p` | prompts of a step |
+//! | `g` | rollouts of a group |
+//! | `b` | rows of a micro-batch |
+//! | `t` | tokens of a row |
+//! | `v` | tokens of the vocabulary |
+//! | `h` | attention heads |
+//! | `d` | width of a hidden state or a head |
+//! | `n`, `m` | packed tokens of all rows, one after another without padding |
+//!
+//! # Rooms
+//!
+//! | room | knows |
+//! |---|---|
+//! | [`text`] | characters and token ids |
+//! | [`data`] | problems, from files or generated; no tensor |
+//! | [`kernel`] | the operations with gradients of their own, and their twins on each backend |
+//! | [`model`] | decoders and their weights; nothing of rewards |
+//! | [`rollout`] | sampling completions; nothing of rewards |
+//! | [`reward`] | how good a text is; no tensor |
+//! | [`advantage`] | rewards of groups in, advantages out; no text, no token |
+//! | [`loss`] | log-probabilities and advantages in, one number out; no file, clock or random number |
+//! | [`train`] | the order of things, micro-batches, optimiser, checkpoints, evaluation |
+//! | [`track`] | what a run writes down and shows; plain numbers and text |
+//! | [`config`] | a run in one YAML file |
+//! | [`device`] | names of backends, and which are compiled in |
+//! | [`cli`] | the commands |
+//!
+//! [`files`] writes files whole or not at all and [`random`] is the one source of random numbers.
+//!
+//! Everything that computes is generic over Burn's [`Backend`](burn::tensor::backend::Backend) with
+//! the operations of [`kernel::Kernels`], and [`device::run_on`] picks the backend once, by name.
+
 pub mod advantage;
 pub mod cli;
 pub mod config;

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use burn::backend::Autodiff;
 
-use super::ConfigFile;
 use super::session::{self, Problems};
+use super::{ConfigFile, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
 use crate::kernel::TrainingKernels;
-use crate::track::{StepMetrics, peak_rss_mib};
+use crate::track::{Progress, StepMetrics, peak_rss_mib};
 use crate::train::Trainer;
 
 /// Arguments of `wgrpo bench`.
@@ -34,8 +34,7 @@ impl BenchArgs {
         let name = config.device.name.clone();
         let bench = Bench { config, warmup: self.warmup };
         let result = device::run_on(&name, bench)??;
-        println!("{}", serde_json::to_string(&result)?);
-        Ok(())
+        output::print_json(&result)
     }
 }
 
@@ -75,12 +74,13 @@ impl OnDevice for Bench {
         let rewards = session::rewards(&config)?;
         let mut trainer =
             Trainer::new(settings, model.decoder, model.tokenizer, problems.train, rewards);
+        let progress = Progress::new(false);
         let mut timed = Vec::new();
         let mut rollouts_per_step = 0;
         for step in 0..config.max_steps {
             let report = trainer.step()?;
             let metrics = report.metrics();
-            eprintln!("step {}: {:.3} s", step + 1, metrics.step_secs);
+            progress.message(&format!("step {}: {:.3} s", step + 1, metrics.step_secs));
             rollouts_per_step = report.rollouts.iter().map(|g| g.completions.len()).sum();
             if step >= self.warmup {
                 timed.push(metrics);

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::ConfigFile;
+use super::{ConfigFile, output};
 
 /// Arguments of `wgrpo config`.
 #[derive(Debug, Args)]
@@ -13,7 +13,6 @@ pub(super) struct ConfigArgs {
 
 impl ConfigArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        print!("{}", self.file.load()?.to_yaml()?);
-        Ok(())
+        output::print(&self.file.load()?.to_yaml()?)
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::output;
 use crate::device::{BACKENDS, backend};
 
 /// Arguments of `wgrpo devices`.
@@ -22,15 +23,16 @@ impl DevicesArgs {
                     "name": info.name, "runs_on": info.runs_on, "compiled": info.compiled,
                     "feature": info.feature, "is_cpu": is_cpu, "adapters": adapters(),
                 });
-                println!("{line}");
+                output::print_json(&line)?;
                 continue;
             }
             let state = match info.compiled {
+                true if is_cpu => "compiled in, and what `cpu` means".to_owned(),
                 true => "compiled in".to_owned(),
                 false => format!("not compiled in; build with --features {}", info.feature),
             };
-            let alias = if is_cpu { " (`cpu`)" } else { "" };
-            println!("{:<10} {state}{alias}; {}: {}", info.name, info.runs_on, adapters());
+            let on = format!("{}, {}", info.runs_on, adapters());
+            output::print(&format!("{:<10} {on}: {state}\n", info.name))?;
         }
         Ok(())
     }

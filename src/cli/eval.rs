@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use super::Changes;
 use super::session::{self, Problems};
-use crate::config::RunConfig;
+use super::{Changes, output};
+use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::track::RunPaths;
 use crate::train::{Evaluation, evaluate};
+
+/// Completions of a problem where neither the command nor the configuration says how many.
+const SAMPLES: usize = 4;
 
 /// Arguments of `wgrpo eval`.
 #[derive(Debug, Args)]
@@ -24,10 +27,11 @@ pub(super) struct EvalArgs {
     /// Most problems to try; all of them where left out
     #[arg(long)]
     problems: Option<usize>,
-    /// Completions to sample for each problem, for the mean and for pass@k
+    /// Completions to sample for each problem, for the mean and for pass@k; 0 samples none
+    /// [default: the configuration's eval.samples, or 4]
     #[arg(long)]
     samples: Option<usize>,
-    /// The k of pass@k
+    /// The k of pass@k [default: the configuration's eval.k, or all samples]
     #[arg(long)]
     k: Option<usize>,
     /// Print one JSON line
@@ -44,10 +48,9 @@ impl EvalArgs {
         let (folder, json) = (self.folder, self.json);
         let found = device::run_on(&name, Evaluating { folder, config })??;
         match json {
-            true => println!("{}", serde_json::to_string(&found)?),
-            false => print!("{}", text(&found)),
+            true => output::print_json(&found),
+            false => output::print(&text(&found)),
         }
-        Ok(())
     }
 
     fn config(&self) -> anyhow::Result<RunConfig> {
@@ -64,9 +67,25 @@ impl EvalArgs {
         }
         let mut config = self.changes.load(&path)?;
         config.eval.problems = self.problems.unwrap_or(config.eval.problems);
-        config.eval.samples = self.samples.unwrap_or(config.eval.samples);
-        config.eval.k = self.k.unwrap_or(config.eval.k);
+        self.choose_samples(&mut config.eval)?;
         Ok(config)
+    }
+
+    /// A configuration that samples nothing while it trains does not say how many to sample here.
+    fn choose_samples(&self, eval: &mut EvalBlock) -> anyhow::Result<()> {
+        if eval.samples == 0 {
+            eval.samples = self.samples.unwrap_or(SAMPLES);
+            eval.k = self.k.unwrap_or(eval.samples);
+        } else {
+            eval.samples = self.samples.unwrap_or(eval.samples);
+            eval.k = self.k.unwrap_or(eval.k.min(eval.samples));
+        }
+        let (k, samples) = (eval.k, eval.samples);
+        anyhow::ensure!(
+            k <= samples,
+            "--k {k} is more than the {samples} samples of a problem; lower it or raise --samples"
+        );
+        Ok(())
     }
 }
 

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session;
+use super::{output, session};
+use crate::config::check_sampling;
 use crate::data::Message;
 use crate::device::{self, OnDevice};
 use crate::kernel::TrainingKernels;
-use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
+use crate::rollout::{Completion, Generator, Noise, Prompt, Purpose, Sampling};
+use crate::text::Tokenizer;
 
 /// Arguments of `wgrpo generate`.
 #[derive(Debug, Args)]
@@ -49,18 +51,49 @@ pub(super) struct GenerateArgs {
 
 impl GenerateArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.samples > 0, "--samples must be at least 1");
+        anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
+        check_sampling(self.sampling())?;
         let name = self.device.clone();
         device::run_on(&name, self)?
     }
 
+    fn sampling(&self) -> Sampling {
+        Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p }
+    }
+
     fn generator(&self, eos_ids: &[u32]) -> Generator {
-        let Self { temperature, top_k, top_p, .. } = *self;
         Generator {
-            sampling: Sampling { temperature, top_k, top_p },
+            sampling: self.sampling(),
             response_length: self.max_tokens,
             eos_ids: eos_ids.to_vec(),
             cache_tokens: 16_384,
         }
+    }
+
+    fn prompt_ids(&self, tokenizer: &Tokenizer) -> anyhow::Result<Vec<u32>> {
+        let ids = match self.chat {
+            true => {
+                let messages = [Message::new("user", &self.prompt)];
+                tokenizer.encode(&tokenizer.render_chat(&messages, true)?, false)?
+            }
+            false => tokenizer.encode(&self.prompt, true)?,
+        };
+        anyhow::ensure!(!ids.is_empty(), "--prompt is empty and the tokenizer adds no token to it");
+        Ok(ids)
+    }
+
+    fn show(&self, completion: &Completion, tokenizer: &Tokenizer) -> anyhow::Result<()> {
+        let text = tokenizer.decode(&completion.ids);
+        if !self.json {
+            return output::print(&format!("{text}\n"));
+        }
+        output::print_json(&serde_json::json!({
+            "completion": text,
+            "finish": completion.finish.name(),
+            "tokens": completion.ids.len(),
+            "logp": completion.logps.iter().map(|x| f64::from(*x)).sum::<f64>(),
+        }))
     }
 }
 
@@ -69,32 +102,13 @@ impl OnDevice for GenerateArgs {
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
         let model = session::saved_model::<B>(&self.folder, &device)?;
-        let ids = match self.chat {
-            true => {
-                let messages = [Message::new("user", &self.prompt)];
-                model.tokenizer.encode(&model.tokenizer.render_chat(&messages, true)?, false)?
-            }
-            false => model.tokenizer.encode(&self.prompt, true)?,
-        };
-        anyhow::ensure!(!ids.is_empty(), "--prompt is empty and the tokenizer adds no token to it");
-        anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
+        let ids = self.prompt_ids(&model.tokenizer)?;
         let prompt = Prompt { problem: 0, ids: ids.into(), samples: self.samples };
         let noise = Noise::new(self.seed, Purpose::Reading, 0);
         let generator = self.generator(model.tokenizer.eos_ids());
         for group in generator.generate(&model.decoder, &[prompt], noise)? {
             for completion in group.completions {
-                let text = model.tokenizer.decode(&completion.ids);
-                let finish = completion.finish.name();
-                match self.json {
-                    true => println!(
-                        "{}",
-                        serde_json::json!({
-                            "completion": text, "finish": finish, "tokens": completion.ids.len(),
-                            "logp": completion.logps.iter().map(|x| f64::from(*x)).sum::<f64>(),
-                        })
-                    ),
-                    false => println!("{text}"),
-                }
+                self.show(&completion, &model.tokenizer)?;
             }
         }
         Ok(())

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::track::Progress;
+
 /// The exit status of a program ended by an interrupt.
 const INTERRUPTED: i32 = 130;
 
-/// Watches for Ctrl-C and termination from now on; the flag turns true at the first.
-pub(super) fn watch() -> anyhow::Result<Arc<AtomicBool>> {
+/// Watches for Ctrl-C and termination from now on; the flag turns true at the first, and `progress`
+/// says what happens next.
+pub(super) fn watch(progress: &Progress) -> anyhow::Result<Arc<AtomicBool>> {
     let asked = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&asked);
+    let (seen, progress) = (Arc::clone(&asked), progress.clone());
     ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED);
         }
-        eprintln!(
-            "\nending after this step and saving what there is; press Ctrl-C again to end at once"
-        );
+        progress.message("ending after this step and saving it; Ctrl-C again ends at once");
     })?;
     Ok(asked)
 }

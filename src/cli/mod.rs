@@ -8,6 +8,7 @@ mod eval;
 mod generate;
 mod import_roll;
 mod interrupt;
+mod output;
 mod session;
 mod signal;
 mod train;

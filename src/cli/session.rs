@@ -9,6 +9,7 @@ use crate::data::Dataset;
 use crate::model::{Decoder, LoadedModel};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
+use crate::track::RunPaths;
 use crate::train::PreparedProblems;
 
 /// Loads or makes the model that a configuration names.
@@ -73,6 +74,12 @@ pub(super) fn saved_model<B: Backend>(
     device: &B::Device,
 ) -> anyhow::Result<LoadedModel<B>> {
     let inner = folder.join("model");
-    let folder = if inner.join("config.json").exists() { &inner } else { folder };
+    let is_saved = inner.join("config.json").exists();
+    anyhow::ensure!(
+        is_saved || !RunPaths::new(folder).holds_run(),
+        "{} holds a run that has saved no model yet; let it end, or interrupt it and look again",
+        folder.display()
+    );
+    let folder = if is_saved { &inner } else { folder };
     Ok(LoadedModel::open(folder, device)?)
 }

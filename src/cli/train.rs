@@ -10,7 +10,7 @@ use burn::module::AutodiffModule;
 use clap::Args;
 
 use super::session::{self, Problems};
-use super::{ConfigFile, interrupt};
+use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
 use crate::kernel::TrainingKernels;
@@ -70,23 +70,33 @@ impl OnDevice for Training {
         let checkpoint = self.checkpoint()?;
         let model = session::model::<Autodiff<B>>(&self.config, &device)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
-        let folder = RunFolder::open(&self.config.output_dir, self.existing(&checkpoint))?;
-        folder.write_config(&self.config.to_yaml()?)?;
-        let interrupted = interrupt::watch()?;
         progress.message(&self.describe(&model.config, &problems));
+        let existing = self.existing(&checkpoint);
+        let LoadedModel { config: model_config, decoder, tokenizer } = model;
+        // A checkpoint that does not fit must be known before the folder's logs are cut.
+        let begin = match checkpoint {
+            None => Begin::Anew(Box::new(decoder)),
+            Some((path, state)) => {
+                let mut trainer = trainer(&self.config, decoder, &tokenizer, &problems)?;
+                trainer.restore(&path, &model_config, &state)?;
+                Begin::Resumed(Box::new(trainer), path, state.accuracy_before)
+            }
+        };
+        let folder = RunFolder::open(&self.config.output_dir, existing)?;
+        folder.write_config(&self.config.to_yaml()?)?;
         let run = Run {
-            eval_options: self.config.eval_options(model.tokenizer.eos_ids()),
+            eval_options: self.config.eval_options(tokenizer.eos_ids()),
             rewards: session::rewards(&self.config)?,
             config: self.config,
-            model_config: model.config,
-            tokenizer: model.tokenizer,
+            model_config,
+            tokenizer,
             problems,
+            interrupted: interrupt::watch(&progress)?,
             progress,
             folder,
-            interrupted,
             started,
         };
-        run.train(model.decoder, checkpoint)
+        run.train(begin)
     }
 }
 
@@ -102,10 +112,12 @@ impl Training {
                 return Ok(Some((folder, state)));
             }
         }
-        anyhow::bail!(
-            "{} holds no checkpoint to resume from; start without --resume, or check output_dir",
-            self.config.output_dir.display()
-        )
+        let folder = &self.config.output_dir;
+        let mend = match RunPaths::new(folder).holds_run() {
+            true => "start anew with --overwrite",
+            false => "start without --resume, or check output_dir",
+        };
+        anyhow::bail!("{} holds no checkpoint to resume from; {mend}", folder.display())
     }
 
     fn existing(&self, checkpoint: &Option<(PathBuf, CheckpointState)>) -> Existing {
@@ -122,12 +134,13 @@ impl Training {
         let left_out = match problems.left_out() {
             0 => String::new(),
             count => {
-                format!(" ({count} left out: longer than prompt_length {})", config.prompt_length)
+                format!("; {count} left out, longer than prompt_length {}", config.prompt_length)
             }
         };
         format!(
-            "{} parameters on {}; {} training and {held_out} held-out problems{left_out}; \
-             {} steps of {} prompts × {} completions",
+            "model      {} parameters on {}\n\
+             problems   {} to train on, {held_out} held out{left_out}\n\
+             steps      {} of {} prompts × {} completions",
             model.parameter_count(),
             device::backend(&config.device.name).map_or("?", |backend| backend.name),
             problems.train.len(),
@@ -136,6 +149,13 @@ impl Training {
             config.num_return_sequences_in_group,
         )
     }
+}
+
+/// Where a run starts from.
+enum Begin<B: TrainingKernels> {
+    Anew(Box<Decoder<Autodiff<B>>>),
+    /// A checkpoint, its folder, and the accuracy before the first step.
+    Resumed(Box<Trainer<B>>, PathBuf, Option<f64>),
 }
 
 /// A run under way, apart from its policy.
@@ -153,14 +173,15 @@ struct Run {
 }
 
 impl Run {
-    fn train<B: TrainingKernels>(
-        mut self,
-        policy: Decoder<Autodiff<B>>,
-        checkpoint: Option<(PathBuf, CheckpointState)>,
-    ) -> anyhow::Result<()> {
-        let (mut trainer, before) = match checkpoint {
-            Some((path, state)) => self.resume(policy, &path, &state)?,
-            None => self.begin(policy)?,
+    fn train<B: TrainingKernels>(mut self, begin: Begin<B>) -> anyhow::Result<()> {
+        let (mut trainer, before) = match begin {
+            Begin::Anew(policy) => self.begin(*policy)?,
+            Begin::Resumed(trainer, path, before) => {
+                let step = trainer.steps_done();
+                self.progress
+                    .message(&format!("resumed from {} after step {step}", path.display()));
+                (*trainer, before)
+            }
         };
         self.steps(&mut trainer, before)?;
         let after = match self.is_interrupted() {
@@ -184,6 +205,7 @@ impl Run {
             return Ok((self.trainer(policy)?, None));
         }
         let before = self.evaluate(&policy.valid(), 0)?;
+        announce(&self.progress, 0, before);
         let trainer = self.trainer(policy)?;
         if self.config.warm_start.is_some() && self.config.checkpoint.save_steps > 0 {
             self.save_checkpoint(&trainer, before)?;
@@ -191,30 +213,11 @@ impl Run {
         Ok((trainer, before))
     }
 
-    fn resume<B: TrainingKernels>(
-        &mut self,
-        policy: Decoder<Autodiff<B>>,
-        path: &std::path::Path,
-        state: &CheckpointState,
-    ) -> anyhow::Result<(Trainer<B>, Option<f64>)> {
-        let mut trainer = self.trainer(policy)?;
-        trainer.restore(path, &self.model_config, state)?;
-        self.progress.message(&format!(
-            "resumed from {} after step {}",
-            path.display(),
-            state.step
-        ));
-        Ok((trainer, state.accuracy_before))
-    }
-
     fn trainer<B: TrainingKernels>(
         &self,
         policy: Decoder<Autodiff<B>>,
     ) -> anyhow::Result<Trainer<B>> {
-        let settings = self.config.settings(self.tokenizer.eos_ids())?;
-        let (tokenizer, problems) = (self.tokenizer.clone(), self.problems.train.clone());
-        let rewards = session::rewards(&self.config)?;
-        Ok(Trainer::new(settings, policy, tokenizer, problems, rewards))
+        trainer(&self.config, policy, &self.tokenizer, &self.problems)
     }
 
     fn warm_start<B: TrainingKernels>(
@@ -240,7 +243,7 @@ impl Run {
         )?;
         drop(stage);
         self.progress.message(&format!(
-            "warm start: {} supervised steps, accuracy {:.1} % on problems it was not shown",
+            "warm start {} supervised steps, accuracy {:.1} % on problems not shown",
             outcome.steps,
             100.0 * outcome.accuracy
         ));
@@ -263,12 +266,7 @@ impl Run {
             let done = trainer.steps_done();
             if is_due(done, self.config.eval.every_steps) && done < self.config.max_steps {
                 let accuracy = self.evaluate(&trainer.policy(), done)?;
-                if let Some(accuracy) = accuracy {
-                    progress.message(&format!(
-                        "step {done}: held-out accuracy {:.1} %",
-                        100.0 * accuracy
-                    ));
-                }
+                announce(&progress, done, accuracy);
             }
             if is_due(done, self.config.checkpoint.save_steps) {
                 self.save_checkpoint(trainer, before)?;
@@ -296,7 +294,7 @@ impl Run {
             for sample in step.samples(1, |group| trainer.problem(group)) {
                 let text = format!("{}{}", sample.prompt, sample.completion);
                 progress.message(&format!(
-                    "step {}: {:?} reward {} advantage {:+.2}",
+                    "step {}: {:?} reward {:.2} advantage {:+.2}",
                     step.step, text, sample.reward, sample.advantage
                 ));
             }
@@ -370,12 +368,28 @@ impl Run {
         };
         let text = report(&facts, &history);
         self.folder.write_report(&text)?;
-        print!("{text}");
-        Ok(())
+        output::print(&text)
     }
 
     fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
+    }
+}
+
+fn trainer<B: TrainingKernels>(
+    config: &RunConfig,
+    policy: Decoder<Autodiff<B>>,
+    tokenizer: &Tokenizer,
+    problems: &Problems,
+) -> anyhow::Result<Trainer<B>> {
+    let settings = config.settings(tokenizer.eos_ids())?;
+    let (rewards, problems) = (session::rewards(config)?, problems.train.clone());
+    Ok(Trainer::new(settings, policy, tokenizer.clone(), problems, rewards))
+}
+
+fn announce(progress: &Progress, step: u64, accuracy: Option<f64>) {
+    if let Some(accuracy) = accuracy {
+        progress.message(&format!("step {step}: accuracy {:.1} % held out", 100.0 * accuracy));
     }
 }
 

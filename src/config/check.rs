@@ -3,6 +3,7 @@
 use super::error::ensure;
 use super::{ConfigError, ModelBlock, RunConfig};
 use crate::advantage::{AdvantageEstimator, AlphaMode, Estimator};
+use crate::kernel::Sampling;
 use crate::loss::KlEstimator;
 use crate::reward::Rewards;
 use crate::train::{QueryFilter, ReferenceRefresh, Truncated};
@@ -24,7 +25,7 @@ impl RunConfig {
         self.objective()?.check(self.ppo_epochs * self.mini_batches)?;
         self.check_kl()?;
         self.check_diagnostics()?;
-        self.check_sampling()
+        check_sampling(self.sampling)
     }
 
     fn check_sizes(&self) -> Result<(), ConfigError> {
@@ -136,18 +137,20 @@ impl RunConfig {
             format!("is {oracle}; an oracle needs many more rollouts than a group of {g}")
         })
     }
+}
 
-    fn check_sampling(&self) -> Result<(), ConfigError> {
-        let sampling = self.sampling;
-        let temperature = sampling.temperature;
-        ensure(temperature >= 0.0 && temperature.is_finite(), "sampling.temperature", || {
-            format!("is {temperature}; it must be a finite number of at least 0")
-        })?;
-        let top_p = sampling.top_p;
-        ensure(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", || {
-            format!("is {top_p}; it must lie in (0, 1]")
-        })
-    }
+/// Refuses a law that nothing can be drawn from.
+///
+/// # Errors
+/// The first setting out of its range.
+pub fn check_sampling(sampling: Sampling) -> Result<(), ConfigError> {
+    let Sampling { temperature, top_p, .. } = sampling;
+    ensure(temperature >= 0.0 && temperature.is_finite(), "sampling.temperature", || {
+        format!("is {temperature}; it must be a finite number of at least 0")
+    })?;
+    ensure(top_p > 0.0 && top_p <= 1.0, "sampling.top_p", || {
+        format!("is {top_p}; it must lie in (0, 1]")
+    })
 }
 
 impl ModelBlock {

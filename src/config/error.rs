@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::advantage::AdvantageError;
 use crate::loss::LossError;
-use crate::model::ModelConfigError;
 use crate::reward::RewardError;
 
 /// A configuration that no run can be made of.
@@ -37,7 +36,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// Values that do not fit each other.
-    #[error("{key}: {problem}")]
+    #[error("{key} {problem}")]
     Contradiction {
         /// The key to change.
         key: &'static str,
@@ -51,11 +50,8 @@ pub enum ConfigError {
     #[error("policy_loss: {0}")]
     Loss(#[from] LossError),
     /// A reward's own objection.
-    #[error("rewards: {0}")]
+    #[error(transparent)]
     Reward(#[from] RewardError),
-    /// A model's own objection.
-    #[error("model: {0}")]
-    Model(#[from] ModelConfigError),
 }
 
 /// Refuses a value of `key` unless something holds.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use regex::Regex;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, RunConfig};
@@ -44,15 +46,50 @@ impl RunConfig {
     }
 }
 
-fn from_text<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
+const EMPTY: &str = "the file is empty; a run needs at least model, data and rewards";
+
+fn from_text<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
     serde_saphyr::from_str(text).map_err(|error| {
-        let message = error.without_snippet().to_string();
-        let problem = explain(&message);
-        // What is inside a block with a `kind` is buffered by serde, which forgets its place.
-        let line = line_of_unknown_key(&message, text)
-            .or_else(|| error.location().map(|location| location.line()));
+        let (line, problem) = match serde_saphyr::from_str::<Value>(text) {
+            Ok(Value::Null) => (None, EMPTY.into()),
+            Ok(tree) => misfit::<T>(&tree, text).unwrap_or_else(|| syntax(&error)),
+            Err(error) => syntax(&error),
+        };
         ConfigError::Invalid { path: path.into(), line, problem }
     })
+}
+
+/// Why a tree that is YAML is no `T`: the line and the key, and what would be right there.
+fn misfit<T: DeserializeOwned>(tree: &Value, text: &str) -> Option<(Option<u64>, String)> {
+    let error = serde_path_to_error::deserialize::<_, T>(tree).err()?;
+    let message = error.inner().to_string();
+    let mut keys: Vec<String> = error.path().iter().map(|segment| segment.to_string()).collect();
+    let unknown = quoted(&message).first().filter(|_| message.contains("unknown field")).copied();
+    // What is inside a block with a `kind` is buffered by serde, which forgets the way to it.
+    keys.extend(
+        unknown.filter(|key| keys.last().is_none_or(|last| last != key)).map(str::to_owned),
+    );
+    let place = match error.path().to_string().as_str() {
+        "." => String::new(),
+        _ if unknown.is_some() => String::new(),
+        path => format!("{path}: "),
+    };
+    Some((line_of(&keys, text), format!("{place}{}", explain(&message))))
+}
+
+/// Why text is no YAML.
+fn syntax(error: &serde_saphyr::Error) -> (Option<u64>, String) {
+    let message = error.without_snippet().to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let problem = match message.strip_prefix("duplicate mapping key: ") {
+        Some(rest) => {
+            let key = rest.split(',').next().unwrap_or_default();
+            format!("the key `{key}` stands here a second time; keep one of them")
+        }
+        None if message == "unexpected end of input" => EMPTY.into(),
+        None => format!("this is no YAML: {message}"),
+    };
+    (error.location().map(|location| location.line()), problem)
 }
 
 fn from_text_and_overrides(
@@ -111,61 +148,83 @@ fn set(tree: &mut Value, assignment: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Serde's message with the nearest valid name instead of a long list of them.
+/// Serde's message in plain words, with the nearest valid name where one is not known.
 fn explain(message: &str) -> String {
-    let is_field = message.contains("unknown field");
-    let is_unknown = is_field || message.contains("unknown variant");
-    let Some(unknown) = quoted(message).filter(|_| is_unknown) else {
-        return message.trim().to_owned();
+    // A regular expression's error spans lines; a message is one paragraph.
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_unknown = message.contains("unknown field") || message.contains("unknown variant");
+    let names = quoted(&message);
+    let Some((unknown, valid)) = names.split_first().filter(|_| is_unknown) else {
+        return plain_types(&message);
     };
-    let (what, valid) = (if is_field { "key" } else { "value" }, expected(message));
-    let likeness = |name: &&str| strsim::jaro_winkler(unknown, name);
+    let what = if message.contains("unknown field") { "key" } else { "value" };
+    let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
     let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        Some(nearest) if valid.len() > LONGEST_LIST => {
+        None => format!("unknown {what} `{unknown}`; none is expected here"),
+        Some(nearest) if likeness(nearest) > 0.9 => {
             format!("unknown {what} `{unknown}`; did you mean `{nearest}`?")
         }
-        Some(nearest) => {
-            let valid = valid.join(", ");
-            format!("unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {valid}")
-        }
-        None => format!("unknown {what} `{unknown}`; none is expected here"),
+        Some(nearest) => format!(
+            "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
+            valid.join(", ")
+        ),
     }
 }
 
-/// Names that are worth listing all.
-const LONGEST_LIST: usize = 16;
-
-/// The first name in backquotes.
-fn quoted(message: &str) -> Option<&str> {
-    message.split('`').nth(1)
+/// `invalid type: string "x", expected u64` with the words of a person for what was expected.
+fn plain_types(message: &str) -> String {
+    const WORDS: [(&str, &str); 8] = [
+        ("u64", "a whole number of at least 0"),
+        ("u32", "a whole number of at least 0"),
+        ("usize", "a whole number of at least 0"),
+        ("i64", "a whole number"),
+        ("f64", "a number"),
+        ("f32", "a number"),
+        ("a sequence", "a list"),
+        ("a boolean", "true or false"),
+    ];
+    let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
+    match WORDS.iter().find(|(name, _)| *name == expected) {
+        Some((_, words)) => format!("{found}, expected {words}"),
+        None => message.to_owned(),
+    }
 }
 
-/// The names after "expected"; serde_json puts them in backquotes and the YAML reader does not.
-fn expected(message: &str) -> Vec<&str> {
-    let Some((_, names)) = message.split_once("expected ") else { return Vec::new() };
-    let names = names.split(" at line ").next().unwrap_or_default();
-    let names = names.trim_start_matches("one of ").split([',', ' ']);
-    names.map(|name| name.trim_matches('`')).filter(|name| !["", "or"].contains(name)).collect()
+/// The names in backquotes.
+fn quoted(message: &str) -> Vec<&str> {
+    message.split('`').skip(1).step_by(2).collect()
 }
 
-/// The only line that has the unknown key of `message`, if there is exactly one.
-fn line_of_unknown_key(message: &str, text: &str) -> Option<u64> {
-    let key = message.contains("unknown field").then(|| quoted(message))??;
-    let is_of_key = |line: &str| {
-        let entry = line.trim_start().trim_start_matches("- ");
-        entry.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
-            || line.contains(&format!("{{{key}:"))
-            || line.contains(&format!(" {key}:"))
-    };
-    let mut lines = text.lines().enumerate().filter(|(_, line)| is_of_key(line));
-    let (index, _) = lines.next()?;
-    lines.next().is_none().then_some(index as u64 + 1)
+/// The line of a key, found by looking for each key of the way to it behind the one before; of the
+/// last key that is found where not all are.
+fn line_of(keys: &[String], text: &str) -> Option<u64> {
+    let mut at = None;
+    for key in keys {
+        // A key of the top level stands at the margin; others follow a blank, a brace or a comma.
+        let before = if at.is_none() { "^" } else { r"[\s{,-]" };
+        let begin = at.unwrap_or(0);
+        let index = key.strip_prefix('[').and_then(|key| key.strip_suffix(']'));
+        let end = match index.map(str::parse) {
+            Some(index) => end_of(r"^\s*-\s", &text[begin..], index.ok()?),
+            None => end_of(&format!(r"{before}{}\s*:", regex::escape(key)), &text[begin..], 0),
+        };
+        let Some(end) = end else { break };
+        at = Some(begin + end);
+    }
+    at.map(|at| text[..at].lines().count() as u64)
+}
+
+/// Where the match of a pattern with this index ends.
+fn end_of(pattern: &str, text: &str, index: usize) -> Option<usize> {
+    let pattern = Regex::new(&format!("(?m){pattern}")).ok()?;
+    pattern.find_iter(text).nth(index).map(|found| found.end())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::{ClippedSurrogate, ImportanceSampling, PolicyLoss};
 
     const MINIMAL: &str = "\
 model: {alphabet: '0123456789+=', architecture: {hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1}}
@@ -206,9 +265,31 @@ rewards:
     }
 
     #[test]
-    fn a_wrong_type_is_refused_with_its_line() {
-        let message = message(&format!("{MINIMAL}max_steps: many\n"), &[]);
-        assert!(message.starts_with("run.yaml:5: "), "{message}");
+    fn a_wrong_type_is_refused_with_its_line_and_key() {
+        let wrong = message(&format!("{MINIMAL}max_steps: many\n"), &[]);
+        let expected = "max_steps: invalid type: string \"many\", expected a whole number";
+        assert!(wrong.starts_with(&format!("run.yaml:5: {expected}")), "{wrong}");
+        let in_list = message(&MINIMAL.replace("exact", "exact\n    weight: x"), &[]);
+        assert!(in_list.starts_with("run.yaml:4: rewards[0]: "), "{in_list}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_with_its_line() {
+        let message = message(&format!("{MINIMAL}seed: 1\nseed: 2\n"), &[]);
+        assert!(message.starts_with("run.yaml:6: the key `seed`"), "{message}");
+    }
+
+    #[test]
+    fn keys_are_found_on_the_way_to_them_in_either_style() {
+        let text = "a:\n  b: 1\nb: {a: 1, c: 2}\nd:\n  - k: x\n  - k: y\n    a: 2\n";
+        let line =
+            |way: &[&str]| line_of(&way.iter().map(|k| k.to_string()).collect::<Vec<_>>(), text);
+        assert_eq!(line(&["b"]), Some(3));
+        assert_eq!(line(&["a", "b"]), Some(2));
+        assert_eq!(line(&["b", "c"]), Some(3));
+        assert_eq!(line(&["d", "[1]", "a"]), Some(7));
+        assert_eq!(line(&["d", "[1]", "no"]), Some(6));
+        assert_eq!(line(&["no"]), None);
     }
 
     #[test]
@@ -230,6 +311,21 @@ rewards:
         let message = message(MINIMAL, &["optimizer.lerning_rate=1"]);
         assert!(message.starts_with("--set optimizer.lerning_rate=1: "), "{message}");
         assert!(message.contains("did you mean `learning_rate`?"), "{message}");
+    }
+
+    #[test]
+    fn the_top_level_changes_a_loss_only_where_it_says_something() {
+        let block = "policy_loss: {kind: clipped_surrogate, importance_sampling: sequence}";
+        let loss = |more: &str| {
+            let config = parse(&format!("{MINIMAL}{block}\n{more}"), &[]).unwrap();
+            config.settings(&[]).objective.policy_loss
+        };
+        let over = |importance_sampling| {
+            let settings = ClippedSurrogate { importance_sampling, ..Default::default() };
+            PolicyLoss::ClippedSurrogate(settings)
+        };
+        assert_eq!(loss(""), over(ImportanceSampling::Seq));
+        assert_eq!(loss("importance_sampling: token\n"), over(ImportanceSampling::Token));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, IntTensorOps};
 use burn::tensor::{Shape, TensorData, TensorMetadata};
 
 use super::{
-    Kernels, TrainingKernels, adamw, attention, gemm, rms_norm, rope, rows, sample, swiglu,
+    Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample, swiglu,
     token_logprob,
 };
 
@@ -92,9 +92,7 @@ macro_rules! kernels_on_the_host {
         impl Kernels for $backend {
             fn project(x: &FloatTensor<Self>, weight: &FloatTensor<Self>) -> FloatTensor<Self> {
                 let ([n, input], [output, _]) = (dims(x), dims(weight));
-                let (x, weight) = (Self::read(x), Self::read(weight));
-                let weight = gemm::Matrix::new(&weight, output, input).t();
-                let y = gemm::product(gemm::Matrix::new(&x, n, input), weight, gemm::Threads::All);
+                let y = linear::forward(&Self::read(x), &Self::read(weight), input);
                 Self::wrap(y, Shape::new([n, output]))
             }
 
@@ -180,19 +178,13 @@ macro_rules! kernels_on_the_host {
             ) -> [Option<FloatTensor<Self>>; 2] {
                 let ([n, input], [output, _]) = (dims(x), dims(weight));
                 let dy = Self::read(dy);
-                let dy = gemm::Matrix::new(&dy, n, output);
-                let (x, weight) = (Self::read(x), Self::read(weight));
                 let dx = needs[0].then(|| {
-                    let weight = gemm::Matrix::new(&weight, output, input);
-                    Self::wrap(
-                        gemm::product(dy, weight, gemm::Threads::All),
-                        Shape::new([n, input]),
-                    )
+                    let dx = linear::input_gradient(&dy, &Self::read(weight), input);
+                    Self::wrap(dx, Shape::new([n, input]))
                 });
                 let dweight = needs[1].then(|| {
-                    let x = gemm::Matrix::new(&x, n, input);
-                    let d = gemm::product(dy.t(), x, gemm::Threads::All);
-                    Self::wrap(d, Shape::new([output, input]))
+                    let dweight = linear::weight_gradient(&dy, &Self::read(x), input);
+                    Self::wrap(dweight, Shape::new([output, input]))
                 });
                 [dx, dweight]
             }

@@ -96,15 +96,27 @@ pub fn sum_of_squares(x: &[f32]) -> f32 {
 /// Dot product in sixteen running sums, which the compiler keeps in one register.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 16];
-    let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-    let tail: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a16.zip(b16) {
+    let ((a_lanes, a_rest), (b_lanes, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [0.0_f32; 16];
+    for (x, y) in a_lanes.iter().zip(b_lanes) {
         for lane in 0..16 {
-            lanes[lane] += x[lane] * y[lane];
+            sums[lane] += x[lane] * y[lane];
         }
     }
-    lanes.iter().sum::<f32>() + tail
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    sum_of_lanes(sums) + rest
+}
+
+/// The sum of sixteen numbers, halves first: a sum in order would be sixteen additions that wait for
+/// each other, as long as a whole short dot product.
+#[inline(always)]
+pub fn sum_of_lanes(mut lanes: [f32; 16]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@
 mod adamw;
 mod attention;
 mod autodiff;
+mod few_rows;
 mod gemm;
 pub mod group_advantage;
 pub mod group_baseline;
 pub mod group_rule;
 mod host;
+mod linear;
 mod math;
 mod rms_norm;
 mod rope;

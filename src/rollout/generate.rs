@@ -79,7 +79,8 @@ struct Row {
     /// First of its own cache slots.
     slot: usize,
     ids: Vec<u32>,
-    logps: Vec<f32>,
+    /// Where among all draws of the batch each of its tokens was drawn.
+    draws: Vec<usize>,
 }
 
 /// Generation of one batch of prompts.
@@ -89,7 +90,11 @@ struct Batch<'a, B: Kernels> {
     prompts: &'a [Prompt],
     noise: Noise,
     cache: KvCache<B>,
-    groups: Vec<Vec<(usize, Completion)>>,
+    /// Log-probabilities of all draws; they stay on the device until the batch is done, so that a
+    /// token costs one readback, that of its id.
+    logps: Vec<Tensor<B, 1>>,
+    drawn: usize,
+    finished: Vec<(Row, Finish)>,
 }
 
 impl<'a, B: Kernels> Batch<'a, B> {
@@ -101,25 +106,20 @@ impl<'a, B: Kernels> Batch<'a, B> {
     ) -> Self {
         let slots = |prompt: &Prompt| prompt.ids.len() + prompt.samples * generator.response_length;
         let cache = KvCache::new(decoder, prompts.iter().map(slots).sum());
-        let groups = prompts.iter().map(|_| Vec::new()).collect();
-        Self { generator, decoder, prompts, noise, cache, groups }
+        let (logps, finished) = (Vec::new(), Vec::new());
+        Self { generator, decoder, prompts, noise, cache, logps, drawn: 0, finished }
     }
 
     fn run(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
         let (mut open, mut logits) = self.prefill();
         while !open.is_empty() {
-            self.draw(&mut open, &logits)?;
+            self.draw(&mut open, &logits);
             open = self.close_finished(open);
             if !open.is_empty() {
                 logits = self.advance(&open);
             }
         }
-        Ok(self
-            .prompts
-            .iter()
-            .zip(self.groups)
-            .map(|(prompt, rows)| in_order(prompt, rows))
-            .collect())
+        self.groups()
     }
 
     /// Computes each prompt once; gives its rows the logits of their first token.
@@ -140,8 +140,8 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let mut rows = Vec::new();
         for (group, (prompt, span)) in self.prompts.iter().zip(prompts).enumerate() {
             for sample in 0..prompt.samples {
-                let (ids, logps) = (Vec::new(), Vec::new());
-                rows.push(Row { group, sample, prompt: span.own.clone(), slot, ids, logps });
+                let (ids, draws) = (Vec::new(), Vec::new());
+                rows.push(Row { group, sample, prompt: span.own.clone(), slot, ids, draws });
                 slot += self.generator.response_length;
             }
         }
@@ -149,24 +149,19 @@ impl<'a, B: Kernels> Batch<'a, B> {
     }
 
     /// Appends one token to every open row.
-    fn draw(&self, open: &mut [Row], logits: &Tensor<B, 2>) -> Result<(), GenerationError> {
+    fn draw(&mut self, open: &mut [Row], logits: &Tensor<B, 2>) {
         let uniform = |row: &Row| {
             let problem = self.prompts[row.group].problem;
             self.noise.uniform(problem, row.sample as u32, row.ids.len() as u32)
         };
         let uniforms: Vec<f32> = open.iter().map(uniform).collect();
         let (tokens, logps) = kernel::sample(logits, &uniforms, self.generator.sampling);
-        let tokens = read_ids(tokens);
-        let logps: Vec<f32> = logps.into_data().iter().collect();
-        for ((row, token), logp) in open.iter_mut().zip(tokens).zip(logps) {
-            if !logp.is_finite() {
-                let problem = self.prompts[row.group].problem;
-                return Err(GenerationError::NotFinite { problem });
-            }
+        self.logps.push(logps);
+        for (row, token) in open.iter_mut().zip(read_ids(tokens)) {
             row.ids.push(token);
-            row.logps.push(logp);
+            row.draws.push(self.drawn);
+            self.drawn += 1;
         }
-        Ok(())
     }
 
     /// Takes out the rows that ended; they are never computed again.
@@ -174,10 +169,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let mut still_open = Vec::with_capacity(open.len());
         for row in open {
             match self.finish_of(&row) {
-                Some(finish) => {
-                    let completion = Completion { ids: row.ids, logps: row.logps, finish };
-                    self.groups[row.group].push((row.sample, completion));
-                }
+                Some(finish) => self.finished.push((row, finish)),
                 None => still_open.push(row),
             }
         }
@@ -204,12 +196,26 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let hidden = self.decoder.forward(&packed, Some(&mut self.cache));
         self.decoder.logits(&hidden)
     }
-}
 
-fn in_order(prompt: &Prompt, mut rows: Vec<(usize, Completion)>) -> RolloutGroup {
-    rows.sort_by_key(|(sample, _)| *sample);
-    let completions = rows.into_iter().map(|(_, completion)| completion).collect();
-    RolloutGroup { prompt: prompt.clone(), completions }
+    /// The finished rows, by group and in the order of their sample index.
+    fn groups(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
+        let logps = match self.logps.is_empty() {
+            true => Vec::new(),
+            false => Tensor::cat(self.logps, 0).into_data().iter().collect(),
+        };
+        self.finished.sort_by_key(|(row, _)| (row.group, row.sample));
+        let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
+        let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();
+        for (row, finish) in self.finished {
+            let group = &mut groups[row.group];
+            let logps: Vec<f32> = row.draws.iter().map(|draw| logps[*draw]).collect();
+            if logps.iter().any(|logp| !logp.is_finite()) {
+                return Err(GenerationError::NotFinite { problem: group.prompt.problem });
+            }
+            group.completions.push(Completion { ids: row.ids, logps, finish });
+        }
+        Ok(groups)
+    }
 }
 
 /// Ids of a backend whose integers may be i64 (ndarray) or i32 (wgpu).

@@ -1,7 +1,7 @@
 //! Showing a run while it goes: a bar on a terminal, now and then a line elsewhere, or nothing.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -20,6 +20,7 @@ pub enum Phase {
 }
 
 /// Where a run shows itself; cheap to ask when it shows nothing.
+#[derive(Clone)]
 pub struct Progress {
     watch: Watch,
 }
@@ -34,9 +35,10 @@ pub struct Stage<'a> {
     began: Instant,
 }
 
+#[derive(Clone)]
 enum Watch {
     Quiet,
-    Lines(Mutex<Box<dyn Write + Send>>),
+    Lines(Arc<Mutex<Box<dyn Write + Send>>>),
     Bars(MultiProgress),
 }
 
@@ -46,14 +48,14 @@ impl Progress {
         let watch = match quiet {
             true => Watch::Quiet,
             false if std::io::stderr().is_terminal() => Watch::Bars(MultiProgress::new()),
-            false => Watch::Lines(Mutex::new(Box::new(std::io::stderr()))),
+            false => return Self::lines(std::io::stderr()),
         };
         Self { watch }
     }
 
     /// Plain lines into `writer`.
     pub fn lines(writer: impl Write + Send + 'static) -> Self {
-        Self { watch: Watch::Lines(Mutex::new(Box::new(writer))) }
+        Self { watch: Watch::Lines(Arc::new(Mutex::new(Box::new(writer)))) }
     }
 
     /// Shows a message above the bars, or as a line of its own.
@@ -101,7 +103,7 @@ impl Stage<'_> {
             return;
         }
         let eta = self.pacer.eta_secs(done, elapsed_secs);
-        let eta = eta.map(|secs| format!("{} left", duration_text(secs)));
+        let eta = eta.map(|secs| format!("{}{} left", self.phase.bound(), duration_text(secs)));
         let parts = [note, eta.as_deref().unwrap_or_default()];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let place = format!("{} {done}/{}", self.phase.name(), self.total);
@@ -125,6 +127,11 @@ impl Phase {
             Self::Train => "train",
             Self::Evaluate => "evaluate",
         }
+    }
+
+    /// What stands before the time left: a warm start ends as soon as it is good enough.
+    fn bound(self) -> &'static str {
+        if self == Self::WarmStart { "at most " } else { "" }
     }
 }
 
@@ -163,8 +170,11 @@ impl Pacer {
 }
 
 fn new_bar(phase: Phase, done: u64, total: u64) -> ProgressBar {
-    let template = "{prefix:>10} {wide_bar} {pos}/{len} [{elapsed}, {eta} left] {msg}";
-    let style = ProgressStyle::with_template(template);
+    // The message comes last and is cut at the edge: a line that wraps leaves its parts behind.
+    let bound = phase.bound();
+    let template =
+        format!("{{prefix:<10}} {{bar:10}} {{pos}}/{{len}} {bound}{{eta}} left, {{wide_msg}}");
+    let style = ProgressStyle::with_template(&template);
     let bar = ProgressBar::new(total).with_position(done).with_prefix(phase.name());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.reset_eta();
@@ -176,7 +186,7 @@ fn new_bar(phase: Phase, done: u64, total: u64) -> ProgressBar {
 fn step_note(metrics: &StepMetrics) -> String {
     let skipped = if metrics.skipped { ", skipped" } else { "" };
     format!(
-        "reward {:.3}, accuracy {:.1} %, {:.0} tokens/s{skipped}",
+        "reward {:.3}, accuracy {:.1} %, {:.0} tok/s{skipped}",
         metrics.reward,
         100.0 * metrics.accuracy,
         metrics.rollout_tokens_per_s
@@ -196,7 +206,6 @@ pub(super) fn duration_text(secs: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -255,7 +264,7 @@ mod tests {
             ..StepMetrics::default()
         };
         progress.begin(Phase::Train, 2, 3).step(&metrics);
-        assert_eq!(page.text(), "train 3/3: reward 0.500, accuracy 25.0 %, 1234 tokens/s\n");
+        assert_eq!(page.text(), "train 3/3: reward 0.500, accuracy 25.0 %, 1234 tok/s\n");
     }
 
     #[test]

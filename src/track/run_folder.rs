@@ -28,7 +28,8 @@ pub enum Existing {
 pub enum RunFolderError {
     /// The folder holds a run already.
     #[error(
-        "{} already holds a run: choose another output_dir, or ask to overwrite or resume it",
+        "{} already holds a run: choose another folder with --output-dir, go on with that run with \
+         --resume, or replace it with --overwrite",
         path.display()
     )]
     HoldsRun {

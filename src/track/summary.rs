@@ -74,10 +74,7 @@ fn effort_text(facts: &RunFacts, history: &[StepMetrics]) -> String {
         let (start, end) = (reward_at(first(history)), reward_at(last(history)));
         push_line(&mut text, format_args!("reward     {start:.3} at first, {end:.3} at last"));
     }
-    let steps = match facts.steps < facts.planned_steps {
-        true => format!("{} of {}, stopped early", facts.steps, facts.planned_steps),
-        false => facts.steps.to_string(),
-    };
+    let steps = steps_text(facts);
     let elapsed = duration_text(facts.elapsed_secs);
     let memory = facts.peak_rss_mib.map_or(String::new(), |mib| format!(", at most {mib:.0} MiB"));
     push_line(&mut text, format_args!("steps      {steps} in {elapsed}{memory}"));
@@ -91,14 +88,43 @@ fn effort_text(facts: &RunFacts, history: &[StepMetrics]) -> String {
     text
 }
 
+fn steps_text(facts: &RunFacts) -> String {
+    let (done, planned) = (facts.steps, facts.planned_steps);
+    match done {
+        _ if done >= planned => done.to_string(),
+        0 => format!("0 of {planned}, stopped before the first"),
+        _ => format!("{done} of {planned}, stopped early (--resume goes on),"),
+    }
+}
+
 fn reasons_text(history: &[StepMetrics]) -> String {
     let reasons = diagnose(history);
     if reasons.is_empty() {
-        return "learned    nothing that shows, and the metrics name no cause: try more steps, or \
-                another learning rate\n"
-            .into();
+        let advice = "try more steps, or another learning rate";
+        let text = format!("nothing that shows, and the metrics name no cause: {advice}");
+        return wrapped("learned", &text);
     }
-    reasons.iter().map(|reason| format!("learned    nothing that shows: {reason}\n")).collect()
+    reasons
+        .iter()
+        .map(|reason| wrapped("learned", &format!("nothing that shows: {reason}")))
+        .collect()
+}
+
+/// A labelled paragraph in lines of at most 79 columns.
+fn wrapped(label: &str, text: &str) -> String {
+    const COLUMNS: usize = 79;
+    let mut line = format!("{label:<10}");
+    let mut lines = String::new();
+    for word in text.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            lines.push_str(&line);
+            lines.push('\n');
+            line = " ".repeat(10);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines + &line + "\n"
 }
 
 fn reward_at(steps: &[StepMetrics]) -> f64 {
@@ -154,6 +180,8 @@ mod tests {
     fn a_run_that_learned_nothing_says_why() {
         let text = report(&facts(0.0, 0.0), &history([0.0, 0.0], 1.0));
         assert!(text.contains("nothing that shows: in nearly every group"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        assert!(text.contains("\n           "), "continued below the text, not the label: {text}");
     }
 
     #[test]

@@ -31,8 +31,7 @@ pub struct Evaluation {
     /// Share of right completions among the samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_at_n: Option<f64>,
-    /// Probability that at least one of k samples is right.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Probability that at least one of k samples is right; none where nothing was sampled.
     pub pass_at_k: Option<f64>,
     /// The k of pass@k.
     #[serde(skip_serializing_if = "Option::is_none")]

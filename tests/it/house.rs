@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms, and which others each may import.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("text", &[]),
     ("data", &[]),
     ("kernel", &[]),
@@ -34,6 +34,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ),
     ("config", &ALL_BUT_CLI),
     ("cli", &ALL_ROOMS),
+    ("allocator", &[]),
     ("main", &ALL_ROOMS),
 ];
 

@@ -4,12 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod algorithms;
+mod bad_input;
+mod command_line;
+mod configs;
 mod contradictions;
+mod docs;
 mod generation;
 mod house;
 mod kernels;
 mod model;
 mod pages;
+mod program;
 mod runs;
 mod signal;
 mod smollm2;
