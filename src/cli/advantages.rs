@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::output::print_json;
 use crate::advantage::{
     AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch, RunningMoments,
 };
@@ -69,7 +69,7 @@ impl AdvantagesArgs {
             seed: config.seed,
         };
         for group in advantages(&config, &batch)? {
-            println!("{}", serde_json::to_string(&Answer::of(&group))?);
+            print_json(&Answer::of(&group))?;
         }
         Ok(())
     }
@@ -77,11 +77,14 @@ impl AdvantagesArgs {
     fn text(&self) -> anyhow::Result<String> {
         if self.file == Path::new("-") {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| anyhow::anyhow!("standard input: cannot be read: {error}"))?;
             return Ok(text);
         }
+        let path = self.file.display();
         std::fs::read_to_string(&self.file)
-            .with_context(|| format!("{}: cannot be read; check the path", self.file.display()))
+            .map_err(|error| anyhow::anyhow!("{path}: cannot be read: {error}; check the path"))
     }
 }
 
@@ -102,14 +105,16 @@ fn advantages(config: &RunConfig, batch: &RewardBatch) -> anyhow::Result<Vec<Gro
 fn groups(text: &str, file: &Path) -> anyhow::Result<Vec<GroupRewards>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let group = |(index, line): (usize, &str)| {
-        group(line).with_context(|| format!("{}:{}", file.display(), index + 1))
+        let place = || format!("{}:{}", file.display(), index + 1);
+        group(line).map_err(|error| anyhow::anyhow!("{}: {error}", place()))
     };
     lines.map(group).collect()
 }
 
 fn group(line: &str) -> anyhow::Result<GroupRewards> {
-    let Line { rewards, lengths, each } = serde_json::from_str(line)
-        .context("is no group; write one as {\"rewards\": [1, 0, null]}")?;
+    let Line { rewards, lengths, each } = serde_json::from_str(line).map_err(|error| {
+        anyhow::anyhow!("is no group: {error}; write one as {{\"rewards\": [1, 0, null]}}")
+    })?;
     let lengths = lengths.unwrap_or_else(|| vec![1; rewards.len()]);
     let group = GroupRewards { rewards, lengths, each };
     RewardBatch { groups: vec![group.clone()], ..RewardBatch::default() }.check()?;
@@ -155,7 +160,7 @@ mod tests {
             ("{\"rewards\": [1e200]}", "not a usable number"),
             ("{\"rewards\": []}", "no rollouts"),
         ] {
-            let error = format!("{:#}", groups(text, Path::new("f.jsonl")).unwrap_err());
+            let error = groups(text, Path::new("f.jsonl")).unwrap_err().to_string();
             assert!(error.contains(problem), "{error}");
         }
     }

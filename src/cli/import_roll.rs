@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 
+use super::output::print;
 use crate::config::{RunConfig, import_roll};
 
 /// Arguments of `wgrpo import-roll`.
@@ -17,11 +17,12 @@ pub(super) struct ImportRollArgs {
 impl ImportRollArgs {
     /// The configuration goes to standard output, what became of each key to standard error.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let path = self.file.display();
         let text = std::fs::read_to_string(&self.file)
-            .with_context(|| format!("{}: cannot be read; check the path", self.file.display()))?;
+            .map_err(|error| anyhow::anyhow!("{path}: cannot be read: {error}; check the path"))?;
         let imported = import_roll(&self.file, &text)?;
         eprint!("{}", imported.report());
-        print!("{}", imported.yaml);
+        print(&imported.yaml)?;
         if let Err(error) = RunConfig::parse(&self.file, &imported.yaml, &[]) {
             eprintln!("before it runs, mend this: {error}");
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::value::Error as ValueError;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
+use super::output::{print, print_json};
 use crate::advantage::{Oracle, RewardLaw, SignalRow, signal_table};
 use crate::kernel::group_rule::EvenMedian;
 
@@ -47,10 +48,9 @@ impl SignalArgs {
             rows: signal_table(&law, &self.group, self.oracle, self.even_median)?,
         };
         match self.json {
-            true => println!("{}", serde_json::to_string(&signal)?),
-            false => print!("{}", signal.table()),
+            true => print_json(&signal),
+            false => print(&signal.table()),
         }
-        Ok(())
     }
 }
 

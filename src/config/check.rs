@@ -17,7 +17,8 @@ impl RunConfig {
         self.check_sizes()?;
         self.model.check()?;
         self.check_rewards()?;
-        self.estimator()?.validate(self.num_return_sequences_in_group)?;
+        let g = self.num_return_sequences_in_group;
+        self.estimator()?.validate(g).map_err(ConfigError::Advantage)?;
         self.shaping()?.validate()?;
         self.post_processing().validate()?;
         self.check_filters()?;

@@ -43,9 +43,12 @@ pub enum ConfigError {
         /// What is wrong, and how to mend it.
         problem: String,
     },
-    /// An objection to how rewards become advantages.
-    #[error("rewards and advantages: {0}")]
-    Advantage(#[from] AdvantageError),
+    /// An estimator's own objection.
+    #[error("adv_estimator: {0}")]
+    Advantage(AdvantageError),
+    /// An objection to a key of the top level, which it names.
+    #[error(transparent)]
+    Setting(#[from] AdvantageError),
     /// A loss's own objection.
     #[error("policy_loss: {0}")]
     Loss(#[from] LossError),

@@ -146,7 +146,6 @@ mod tests {
         assert!(far.validate().unwrap_err().to_string().starts_with("mixup_alpha is 1.5"));
     }
 
-    #[cfg(feature = "ndarray")]
     #[test]
     fn a_mixture_lies_between_reference_and_policy() {
         use burn::backend::NdArray;
