@@ -318,7 +318,7 @@ rewards:
         let block = "policy_loss: {kind: clipped_surrogate, importance_sampling: sequence}";
         let loss = |more: &str| {
             let config = parse(&format!("{MINIMAL}{block}\n{more}"), &[]).unwrap();
-            config.settings(&[]).objective.policy_loss
+            config.settings(&[]).unwrap().objective.policy_loss
         };
         let over = |importance_sampling| {
             let settings = ClippedSurrogate { importance_sampling, ..Default::default() };
