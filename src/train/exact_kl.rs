@@ -58,3 +58,58 @@ pub(super) fn exact_kls<B: Kernels>(
     let differences = log_policy.clone() - reference.log_laws(temperature);
     (log_policy.exp() * differences).sum_dim(1).squeeze_dim(1)
 }
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use burn::backend::NdArray;
+
+    use super::*;
+
+    type Training = Autodiff<NdArray>;
+
+    const HIDDEN: [f32; 6] = [0.4, -1.1, 0.7, 1.3, 0.2, -0.5];
+    const HEAD: [f32; 8] = [0.9, -0.3, 0.1, 0.8, -0.7, 0.5, 0.6, -1.2];
+
+    fn law(hidden: &[f32]) -> Law<Training> {
+        let device = Default::default();
+        let matrix = |values: &[f32], width: usize| {
+            Tensor::<Training, 1>::from_floats(values, &device)
+                .reshape([values.len() / width, width])
+        };
+        Law { hidden: matrix(hidden, 2), head: matrix(&HEAD, 2) }
+    }
+
+    fn reference() -> Law<Training> {
+        law(&HIDDEN.map(|value| 0.5 * value + 0.1))
+    }
+
+    fn total(hidden: &[f32]) -> f32 {
+        exact_kls(&law(hidden), &reference(), 0.7).sum().into_scalar()
+    }
+
+    #[test]
+    fn the_divergence_of_a_law_from_itself_is_zero_and_from_others_positive() {
+        let same = exact_kls(&law(&HIDDEN), &law(&HIDDEN), 0.7).into_data();
+        assert!(same.iter::<f32>().all(|kl| kl.abs() < 1e-6));
+        let other = exact_kls(&law(&HIDDEN), &reference(), 0.7).into_data();
+        assert!(other.iter::<f32>().all(|kl| kl > 1e-3));
+    }
+
+    #[test]
+    fn its_gradient_is_the_slope() {
+        let mut policy = law(&HIDDEN);
+        policy.hidden = policy.hidden.require_grad();
+        let gradients = exact_kls(&policy, &reference(), 0.7).sum().backward();
+        let gradient: Vec<f32> =
+            policy.hidden.grad(&gradients).unwrap().into_data().to_vec().unwrap();
+        for at in 0..HIDDEN.len() {
+            let shifted = |shift: f32| {
+                let mut hidden = HIDDEN;
+                hidden[at] += shift;
+                total(&hidden)
+            };
+            let slope = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
+            assert!((gradient[at] - slope).abs() < 1e-3, "{} against {slope}", gradient[at]);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What each method does with a step: which groups and rollouts it trains on, and with what weight.
 
 use wgrpo::config::RunConfig;
+use wgrpo::loss::{Aggregation, Denominators};
 use wgrpo::rollout::Finish;
 use wgrpo::train::StepReport;
 
@@ -271,4 +272,16 @@ fn surplus_groups_are_carried_into_the_next_step() {
     assert!(carried.iter().any(|count| *count > 0.0), "{carried:?}: nothing was left over");
     let at = carried.iter().position(|count| *count > 0.0).unwrap();
     assert!(reports[at + 1].summary.counting >= carried[at] as usize);
+}
+
+#[test]
+fn a_pivot_kept_at_zero_would_change_the_token_mean_and_no_fixed_divisor() {
+    // Rows of 3 and 2 tokens, and a pivot of 4 tokens whose advantage is zero.
+    let [without, with] = [&[3, 2][..], &[3, 2, 4]].map(|rows| Denominators::of_step(rows, 6));
+    let weights = |mode: Aggregation, step: &Denominators| mode.row_weights(&[3, 2], step);
+    let fixed = Aggregation::SeqMeanTokenSumNorm;
+    assert_eq!(weights(fixed, &without), weights(fixed, &with));
+    let mean = Aggregation::TokenMean;
+    assert_eq!(weights(mean, &without), [1.0 / 5.0; 2]);
+    assert_eq!(weights(mean, &with), [1.0 / 9.0; 2]);
 }

@@ -40,8 +40,14 @@ pub fn small_with(keys: &str, set: &[&str]) -> RunConfig {
 fn with_keys(keys: &str) -> String {
     let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
     let given: Vec<String> = keys.lines().map(name).collect();
-    let kept = SMALL.lines().filter(|line| !given.contains(&name(line)));
-    kept.map(|line| format!("{line}\n")).collect::<String>() + keys
+    let mut text = String::new();
+    let mut keeps = true;
+    for line in SMALL.lines() {
+        // What is indented belongs to the key above it.
+        keeps = if line.starts_with(' ') { keeps } else { !given.contains(&name(line)) };
+        text += &if keeps { format!("{line}\n") } else { String::new() };
+    }
+    text + keys
 }
 
 /// A configuration from its text.
