@@ -59,7 +59,7 @@ pub(super) fn exact_kls<B: Kernels>(
     (log_policy.exp() * differences).sum_dim(1).squeeze_dim(1)
 }
 
-#[cfg(all(test, feature = "ndarray"))]
+#[cfg(test)]
 mod tests {
     use burn::backend::NdArray;
 
