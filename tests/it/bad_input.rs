@@ -108,7 +108,7 @@ fn a_bad_override_is_named() {
 #[test]
 fn a_group_of_one_is_refused_by_an_estimator_that_compares() {
     let message = refused_config(|config| config.replace("group: 4", "group: 1"));
-    says(&message, &["adv_estimator", "grpo", "num_return_sequences_in_group 1"]);
+    says(&message, &["grpo", "num_return_sequences_in_group 1", "use 2 or more"]);
 }
 
 #[test]
