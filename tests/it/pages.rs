@@ -6,8 +6,9 @@ use crate::runs::{small, steps, trainer};
 
 fn pages() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/methods");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut pages: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.filter(|file| file.extension().is_some_and(|ending| ending == "md")).collect();
     pages.sort();
     pages
 }
