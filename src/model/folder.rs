@@ -103,11 +103,7 @@ impl<B: Backend> Decoder<B> {
         Ok(save_tensors(path, &config.parameters(), &[("format", "pt")], self.values())?)
     }
 
-    /// Hands out the values of every parameter, in the order of [`ModelConfig::parameters`].
-    pub fn visit_values(&self, visit: impl FnMut(Vec<f32>)) {
-        self.values().for_each(visit);
-    }
-
+    /// The values of every parameter, in the order of [`ModelConfig::parameters`].
     fn values(&self) -> impl Iterator<Item = Vec<f32>> + use<B> {
         let mut parameters = Parameters(Vec::new());
         self.visit(&mut parameters);

@@ -85,15 +85,15 @@ impl<B: TrainingKernels> Trainer<B> {
         objective: &Objective,
     ) -> Vec<MiniBatch<B>> {
         let response_length = self.settings.generator.response_length;
-        let share = trained.len().div_ceil(self.settings.mini_batches).max(1);
         let mini_batch = |groups: &[TrainingGroup]| {
             let counted = [groups, fill].concat();
             let step = denominators(&counted, response_length).scaled(alpha);
             let micro_batches = self.micro_batches(groups, &step, objective);
             MiniBatch { micro_batches, seen: denominators(groups, response_length) }
         };
-        let shares = trained.chunks(share).map(mini_batch);
-        shares.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
+        let shares = shares(trained.len(), self.settings.mini_batches);
+        let mini_batches = shares.map(|share| mini_batch(&trained[share]));
+        mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
     }
 
     /// The micro-batches of one optimiser step, with all that stays fixed over its passes.
@@ -169,4 +169,20 @@ fn training_groups<'a>(drawn: &'a Drawn, advantages: &'a StepAdvantages) -> Vec<
     let tokens = |group: usize| advantages.tokens.as_ref().and_then(|tokens| tokens.get(group));
     let pairs = drawn.groups.rollouts.iter().zip(&advantages.groups).enumerate();
     pairs.map(|(at, (rollout, group))| TrainingGroup::new(rollout, group, tokens(at))).collect()
+}
+
+/// `0..count` as `parts` consecutive ranges whose lengths differ by one at most.
+fn shares(count: usize, parts: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_do_not_divide_still_make_as_many_mini_batches_as_asked() {
+        assert_eq!(shares(5, 4).collect::<Vec<_>>(), [0..1, 1..2, 2..3, 3..5]);
+        assert_eq!(shares(64, 2).collect::<Vec<_>>(), [0..32, 32..64]);
+    }
 }
