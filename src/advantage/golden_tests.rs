@@ -6,7 +6,7 @@ use super::rule::fold_seed;
 use super::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
 use crate::kernel::group_advantage::{RolloutAdvantages, group_advantage};
 use crate::kernel::group_baseline::{GroupBaselines, GroupTable, NO_PIVOT, group_baseline};
-use crate::kernel::group_rule::GroupRule;
+use crate::kernel::group_rule::{GroupRule, PivotDraws};
 
 #[derive(Deserialize)]
 struct Case {
@@ -134,7 +134,8 @@ impl Padded {
             valid_pg: &self.valid,
             lengths_pg: &self.lengths,
         };
-        let rows = group_baseline(&table, rule, fold_seed(seed));
+        let rows =
+            group_baseline(&table, rule, PivotDraws { seed: fold_seed(seed), first_group: 0 });
         let rollouts = group_advantage(&table, &rows, f32::INFINITY);
         (rows, rollouts)
     }

@@ -13,7 +13,8 @@ use burn::tensor::TensorMetadata;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
-use super::{AttentionPlan, Kernels, Rotary, Sampling, TrainingKernels};
+use super::group_rule::{GroupRule, PivotDraws};
+use super::{AttentionPlan, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels};
 
 type Tracked<B> = FloatTensor<Autodiff<B>>;
 
@@ -136,6 +137,22 @@ impl<B: TrainingKernels> Differentiable<B, 2> for TokenLogprob<FloatTensor<B>> {
 }
 
 #[derive(Debug, Clone)]
+struct LogitLogprob<T> {
+    logits: T,
+    saved: [T; 2],
+    tokens: Arc<[u32]>,
+    temperature: f32,
+}
+
+impl<B: TrainingKernels> Differentiable<B, 1> for LogitLogprob<FloatTensor<B>> {
+    fn gradients(self, dout: FloatTensor<B>, _: [bool; 1]) -> [Option<FloatTensor<B>>; 1] {
+        let saved = self.saved.each_ref();
+        let (tokens, temperature) = (&self.tokens, self.temperature);
+        [Some(B::logit_logprob_backward(&self.logits, tokens, temperature, saved, &dout))]
+    }
+}
+
+#[derive(Debug, Clone)]
 struct GatherRows {
     index: Arc<[u32]>,
     rows: usize,
@@ -199,6 +216,44 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             temperature,
         };
         [record::<B, C, _, _>([hidden, head], operation, out), Self::from_inner(lse)]
+    }
+
+    fn logit_logprob(logits: &Tracked<B>, tokens: &[u32], temperature: f32) -> [Tracked<B>; 2] {
+        let [out, lse] = B::logit_logprob(&logits.primitive, tokens, temperature);
+        let operation = LogitLogprob {
+            logits: logits.primitive.clone(),
+            saved: [out.clone(), lse.clone()],
+            tokens: tokens.into(),
+            temperature,
+        };
+        [record::<B, C, _, _>([logits], operation, out), Self::from_inner(lse)]
+    }
+
+    // Advantages and weights are constants to the gradient.
+    fn token_weights(
+        advantages: &Tracked<B>,
+        lengths: &[u32],
+        tokens: usize,
+        weighting: TokenWeighting,
+    ) -> [Tracked<B>; 2] {
+        B::token_weights(&advantages.primitive, lengths, tokens, weighting).map(Self::from_inner)
+    }
+
+    fn group_baseline(table: [&Tracked<B>; 3], rule: &GroupRule, draws: PivotDraws) -> Tracked<B> {
+        Self::from_inner(B::group_baseline(table.map(|t| &t.primitive), rule, draws))
+    }
+
+    fn group_advantage(
+        table: [&Tracked<B>; 2],
+        baselines: &Tracked<B>,
+        clip: f32,
+    ) -> [Tracked<B>; 2] {
+        let table = table.map(|tensor| &tensor.primitive);
+        B::group_advantage(table, &baselines.primitive, clip).map(Self::from_inner)
+    }
+
+    fn whiten(advantages: &Tracked<B>, tokens: &Tracked<B>) -> Tracked<B> {
+        Self::from_inner(B::whiten(&advantages.primitive, &tokens.primitive))
     }
 
     fn gather_rows(x: &Tracked<B>, index: &[u32]) -> Tracked<B> {

@@ -95,7 +95,7 @@ fn lane_sum(count: usize, value: impl Fn(usize) -> f32) -> f32 {
 mod tests {
     use super::*;
     use crate::kernel::group_baseline::{NO_PIVOT, group_baseline};
-    use crate::kernel::group_rule::{Baseline, GroupRule, PivotTie, Scale};
+    use crate::kernel::group_rule::{Baseline, GroupRule, PivotDraws, PivotTie, Scale};
 
     #[test]
     fn equal_rewards_give_exactly_zero_and_others_the_z_score() {
@@ -103,7 +103,11 @@ mod tests {
         let table =
             GroupTable { g: 2, rewards_pg: &rewards, valid_pg: &[1; 4], lengths_pg: &[1; 4] };
         let rule = GroupRule { scale: Scale::Std, ..GroupRule::default() };
-        let got = group_advantage(&table, &group_baseline(&table, &rule, 0), f32::INFINITY);
+        let got = group_advantage(
+            &table,
+            &group_baseline(&table, &rule, PivotDraws::default()),
+            f32::INFINITY,
+        );
         assert_eq!(got.advantages_pg[..2], [0.0, 0.0]);
         assert!((got.advantages_pg[2] - 0.707_007).abs() < 1e-6);
         assert_eq!(got.advantages_pg[2], -got.advantages_pg[3]);
@@ -123,7 +127,8 @@ mod tests {
             pivot: Some(PivotTie::First),
             ..GroupRule::default()
         };
-        let got = group_advantage(&table, &group_baseline(&table, &rule, 0), 1.0);
+        let got =
+            group_advantage(&table, &group_baseline(&table, &rule, PivotDraws::default()), 1.0);
         assert_eq!(got.advantages_pg, [0.5, 0.0, -1.0, 0.0]);
         assert_eq!(got.keep_pg, [1, 0, 1, 1]);
     }

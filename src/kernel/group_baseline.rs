@@ -4,7 +4,7 @@
 //! value is found by counting), so that the two can be read side by side.
 
 use crate::kernel::group_rule::{
-    Baseline, EpsMode, EvenMedian, GroupRule, MadZeroFallback, PivotTie, Scale, pivot_draw,
+    Baseline, EpsMode, EvenMedian, GroupRule, MadZeroFallback, PivotDraws, PivotTie, Scale,
 };
 
 /// The pivot of a group that drops none.
@@ -40,11 +40,34 @@ pub struct GroupBaselines {
     pub pivot_p: Vec<u32>,
 }
 
+impl GroupBaselines {
+    /// Rows (baseline, scale, signal, pivot) `[p, 4]` as a device holds them; no pivot is -1.
+    pub fn to_rows(&self) -> Vec<f32> {
+        let pivot = |pivot: u32| if pivot == NO_PIVOT { -1.0 } else { pivot as f32 };
+        let row = |p: usize| {
+            [self.baseline_p[p], self.scale_p[p], self.signal_p[p] as f32, pivot(self.pivot_p[p])]
+        };
+        (0..self.baseline_p.len()).flat_map(row).collect()
+    }
+
+    /// The same read back.
+    pub fn from_rows(rows: &[f32]) -> Self {
+        let mut out = Self::default();
+        for row in rows.chunks_exact(4) {
+            out.baseline_p.push(row[0]);
+            out.scale_p.push(row[1]);
+            out.signal_p.push(row[2] as u32);
+            out.pivot_p.push(if row[3] < 0.0 { NO_PIVOT } else { row[3] as u32 });
+        }
+        out
+    }
+}
+
 /// Computes baseline, scale, signal and pivot of every group in f32.
 ///
 /// Shapes: the table is [p, g] with g at most [`LARGEST_GROUP`]; the result has p rows. Rewards may
 /// be as large as 1e36 in absolute value. Panics if the table's slices are not p·g long.
-pub fn group_baseline(table: &GroupTable, rule: &GroupRule, seed: u32) -> GroupBaselines {
+pub fn group_baseline(table: &GroupTable, rule: &GroupRule, draws: PivotDraws) -> GroupBaselines {
     let GroupTable { g, rewards_pg, valid_pg, lengths_pg } = *table;
     assert!((1..=LARGEST_GROUP).contains(&g), "groups of {g}; 1 to {LARGEST_GROUP} are supported");
     assert!(rewards_pg.len() % g == 0, "{} rewards are not whole groups of {g}", rewards_pg.len());
@@ -58,7 +81,7 @@ pub fn group_baseline(table: &GroupTable, rule: &GroupRule, seed: u32) -> GroupB
             lengths: &lengths_pg[row],
             rule,
         };
-        group.write_row(pivot_draw(seed, p as u32), &mut out);
+        group.write_row(draws.of(p), &mut out);
     }
     out
 }
@@ -283,7 +306,7 @@ mod tests {
             valid_pg: &ones,
             lengths_pg: &ones,
         };
-        group_baseline(&table, &rule, 0)
+        group_baseline(&table, &rule, PivotDraws::default())
     }
 
     fn close(got: f32, want: f32) {
@@ -343,7 +366,7 @@ mod tests {
             valid_pg: &[1, 0, 1, 0, 0, 0],
             lengths_pg: &[1; 6],
         };
-        let got = group_baseline(&table, &rule, 0);
+        let got = group_baseline(&table, &rule, PivotDraws::default());
         assert_eq!(got.baseline_p, [0.5, 0.0]);
         assert_eq!(got.signal_p, [1, 0]);
         close(got.scale_p[0], 0.707_206_8);
@@ -364,7 +387,7 @@ mod tests {
             valid_pg: &[1; 3],
             lengths_pg: &[1, 1, 9],
         };
-        let got = group_baseline(&table, &rule, 0);
+        let got = group_baseline(&table, &rule, PivotDraws::default());
         assert_eq!((got.pivot_p[0], got.signal_p[0]), (2, 0));
     }
 }

@@ -130,6 +130,22 @@ pub enum PivotTie {
     Random,
 }
 
+/// Where the draws among tied pivots come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PivotDraws {
+    /// The step's seed.
+    pub seed: u32,
+    /// Place in the batch of the first group of the table.
+    pub first_group: u32,
+}
+
+impl PivotDraws {
+    /// The draw of the table's group `p`.
+    pub fn of(self, p: usize) -> u32 {
+        pivot_draw(self.seed, self.first_group.wrapping_add(p as u32))
+    }
+}
+
 /// A hash of (seed, group) that draws the pivot among ties; u32 only, so that a shader can do it.
 ///
 /// Source: the PCG-RXS-M-XS output function (Jarzynski and Olano, 2020, "Hash functions for GPU rendering").

@@ -6,6 +6,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, IntTensorOps};
 use burn::tensor::{Shape, TensorData, TensorMetadata};
 
+use super::group_advantage::{self, group_advantage};
+use super::group_baseline::{GroupBaselines, GroupTable, group_baseline};
+use super::group_rule::{GroupRule, PivotDraws};
+use super::token_weights::{TokenWeighting, token_weights};
 use super::{
     Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample, swiglu,
     token_logprob,
@@ -86,6 +90,11 @@ fn dims<const D: usize>(tensor: &impl TensorMetadata) -> [usize; D] {
     tensor.shape().dims()
 }
 
+/// Flags and token counts as the twins take them; a device holds every table in floats.
+fn counts(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| *value as u32).collect()
+}
+
 /// Wires every kernel of [`Kernels`] to its CPU twin.
 macro_rules! kernels_on_the_host {
     ($backend:ty) => {
@@ -137,6 +146,64 @@ macro_rules! kernels_on_the_host {
                 let (out, lse) = token_logprob::forward(inputs);
                 let n = tokens.len();
                 [Self::wrap(out, Shape::new([n, 2])), Self::wrap(lse, Shape::new([n]))]
+            }
+
+            fn logit_logprob(
+                logits: &FloatTensor<Self>,
+                tokens: &[u32],
+                temperature: f32,
+            ) -> [FloatTensor<Self>; 2] {
+                let (out, lse) = token_logprob::of_logits(&Self::read(logits), tokens, temperature);
+                let n = tokens.len();
+                [Self::wrap(out, Shape::new([n, 2])), Self::wrap(lse, Shape::new([n]))]
+            }
+
+            fn token_weights(
+                advantages: &FloatTensor<Self>,
+                lengths: &[u32],
+                tokens: usize,
+                weighting: TokenWeighting,
+            ) -> [FloatTensor<Self>; 2] {
+                let both = token_weights(&Self::read(advantages), lengths, tokens, weighting);
+                both.map(|values| Self::wrap(values, Shape::new([lengths.len(), tokens])))
+            }
+
+            fn group_baseline(
+                [rewards, valid, lengths]: [&FloatTensor<Self>; 3],
+                rule: &GroupRule,
+                draws: PivotDraws,
+            ) -> FloatTensor<Self> {
+                let [p, g] = dims(rewards);
+                let (valid, lengths) = (counts(&Self::read(valid)), counts(&Self::read(lengths)));
+                let rewards = Self::read(rewards);
+                let table =
+                    GroupTable { g, rewards_pg: &rewards, valid_pg: &valid, lengths_pg: &lengths };
+                let rows = group_baseline(&table, rule, draws).to_rows();
+                Self::wrap(rows, Shape::new([p, 4]))
+            }
+
+            fn group_advantage(
+                [rewards, valid]: [&FloatTensor<Self>; 2],
+                baselines: &FloatTensor<Self>,
+                clip: f32,
+            ) -> [FloatTensor<Self>; 2] {
+                let (shape, [_, g]) = (rewards.shape(), dims(rewards));
+                let (rewards, valid) = (Self::read(rewards), counts(&Self::read(valid)));
+                let table =
+                    GroupTable { g, rewards_pg: &rewards, valid_pg: &valid, lengths_pg: &valid };
+                let baselines = GroupBaselines::from_rows(&Self::read(baselines));
+                let out = group_advantage(&table, &baselines, clip);
+                let keep = out.keep_pg.iter().map(|keep| *keep as f32).collect();
+                [Self::wrap(out.advantages_pg, shape.clone()), Self::wrap(keep, shape)]
+            }
+
+            fn whiten(
+                advantages: &FloatTensor<Self>,
+                tokens: &FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let counts = counts(&Self::read(tokens));
+                let white = group_advantage::whiten(&Self::read(advantages), &counts);
+                Self::wrap(white, advantages.shape())
             }
 
             fn gather_rows(x: &FloatTensor<Self>, index: &[u32]) -> FloatTensor<Self> {
@@ -248,13 +315,26 @@ macro_rules! kernels_on_the_host {
                 let (hidden, head) = (Self::read(hidden), Self::read(head));
                 let inputs =
                     token_logprob::Inputs { hidden: &hidden, head: &head, tokens, temperature };
-                let (dhidden, dhead) = token_logprob::backward(
-                    inputs,
-                    &Self::read(lse),
-                    &Self::read(out),
-                    &Self::read(dout),
-                );
+                let saved = [Self::read(out), Self::read(lse), Self::read(dout)];
+                let saved =
+                    token_logprob::Saved { out: &saved[0], lse: &saved[1], dout: &saved[2] };
+                let (dhidden, dhead) = token_logprob::backward(inputs, saved);
                 [Self::wrap(dhidden, shapes.0), Self::wrap(dhead, shapes.1)]
+            }
+
+            fn logit_logprob_backward(
+                logits: &FloatTensor<Self>,
+                tokens: &[u32],
+                temperature: f32,
+                [out, lse]: [&FloatTensor<Self>; 2],
+                dout: &FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let saved = [Self::read(out), Self::read(lse), Self::read(dout)];
+                let saved =
+                    token_logprob::Saved { out: &saved[0], lse: &saved[1], dout: &saved[2] };
+                let mut dlogits = Self::read(logits).into_owned();
+                token_logprob::turn_into_gradients(&mut dlogits, tokens, temperature, saved);
+                Self::wrap(dlogits, logits.shape())
             }
 
             fn gather_rows_backward(

@@ -24,6 +24,7 @@ mod rows;
 mod sample;
 mod swiglu;
 mod token_logprob;
+mod token_weights;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
@@ -33,6 +34,9 @@ pub use adamw::AdamW;
 pub use attention::{AttentionPlan, Span};
 pub use rope::Rotary;
 pub use sample::Sampling;
+pub use token_weights::TokenWeighting;
+
+use group_rule::{GroupRule, PivotDraws};
 
 /// A backend that runs this program's kernels forwards. The shapes are those of the functions of
 /// the functions below.
@@ -56,6 +60,28 @@ pub trait Kernels: Backend {
         tokens: &[u32],
         temperature: f32,
     ) -> [FloatTensor<Self>; 2];
+    fn logit_logprob(
+        logits: &FloatTensor<Self>,
+        tokens: &[u32],
+        temperature: f32,
+    ) -> [FloatTensor<Self>; 2];
+    fn token_weights(
+        advantages: &FloatTensor<Self>,
+        lengths: &[u32],
+        tokens: usize,
+        weighting: TokenWeighting,
+    ) -> [FloatTensor<Self>; 2];
+    fn group_baseline(
+        rewards_valid_lengths: [&FloatTensor<Self>; 3],
+        rule: &GroupRule,
+        draws: PivotDraws,
+    ) -> FloatTensor<Self>;
+    fn group_advantage(
+        rewards_valid: [&FloatTensor<Self>; 2],
+        baselines: &FloatTensor<Self>,
+        clip: f32,
+    ) -> [FloatTensor<Self>; 2];
+    fn whiten(advantages: &FloatTensor<Self>, tokens: &FloatTensor<Self>) -> FloatTensor<Self>;
     fn gather_rows(x: &FloatTensor<Self>, index: &[u32]) -> FloatTensor<Self>;
     fn write_rows(
         x: FloatTensor<Self>,
@@ -104,6 +130,13 @@ pub trait TrainingKernels: Kernels {
         saved: [&FloatTensor<Self>; 2],
         dout: &FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2];
+    fn logit_logprob_backward(
+        logits: &FloatTensor<Self>,
+        tokens: &[u32],
+        temperature: f32,
+        saved: [&FloatTensor<Self>; 2],
+        dout: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     fn gather_rows_backward(
         dout: &FloatTensor<Self>,
         index: &[u32],
@@ -160,6 +193,29 @@ pub fn token_logprob<B: Kernels>(
     let [out, _] = B::token_logprob(&primitive(hidden), &primitive(head), tokens, temperature);
     let out: Tensor<B, 2> = float(out);
     [0, 1].map(|column| out.clone().narrow(1, column, 1).squeeze_dim(1))
+}
+
+/// The same from logits `[n, v]` that exist already; no `[n, v]` log-softmax is ever stored.
+pub fn logit_logprob<B: Kernels>(
+    logits: &Tensor<B, 2>,
+    tokens: &[u32],
+    temperature: f32,
+) -> [Tensor<B, 1>; 2] {
+    let [out, _] = B::logit_logprob(&primitive(logits), tokens, temperature);
+    let out: Tensor<B, 2> = float(out);
+    [0, 1].map(|column| out.clone().narrow(1, column, 1).squeeze_dim(1))
+}
+
+/// Weight of every token's loss and its advantage, both `[b, tokens]` and 0 behind a row's length.
+///
+/// Advantages are `[b, 1]` or `[b, tokens]`, lengths `[b]`; whatever stands on a pad is never read.
+pub fn token_weights<B: Kernels>(
+    advantages: &Tensor<B, 2>,
+    lengths: &[u32],
+    tokens: usize,
+    weighting: TokenWeighting,
+) -> [Tensor<B, 2>; 2] {
+    B::token_weights(&primitive(advantages), lengths, tokens, weighting).map(float)
 }
 
 /// Rows `index` of `x [m, d]`: `[index.len(), d]`.

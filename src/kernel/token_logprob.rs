@@ -55,40 +55,59 @@ impl Inputs<'_> {
 
 /// `[n, 2]` rows of (log-probability, entropy), and the log-sum-exp of every row `[n]`.
 pub fn forward(inputs: Inputs) -> (Vec<f32>, Vec<f32>) {
-    let (v, inverse) = (inputs.vocabulary(), 1.0 / inputs.temperature);
-    let (mut out, mut lse) = (vec![0.0; inputs.tokens.len() * 2], vec![0.0; inputs.tokens.len()]);
+    let (mut out, mut lse) = (Vec::new(), Vec::new());
     for rows in inputs.blocks() {
-        let logits = inputs.logits(rows.clone());
-        out[rows.start * 2..rows.end * 2]
-            .par_chunks_exact_mut(2)
-            .zip(&mut lse[rows.clone()])
-            .zip(logits.par_chunks_exact(v).zip(&inputs.tokens[rows]))
-            .for_each(|((out, lse), (logits, token))| {
-                let (log_sum, mean) = log_sum_exp(logits, inverse);
-                *lse = log_sum;
-                out[0] = logits[*token as usize] * inverse - log_sum;
-                out[1] = log_sum - mean;
-            });
+        let tokens = &inputs.tokens[rows.clone()];
+        let (block_out, block_lse) = of_logits(&inputs.logits(rows), tokens, inputs.temperature);
+        out.extend(block_out);
+        lse.extend(block_lse);
     }
     (out, lse)
 }
 
-/// Gradients of `hidden [n, d]` and `head [v, d]` from `dout [n, 2]`.
-///
-/// ```text
-/// dz_v = (dlogp·(1[v = token] − p_v) − dentropy·p_v·(log p_v + entropy)) / T
-/// ```
-pub fn backward(inputs: Inputs, lse: &[f32], out: &[f32], dout: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (d, v, inverse) = (inputs.width(), inputs.vocabulary(), 1.0 / inputs.temperature);
+/// The same from logits `[n, v]`: the CPU twin of `shaders/token_logprob.wgsl`.
+pub fn of_logits(logits: &[f32], tokens: &[u32], temperature: f32) -> (Vec<f32>, Vec<f32>) {
+    let (v, inverse) = (logits.len() / tokens.len().max(1), 1.0 / temperature);
+    let (mut out, mut lse) = (vec![0.0; tokens.len() * 2], vec![0.0; tokens.len()]);
+    out.par_chunks_exact_mut(2)
+        .zip(&mut lse)
+        .zip(logits.par_chunks_exact(v.max(1)).zip(tokens))
+        .for_each(|((out, lse), (logits, token))| {
+            let (log_sum, mean) = log_sum_exp(logits, inverse);
+            *lse = log_sum;
+            out[0] = logits[*token as usize] * inverse - log_sum;
+            out[1] = log_sum - mean;
+        });
+    (out, lse)
+}
+
+/// What the forward pass gave and the gradient of its output.
+#[derive(Clone, Copy)]
+pub struct Saved<'a> {
+    /// Log-probabilities and entropies `[n, 2]`.
+    pub out: &'a [f32],
+    /// Log-sum-exps `[n]`.
+    pub lse: &'a [f32],
+    /// Gradient of `out`.
+    pub dout: &'a [f32],
+}
+
+impl Saved<'_> {
+    fn rows(self, rows: std::ops::Range<usize>) -> Self {
+        let pairs = rows.start * 2..rows.end * 2;
+        Self { out: &self.out[pairs.clone()], lse: &self.lse[rows], dout: &self.dout[pairs] }
+    }
+}
+
+/// Gradients of `hidden [n, d]` and `head [v, d]`.
+pub fn backward(inputs: Inputs, saved: Saved) -> (Vec<f32>, Vec<f32>) {
+    let (d, v) = (inputs.width(), inputs.vocabulary());
     let (mut dhidden, mut dhead) = (vec![0.0; inputs.hidden.len()], vec![0.0; inputs.head.len()]);
     let head = Matrix::new(inputs.head, v, d);
     for rows in inputs.blocks() {
+        let (tokens, saved) = (&inputs.tokens[rows.clone()], saved.rows(rows.clone()));
         let mut dlogits = inputs.logits(rows.clone());
-        dlogits.par_chunks_exact_mut(v).zip(rows.clone().into_par_iter()).for_each(|(z, row)| {
-            let [dlogp, dentropy] = [dout[row * 2] * inverse, dout[row * 2 + 1] * inverse];
-            logit_gradients(z, inverse, lse[row], out[row * 2 + 1], dlogp, dentropy);
-            z[inputs.tokens[row] as usize] += dlogp;
-        });
+        turn_into_gradients(&mut dlogits, tokens, inputs.temperature, saved);
         let dlogits = Matrix::new(&dlogits, rows.len(), v);
         let hidden = Matrix::new(&inputs.hidden[rows.start * d..rows.end * d], rows.len(), d);
         let to = &mut dhidden[rows.start * d..rows.end * d];
@@ -96,6 +115,21 @@ pub fn backward(inputs: Inputs, lse: &[f32], out: &[f32], dout: &[f32]) -> (Vec<
         product_into(&mut dhead, d, dlogits.t(), hidden, 1.0, true, Threads::All);
     }
     (dhidden, dhead)
+}
+
+/// Puts the gradients of logits `[n, v]` in their place: the CPU twin of
+/// `shaders/token_logprob_backward.wgsl`.
+///
+/// ```text
+/// dz_v = (dlogp·(1[v = token] − p_v) − dentropy·p_v·(log p_v + entropy)) / T
+/// ```
+pub fn turn_into_gradients(logits: &mut [f32], tokens: &[u32], temperature: f32, saved: Saved) {
+    let (v, inverse) = (logits.len() / tokens.len().max(1), 1.0 / temperature);
+    logits.par_chunks_exact_mut(v.max(1)).enumerate().for_each(|(row, z)| {
+        let [dlogp, dentropy] = [0, 1].map(|i| saved.dout[row * 2 + i] * inverse);
+        logit_gradients(z, inverse, saved.lse[row], saved.out[row * 2 + 1], dlogp, dentropy);
+        z[tokens[row] as usize] += dlogp;
+    });
 }
 
 /// Log-sum-exp of `logits · inverse` and the mean of them under their own softmax.
