@@ -12,7 +12,7 @@ use clap::Args;
 use super::session::{self, Problems};
 use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
-use crate::device::{self, OnDevice};
+use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig};
 use crate::reward::Rewards;
@@ -51,14 +51,15 @@ impl TrainArgs {
         if let Some(folder) = &self.output_dir {
             config.output_dir.clone_from(folder);
         }
-        let device = config.device.name.clone();
-        device::run_on(&device, Training { args: self, config })?
+        let device = device::find(&config.device.name)?;
+        device.run(Training { args: self, config, device: device.clone() })?
     }
 }
 
 struct Training {
     args: TrainArgs,
     config: RunConfig,
+    device: Device,
 }
 
 impl OnDevice for Training {
@@ -68,8 +69,10 @@ impl OnDevice for Training {
         let started = Instant::now();
         let progress = Progress::new(self.args.quiet);
         let checkpoint = self.checkpoint()?;
-        let model = session::model::<Autodiff<B>>(&self.config, &device)?;
+        let limits = self.device.limits();
+        let model = session::model::<Autodiff<B>>(&self.config, &device, &limits)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
+        session::check_sizes(&limits, &self.config, &model.config, &problems)?;
         progress.message(&self.describe(&model.config, &problems));
         let existing = self.existing(&checkpoint);
         let LoadedModel { config: model_config, decoder, tokenizer } = model;
@@ -142,7 +145,7 @@ impl Training {
              problems   {} to train on, {held_out} held out{left_out}\n\
              steps      {} of {} prompts × {} completions",
             model.parameter_count(),
-            device::backend(&config.device.name).map_or("?", |backend| backend.name),
+            self.device,
             problems.train.len(),
             config.max_steps,
             config.rollout_batch_size,
@@ -343,6 +346,7 @@ impl Run {
         after: Option<f64>,
     ) -> anyhow::Result<()> {
         let paths = self.folder.paths();
+        failure::settle::<B>(&trainer.policy().device())?;
         LoadedModel {
             config: self.model_config.clone(),
             decoder: trainer.policy(),
