@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output;
-use crate::device::{self, Adapter, BACKENDS, BackendInfo};
+use crate::device::{self, Adapter, BACKENDS, BackendInfo, Device};
 
 /// Arguments of `wgrpo devices`.
 #[derive(Debug, Args)]
@@ -114,12 +114,18 @@ fn features(adapter: &Adapter) -> String {
 /// What the vaguer names mean here.
 fn closing(adapters: &[Adapter]) -> String {
     let meaning = |name: &str| match device::find(name) {
-        Ok(found) => format!("--device {name} is {found}\n"),
-        Err(error) => format!("--device {name}: {error}\n"),
+        Ok(Device::Graphics(adapter)) => format!("{name:<9} is {}\n", adapter.device()),
+        Ok(other) => format!("{name:<9} is {other}\n"),
+        Err(_) => format!("{name:<9} is none of these\n"),
     };
-    match adapters.is_empty() && device::backend("wgpu").is_err() {
-        true => String::new(),
-        false => format!("\n{}{}", meaning("gpu"), meaning("wgpu")),
+    match device::backend("wgpu") {
+        Err(_) => String::new(),
+        Ok(_) if adapters.is_empty() => {
+            "\nno adapter was found; a GPU needs its driver, and software Vulkan on Debian\n\
+             `apt install mesa-vulkan-drivers libvulkan1`\n"
+                .to_owned()
+        }
+        Ok(_) => format!("\n{}{}", meaning("gpu"), meaning("wgpu")),
     }
 }
 

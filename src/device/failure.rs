@@ -104,6 +104,8 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 
 /// The device's words without the backtrace behind them, in one line of a readable length.
 fn in_one_line(said: &str) -> String {
+    const UNWRAPPED: &str = "called `Result::unwrap()` on an `Err` value: ";
+    let said = said.strip_prefix(UNWRAPPED).unwrap_or(said);
     let frame = |line: &str| line.trim_start().starts_with("0: ") || line.contains("acktrace");
     let words: Vec<&str> =
         said.lines().take_while(|line| !frame(line)).flat_map(str::split_whitespace).collect();
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_the_device_said_is_one_line_without_a_backtrace() {
-        let said = "can't allocate buffer of size: 262144000\n   0: cubecl::reserve\n   1: main";
+        let said = "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: \
+                    262144000\n   0: cubecl::reserve\n   1: main";
         assert_eq!(in_one_line(said), "can't allocate buffer of size: 262144000");
         assert_eq!(in_one_line("wgpu error: a\n  b\nBacktrace:\n disabled"), "wgpu error: a b");
         assert_eq!(in_one_line(&"é".repeat(400)).chars().count(), WORDS + 2);

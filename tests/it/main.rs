@@ -8,6 +8,8 @@ mod bad_input;
 mod command_line;
 mod configs;
 mod contradictions;
+#[cfg(feature = "wgpu")]
+mod devices;
 mod docs;
 mod generation;
 mod house;

@@ -1,0 +1,117 @@
+//! Devices as a person meets them: what is listed, what is refused, and what a broken one does.
+//! Without an adapter the tests of the GPU say so and pass.
+
+use std::process::Command;
+
+use burn::backend::Wgpu;
+use burn::backend::wgpu::WgpuDevice;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use wgrpo::device::{self, Adapter, Device, failure};
+
+use crate::program::{Scene, says};
+
+/// Says to the test that runs itself again that it is the second one.
+const AGAIN: &str = "WGRPO_TEST_AGAIN";
+
+/// An adapter to test on, or a line that says why there is none.
+fn adapter() -> Option<Adapter> {
+    match device::find("vulkan") {
+        Ok(Device::Graphics(adapter)) => Some(adapter),
+        Ok(other) => unreachable!("vulkan is {other}"),
+        Err(error) => {
+            println!("skipped: no GPU adapter ({error})");
+            None
+        }
+    }
+}
+
+/// Runs the test of this name in a process of its own, where a device may break; what it printed.
+fn again(test: &str, how: &str) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([&format!("devices::{test}"), "--exact", "--nocapture"]).env(AGAIN, how);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    format!(
+        "{}{}",
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap()
+    )
+}
+
+/// A tensor twice as large as the device allows.
+fn too_large(adapter: &Adapter, device: &WgpuDevice) -> Tensor<Wgpu, 1> {
+    Tensor::ones([(adapter.largest_tensor() / 2) as usize], device) * 2.0
+}
+
+#[test]
+fn a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage() {
+    let Some(adapter) = adapter() else { return };
+    let test = "a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage";
+    let Ok(how) = std::env::var(AGAIN) else {
+        for how in ["settle", "read"] {
+            let printed = again(test, how);
+            says(&printed, &["said: the device failed: ", "--device cpu", "devices --check"]);
+            assert!(!printed.contains("panicked"), "{printed}");
+        }
+        return;
+    };
+    let device = device::open(&adapter).unwrap();
+    let outcome = failure::guarded(|| {
+        let tensor = too_large(&adapter, &device);
+        match how.as_str() {
+            "settle" => failure::settle::<Wgpu>(&device),
+            _ => {
+                println!("sum: {}", tensor.sum().into_scalar());
+                failure::check()
+            }
+        }
+    });
+    println!("said: {}", outcome.and_then(|inner| inner).unwrap_err());
+    assert!(failure::check().is_err(), "a failure is not forgotten");
+}
+
+#[test]
+fn an_adapter_that_was_opened_computes_and_is_the_same_one_again() {
+    let Some(adapter) = adapter() else { return };
+    if std::env::var_os(AGAIN).is_none() {
+        let test = "an_adapter_that_was_opened_computes_and_is_the_same_one_again";
+        says(&again(test, ""), &["computed 6"]);
+        return;
+    }
+    let device = device::open(&adapter).unwrap();
+    assert_eq!(device::open(&adapter).unwrap(), device);
+    let tensor = Tensor::<Wgpu, 1>::from_floats([1.0, 2.0, 3.0], &device);
+    println!("computed {}", tensor.sum().into_scalar());
+    Wgpu::<f32>::sync(&device).unwrap();
+    let other = Adapter { index: adapter.index + 1, ..adapter };
+    let message = device::open(&other).unwrap_err().to_string();
+    says(&message, &["already runs on vulkan:"]);
+}
+
+#[test]
+fn every_adapter_is_listed_under_the_name_that_chooses_it() {
+    let scene = Scene::new();
+    let (text, json) = (scene.succeed(&["devices"]), scene.succeed(&["devices", "--json"]));
+    for adapter in device::adapters() {
+        let name = adapter.device();
+        says(&text.stdout, &[&name, &adapter.name, adapter.kind.name()]);
+        says(&json.stdout, &[&format!("\"device\":\"{name}\"")]);
+        let Ok(Device::Graphics(found)) = device::find(&name) else { panic!("{name}") };
+        assert_eq!(found, adapter);
+    }
+    assert!(text.stdout.lines().all(|line| line.chars().count() <= 80), "{}", text.stdout);
+    assert_eq!(text.stderr, "");
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_refused_with_those_that_are() {
+    let Some(adapter) = adapter() else { return };
+    let scene = Scene::new();
+    let train = ["train", "tiny.yaml", "--output-dir", "run", "--device"];
+    for missing in ["vulkan:99", "vulkan:abacus", "gpu:abacus"] {
+        let message = scene.refused(&[&train[..], &[missing]].concat());
+        says(&message, &[missing, &adapter.name]);
+    }
+    assert!(!scene.path("run").exists());
+}
