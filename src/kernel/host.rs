@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, IntTensorOps};
-use burn::tensor::{Shape, TensorData, TensorMetadata};
+use burn::tensor::ops::{FloatTensor, FloatTensorOps};
+use burn::tensor::{Shape, TensorMetadata};
 
 use super::group_advantage::{self, group_advantage};
 use super::group_baseline::{GroupBaselines, GroupTable, group_baseline};
@@ -225,14 +225,9 @@ macro_rules! kernels_on_the_host {
                 logits: &FloatTensor<Self>,
                 uniforms: &[f32],
                 sampling: sample::Sampling,
-            ) -> (IntTensor<Self>, FloatTensor<Self>) {
-                let (tokens, logps) = sample::forward(&Self::read(logits), uniforms, sampling);
-                let n = tokens.len();
-                let tokens: Vec<i64> = tokens.into_iter().map(i64::from).collect();
-                let tokens =
-                    TensorData::new(tokens, [n]).convert::<burn::tensor::ops::IntElem<Self>>();
-                let device = Self::float_device(logits);
-                (Self::int_from_data(tokens, &device), Self::wrap(logps, Shape::new([n])))
+            ) -> FloatTensor<Self> {
+                let rows = sample::rows(&Self::read(logits), uniforms, sampling);
+                Self::float_from_data(rows, &Self::float_device(logits))
             }
         }
 
