@@ -11,7 +11,9 @@ use wgrpo::loss::{
     Aggregation, ClippedSurrogate, KlCoefficient, KlEstimator, KlTerm, LossMetrics, Objective,
     PolicyLoss,
 };
-use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference};
+use wgrpo::model::{
+    Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference, WeightStorage,
+};
 use wgrpo::reward::{Completion, Reward, Rewards};
 use wgrpo::rollout::{Generator, Sampling};
 use wgrpo::text::Tokenizer;
@@ -87,6 +89,7 @@ fn settings() -> TrainSettings {
         kl_penalty: None,
         kl_coefficient: KlCoefficient::default(),
         reference_refresh: ReferenceRefresh::default(),
+        reference_storage: WeightStorage::F32,
         objective: Objective::default(),
         ppo_epochs: 1,
         mini_batches: 1,
