@@ -14,7 +14,7 @@ use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
 use crate::kernel::TrainingKernels;
-use crate::model::{Decoder, LoadedModel, ModelConfig};
+use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 use crate::track::{
@@ -71,6 +71,10 @@ impl OnDevice for Training {
         let model = session::model::<Autodiff<B>>(&self.config, &device)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
         progress.message(&self.describe(&model.config, &problems));
+        let asked = self.config.device.reference_dtype;
+        if asked != WeightStorage::F32 {
+            progress.message(&self.storage(asked, asked.or_f32::<B>(&device)));
+        }
         let existing = self.existing(&checkpoint);
         let LoadedModel { config: model_config, decoder, tokenizer } = model;
         // A checkpoint that does not fit must be known before the folder's logs are cut.
@@ -128,6 +132,18 @@ impl Training {
         }
     }
 
+    fn backend_name(&self) -> &'static str {
+        device::backend(&self.config.device.name).map_or("?", |backend| backend.name)
+    }
+
+    fn storage(&self, asked: WeightStorage, found: WeightStorage) -> String {
+        let why = match asked == found {
+            true => String::new(),
+            false => format!(", for {} has no {}", self.backend_name(), asked.name()),
+        };
+        format!("reference  its weights stored in {}{why}", found.name())
+    }
+
     fn describe(&self, model: &ModelConfig, problems: &Problems) -> String {
         let config = &self.config;
         let held_out = problems.held_out.as_ref().map_or(0, PreparedProblems::len);
@@ -142,7 +158,7 @@ impl Training {
              problems   {} to train on, {held_out} held out{left_out}\n\
              steps      {} of {} prompts × {} completions",
             model.parameter_count(),
-            device::backend(&config.device.name).map_or("?", |backend| backend.name),
+            self.backend_name(),
             problems.train.len(),
             config.max_steps,
             config.rollout_batch_size,

@@ -18,6 +18,7 @@ mod gemm;
 pub mod group_advantage;
 pub mod group_baseline;
 pub mod group_rule;
+pub mod groups;
 mod host;
 mod linear;
 mod math;
