@@ -41,7 +41,7 @@
 //! | [`train`] | the order of things, micro-batches, optimiser, checkpoints, evaluation |
 //! | [`track`] | what a run writes down and shows; plain numbers and text |
 //! | [`config`] | a run in one YAML file |
-//! | [`device`] | names of backends, and which are compiled in |
+//! | [`device`] | names of devices, their adapters and limits; whether one failed |
 //! | [`cli`] | the commands |
 //!
 //! [`files`] writes files whole or not at all and [`random`] is the one source of random numbers.

@@ -8,6 +8,8 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     allocator::keep_freed_pages();
+    // SAFETY: this is the only thread so far.
+    unsafe { wgrpo::device::silence_drivers() };
     match wgrpo::cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,7 +8,7 @@ use burn::backend::Autodiff;
 use super::session::{self, Problems};
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
-use crate::device::{self, OnDevice};
+use crate::device::{self, Device, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::track::{Progress, StepMetrics, peak_rss_mib};
 use crate::train::Trainer;
@@ -31,9 +31,9 @@ impl BenchArgs {
         anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
         let mut config = self.file.load()?;
         config.max_steps = self.steps + self.warmup;
-        let name = config.device.name.clone();
-        let bench = Bench { config, warmup: self.warmup };
-        let result = device::run_on(&name, bench)??;
+        let device = device::find(&config.device.name)?;
+        let bench = Bench { config, warmup: self.warmup, device: device.clone() };
+        let result = device.run(bench)??;
         output::print_json(&result)
     }
 }
@@ -41,6 +41,7 @@ impl BenchArgs {
 struct Bench {
     config: RunConfig,
     warmup: u64,
+    device: Device,
 }
 
 /// What a benchmark measured; seconds and rates are medians over the timed steps.
@@ -68,8 +69,10 @@ impl OnDevice for Bench {
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
         let config = self.config;
-        let model = session::model::<Autodiff<B>>(&config, &device)?;
+        let limits = self.device.limits();
+        let model = session::model::<Autodiff<B>>(&config, &device, &limits)?;
         let problems = Problems::load(&config, &model.tokenizer)?;
+        session::check_sizes(&limits, &config, &model.config, &problems)?;
         let settings = config.settings(model.tokenizer.eos_ids())?;
         let rewards = session::rewards(&config)?;
         let mut trainer =
@@ -87,7 +90,7 @@ impl OnDevice for Bench {
             }
         }
         let parameters = model.config.parameter_count();
-        Ok(result(&timed, parameters, rollouts_per_step, config.device.name))
+        Ok(result(&timed, parameters, rollouts_per_step, self.device.to_string()))
     }
 }
 
@@ -106,7 +109,7 @@ fn result(
     let median_of = |value: fn(&StepMetrics) -> f64| rounded(median(&of(value)));
     BenchResult {
         parameters,
-        device: device::backend(&device).map_or(device, |backend| backend.name.into()),
+        device,
         steps: timed.len(),
         median_step_s: rounded(median(&steps)),
         min_step_s: rounded(steps[0]),

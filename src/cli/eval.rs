@@ -8,10 +8,10 @@ use clap::Args;
 use super::session::{self, Problems};
 use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
-use crate::device::{self, OnDevice};
+use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::track::RunPaths;
-use crate::train::{Evaluation, evaluate};
+use crate::train::{Evaluation, evaluate, evaluation_buffers};
 
 /// Completions of a problem where neither the command nor the configuration says how many.
 const SAMPLES: usize = 4;
@@ -44,9 +44,9 @@ pub(super) struct EvalArgs {
 impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = self.config()?;
-        let name = config.device.name.clone();
+        let device = device::find(&config.device.name)?;
         let (folder, json) = (self.folder, self.json);
-        let found = device::run_on(&name, Evaluating { folder, config })??;
+        let found = device.run(Evaluating { folder, config, limits: device.limits() })??;
         match json {
             true => output::print_json(&found),
             false => output::print(&text(&found)),
@@ -92,18 +92,21 @@ impl EvalArgs {
 struct Evaluating {
     folder: PathBuf,
     config: RunConfig,
+    limits: Limits,
 }
 
 impl OnDevice for Evaluating {
     type Output = anyhow::Result<Evaluation>;
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
-        let model = session::saved_model::<B>(&self.folder, &device)?;
+        let model = session::saved_model::<B>(&self.folder, &device, &self.limits)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
         let held_out = problems
             .held_out
             .context("there are no held-out problems; give the data block some with held_out")?;
         let options = self.config.eval_options(model.tokenizer.eos_ids());
+        let (prompts, longest) = (held_out.len(), held_out.longest_prompt());
+        self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
         let rewards = session::rewards(&self.config)?;
         Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
     }

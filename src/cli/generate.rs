@@ -7,10 +7,11 @@ use clap::Args;
 use super::{output, session};
 use crate::config::check_sampling;
 use crate::data::Message;
-use crate::device::{self, OnDevice};
+use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::rollout::{Completion, Generator, Noise, Prompt, Purpose, Sampling};
 use crate::text::Tokenizer;
+use crate::train::{Generation, generation_buffers};
 
 /// Arguments of `wgrpo generate`.
 #[derive(Debug, Args)]
@@ -54,8 +55,8 @@ impl GenerateArgs {
         anyhow::ensure!(self.samples > 0, "--samples must be at least 1");
         anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
         check_sampling(self.sampling())?;
-        let name = self.device.clone();
-        device::run_on(&name, self)?
+        let device = device::find(&self.device)?;
+        device.run(Generating { args: self, limits: device.limits() })?
     }
 
     fn sampling(&self) -> Sampling {
@@ -97,18 +98,32 @@ impl GenerateArgs {
     }
 }
 
-impl OnDevice for GenerateArgs {
+struct Generating {
+    args: GenerateArgs,
+    limits: Limits,
+}
+
+impl OnDevice for Generating {
     type Output = anyhow::Result<()>;
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
-        let model = session::saved_model::<B>(&self.folder, &device)?;
-        let ids = self.prompt_ids(&model.tokenizer)?;
-        let prompt = Prompt { problem: 0, ids: ids.into(), samples: self.samples };
-        let noise = Noise::new(self.seed, Purpose::Reading, 0);
-        let generator = self.generator(model.tokenizer.eos_ids());
+        let Self { args, limits } = self;
+        let model = session::saved_model::<B>(&args.folder, &device, &limits)?;
+        let ids = args.prompt_ids(&model.tokenizer)?;
+        let generator = args.generator(model.tokenizer.eos_ids());
+        let sizes = Generation {
+            generator: &generator,
+            prompts: 1,
+            longest_prompt: ids.len(),
+            samples: args.samples,
+            otherwise: "lower --samples or --max-tokens, or shorten --prompt",
+        };
+        limits.check(&generation_buffers(&model.config, sizes))?;
+        let prompt = Prompt { problem: 0, ids: ids.into(), samples: args.samples };
+        let noise = Noise::new(args.seed, Purpose::Reading, 0);
         for group in generator.generate(&model.decoder, &[prompt], noise)? {
             for completion in group.completions {
-                self.show(&completion, &model.tokenizer)?;
+                args.show(&completion, &model.tokenizer)?;
             }
         }
         Ok(())

@@ -6,19 +6,21 @@ use burn::tensor::backend::Backend;
 
 use crate::config::{ModelBlock, RunConfig};
 use crate::data::Dataset;
-use crate::model::{Decoder, LoadedModel};
+use crate::device::Limits;
+use crate::model::{Decoder, LoadedModel, ModelConfig};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 use crate::track::RunPaths;
-use crate::train::PreparedProblems;
+use crate::train::{PreparedProblems, RunSizes, model_buffers, run_buffers};
 
-/// Loads or makes the model that a configuration names.
+/// Loads or makes the model that a configuration names, if a device of these limits can hold it.
 pub(super) fn model<B: Backend>(
     config: &RunConfig,
     device: &B::Device,
+    limits: &Limits,
 ) -> anyhow::Result<LoadedModel<B>> {
     match &config.model {
-        ModelBlock { path: Some(folder), .. } => Ok(LoadedModel::open(folder, device)?),
+        ModelBlock { path: Some(folder), .. } => open(folder, device, limits),
         ModelBlock { alphabet: Some(alphabet), architecture: Some(architecture), .. } => {
             let tokenizer = Tokenizer::characters(alphabet)?;
             let architecture = architecture.clone().for_tokenizer(
@@ -27,6 +29,7 @@ pub(super) fn model<B: Backend>(
                 tokenizer.eos_ids().to_vec(),
                 Some(tokenizer.pad_id()),
             );
+            limits.check(&model_buffers(&architecture))?;
             let decoder = Decoder::initialise(&architecture, config.seed, device)?;
             Ok(LoadedModel { config: architecture, decoder, tokenizer })
         }
@@ -61,6 +64,31 @@ impl Problems {
     pub(super) fn left_out(&self) -> usize {
         self.train.left_out() + self.held_out.as_ref().map_or(0, PreparedProblems::left_out)
     }
+
+    /// Tokens of the longest prompt.
+    pub(super) fn longest_prompt(&self) -> usize {
+        let held_out = self.held_out.as_ref().map_or(0, PreparedProblems::longest_prompt);
+        self.train.longest_prompt().max(held_out)
+    }
+}
+
+/// Refuses a run whose tensors a device of these limits could not hold.
+pub(super) fn check_sizes(
+    limits: &Limits,
+    config: &RunConfig,
+    model: &ModelConfig,
+    problems: &Problems,
+) -> anyhow::Result<()> {
+    let (settings, eval) =
+        (config.settings(&model.eos_token_id)?, config.eval_options(&model.eos_token_id));
+    let run = RunSizes {
+        settings: &settings,
+        eval: &eval,
+        warm_start: config.warm_start.as_ref(),
+        held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
+        longest_prompt: problems.longest_prompt(),
+    };
+    Ok(limits.check(&run_buffers(model, run))?)
 }
 
 /// The rewards of a configuration.
@@ -68,10 +96,12 @@ pub(super) fn rewards(config: &RunConfig) -> anyhow::Result<Rewards> {
     Ok(Rewards::new(&config.rewards)?)
 }
 
-/// Opens a saved model, or says what kind of folder was expected.
+/// Opens a saved model, if a device of these limits can hold it, or says what kind of folder was
+/// expected.
 pub(super) fn saved_model<B: Backend>(
     folder: &Path,
     device: &B::Device,
+    limits: &Limits,
 ) -> anyhow::Result<LoadedModel<B>> {
     let inner = folder.join("model");
     let is_saved = inner.join("config.json").exists();
@@ -81,5 +111,14 @@ pub(super) fn saved_model<B: Backend>(
         folder.display()
     );
     let folder = if is_saved { &inner } else { folder };
+    open(folder, device, limits)
+}
+
+fn open<B: Backend>(
+    folder: &Path,
+    device: &B::Device,
+    limits: &Limits,
+) -> anyhow::Result<LoadedModel<B>> {
+    limits.check(&model_buffers(&ModelConfig::from_folder(folder)?))?;
     Ok(LoadedModel::open(folder, device)?)
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use super::session::{self, Problems};
 use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
-use crate::device::{self, OnDevice};
+use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
 use crate::reward::Rewards;
@@ -51,14 +51,15 @@ impl TrainArgs {
         if let Some(folder) = &self.output_dir {
             config.output_dir.clone_from(folder);
         }
-        let device = config.device.name.clone();
-        device::run_on(&device, Training { args: self, config })?
+        let device = device::find(&config.device.name)?;
+        device.run(Training { args: self, config, device: device.clone() })?
     }
 }
 
 struct Training {
     args: TrainArgs,
     config: RunConfig,
+    device: Device,
 }
 
 impl OnDevice for Training {
@@ -68,8 +69,10 @@ impl OnDevice for Training {
         let started = Instant::now();
         let progress = Progress::new(self.args.quiet);
         let checkpoint = self.checkpoint()?;
-        let model = session::model::<Autodiff<B>>(&self.config, &device)?;
+        let limits = self.device.limits();
+        let model = session::model::<Autodiff<B>>(&self.config, &device, &limits)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
+        session::check_sizes(&limits, &self.config, &model.config, &problems)?;
         progress.message(&self.describe(&model.config, &problems));
         let asked = self.config.device.reference_dtype;
         if asked != WeightStorage::F32 {
@@ -132,14 +135,10 @@ impl Training {
         }
     }
 
-    fn backend_name(&self) -> &'static str {
-        device::backend(&self.config.device.name).map_or("?", |backend| backend.name)
-    }
-
     fn storage(&self, asked: WeightStorage, found: WeightStorage) -> String {
         let why = match asked == found {
             true => String::new(),
-            false => format!(", for {} has no {}", self.backend_name(), asked.name()),
+            false => format!(", for {} has no {}", self.device, asked.name()),
         };
         format!("reference  its weights stored in {}{why}", found.name())
     }
@@ -158,7 +157,7 @@ impl Training {
              problems   {} to train on, {held_out} held out{left_out}\n\
              steps      {} of {} prompts × {} completions",
             model.parameter_count(),
-            self.backend_name(),
+            self.device,
             problems.train.len(),
             config.max_steps,
             config.rollout_batch_size,
@@ -359,6 +358,7 @@ impl Run {
         after: Option<f64>,
     ) -> anyhow::Result<()> {
         let paths = self.folder.paths();
+        failure::settle::<B>(&trainer.policy().device())?;
         LoadedModel {
             config: self.model_config.clone(),
             decoder: trainer.policy(),

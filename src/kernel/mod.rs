@@ -44,6 +44,14 @@ pub use token_weights::TokenWeighting;
 
 use group_rule::{GroupRule, PivotDraws};
 
+/// The backend of every graphics API, with Burn's fusion.
+#[cfg(feature = "wgpu")]
+pub type Graphics = burn::backend::Wgpu;
+
+/// The backend of NVIDIA's CUDA, with Burn's fusion.
+#[cfg(feature = "cuda")]
+pub type Cuda = burn::backend::Cuda;
+
 /// A backend that runs this program's kernels forwards. The shapes are those of the functions of
 /// the functions below.
 #[allow(missing_docs)]

@@ -5,12 +5,16 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 
 use super::{Completion, Finish, Noise, Prompt, RolloutGroup, Sampling};
+use crate::device::{DeviceFailed, failure};
 use crate::kernel::{self, Kernels, Span};
 use crate::model::{Decoder, KvCache, Packed};
 
-/// A policy whose logits are no numbers any more.
+/// Why a generation came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
+    /// A device that failed, so that its tokens mean nothing.
+    #[error(transparent)]
+    Device(#[from] DeviceFailed),
     /// NaN or infinity in a row's logits.
     #[error(
         "the model's logits for problem {problem} are not finite: its weights have diverged; \
@@ -39,7 +43,7 @@ impl Generator {
     /// Completions of every prompt, in the order of the prompts.
     ///
     /// # Errors
-    /// Logits that are not finite.
+    /// Logits that are not finite, or a device that failed.
     pub fn generate<B: Kernels>(
         &self,
         decoder: &Decoder<B>,
@@ -108,6 +112,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let (mut open, mut logits) = self.prefill();
         while !open.is_empty() {
             self.draw(&mut open, &logits);
+            failure::check()?;
             open = self.close_finished(open);
             if !open.is_empty() {
                 logits = self.advance(&open);
@@ -192,6 +197,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
 
     /// The finished rows, by group and in the order of their sample index.
     fn groups(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
+        failure::check()?;
         self.finished.sort_by_key(|(row, _)| (row.group, row.sample));
         let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
         let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();

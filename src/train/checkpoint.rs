@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::carried::{CarriedGroup, Exact};
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
+use crate::device::failure;
 use crate::files::write_atomically;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, ModelConfig, ModelError, Reference, TensorFile, save_tensors};
@@ -61,13 +62,14 @@ impl<B: TrainingKernels> Trainer<B> {
     /// Writes a checkpoint. `state.json` comes last, so a folder that has it is whole.
     ///
     /// # Errors
-    /// A file that cannot be written; older checkpoints are untouched.
+    /// A file that cannot be written, or a device that failed; older checkpoints are untouched.
     pub fn save(
         &self,
         folder: &Path,
         config: &ModelConfig,
         accuracy_before: Option<f64>,
     ) -> Result<(), TrainError> {
+        failure::settle::<B>(&self.policy.device())?;
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         self.policy().save(config, &folder.join(POLICY))?;
@@ -87,6 +89,7 @@ impl<B: TrainingKernels> Trainer<B> {
             carried: self.carried.rollouts.iter().map(CarriedGroup::new).collect(),
             accuracy_before,
         };
+        failure::check()?;
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(&state).map_err(|error| broken(&path, error))?;
         write_atomically(&path, text.as_bytes())

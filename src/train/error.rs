@@ -1,6 +1,7 @@
 //! Why training stops.
 
 use crate::advantage::AdvantageError;
+use crate::device::DeviceFailed;
 use crate::model::ModelError;
 use crate::reward::RewardError;
 use crate::rollout::GenerationError;
@@ -13,6 +14,9 @@ pub enum TrainError {
     /// Generation met logits that are no numbers.
     #[error(transparent)]
     Generation(#[from] GenerationError),
+    /// A device that failed, so that no number of it is to be believed.
+    #[error(transparent)]
+    Device(#[from] DeviceFailed),
     /// A reward function gave something that is no number.
     #[error(transparent)]
     Reward(#[from] RewardError),

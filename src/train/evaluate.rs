@@ -48,7 +48,7 @@ pub struct Evaluation {
 /// Evaluates a policy; draws nothing from the random numbers of training.
 ///
 /// # Errors
-/// Logits that are not finite.
+/// Logits that are not finite, or a device that failed.
 pub fn evaluate<B: Kernels>(
     policy: &Decoder<B>,
     tokenizer: &Tokenizer,

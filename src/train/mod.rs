@@ -8,6 +8,7 @@
 //! Each part of [`Trainer::step`] stands in the file of its name.
 
 mod batch;
+mod buffers;
 mod carried;
 mod checkpoint;
 mod diagnose;
@@ -38,6 +39,9 @@ use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
 pub use batch::{MicroBatch, TrainingGroup, TrainingRow, denominators, micro_batches};
+pub use buffers::{
+    Generation, RunSizes, evaluation_buffers, generation_buffers, model_buffers, run_buffers,
+};
 pub use checkpoint::{CheckpointState, remove_checkpoint};
 pub use diagnose::Diagnostics;
 pub use error::TrainError;
@@ -59,6 +63,7 @@ use held::Held;
 
 use crate::advantage::RunningMoments;
 use crate::data::Order;
+use crate::device::failure;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, Reference};
 use crate::reward::Rewards;
@@ -135,7 +140,8 @@ impl<B: TrainingKernels> Trainer<B> {
     /// One training step.
     ///
     /// # Errors
-    /// A reward or a gradient that is not finite; the optimiser step that met it changes nothing.
+    /// A reward or a gradient that is not finite; the optimiser step that met it changes nothing. A
+    /// device that failed, which leaves nothing to go on with.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         let started = Instant::now();
         let drawn = self.draw()?;
@@ -147,6 +153,7 @@ impl<B: TrainingKernels> Trainer<B> {
         let kl_coef = self.kl_coef;
         self.steer_kl(kl, &drawn);
         self.refresh_reference();
+        failure::settle::<B>(&self.policy.device())?;
         Ok(StepReport {
             step: self.steps_done,
             epoch: self.prompts_drawn as f64 / self.problems.len() as f64,

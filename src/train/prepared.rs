@@ -62,6 +62,11 @@ impl PreparedProblems {
         self.left_out
     }
 
+    /// Tokens of the longest prompt.
+    pub fn longest_prompt(&self) -> usize {
+        self.problems.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0)
+    }
+
     /// The problem at `index`.
     pub fn problem(&self, index: usize) -> &Problem {
         &self.problems[index].0

@@ -12,6 +12,7 @@ use super::evaluate::{EvalOptions, evaluate};
 use super::optimizer::{Optimizer, OptimizerConfig, StepGradients};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
+use crate::device::failure;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, PackedCompletions, PromptGroup};
 use crate::random::Stream;
@@ -67,14 +68,14 @@ pub struct WarmStartOutcome {
 }
 
 /// Problems set aside to judge the warm start with.
-const JUDGED: usize = 256;
+pub(super) const JUDGED: usize = 256;
 
 /// Trains `policy` on answers until it is as good as asked.
 ///
 /// `watch` is called after every step and ends the warm start by answering `false`.
 ///
 /// # Errors
-/// A problem without an answer; logits or gradients that are not finite.
+/// A problem without an answer; logits or gradients that are not finite; a device that failed.
 #[allow(clippy::too_many_arguments)]
 pub fn warm_start<B: TrainingKernels>(
     settings: &WarmStart,
@@ -93,6 +94,7 @@ pub fn warm_start<B: TrainingKernels>(
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
         (policy, outcome.loss, step) = learn(policy, &batch, &mut optimizer);
+        failure::check()?;
         if !step.is_finite() {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }

@@ -15,7 +15,8 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("track", &[]),
     ("reward", &["data"]),
     ("model", &["kernel", "text"]),
-    ("rollout", &["kernel", "model", "text"]),
+    // A device that failed makes up tokens, and whoever generates must not believe them.
+    ("rollout", &["device", "kernel", "model", "text"]),
     ("advantage", &["kernel"]),
     (
         "train",
