@@ -10,6 +10,8 @@
 mod adamw;
 mod attention;
 mod autodiff;
+#[cfg(feature = "cube")]
+mod cube_forms;
 mod few_rows;
 mod gemm;
 pub mod group_advantage;
@@ -25,6 +27,9 @@ mod sample;
 mod swiglu;
 mod token_logprob;
 mod token_weights;
+#[cfg(feature = "wgpu")]
+mod wgsl;
+pub mod whiten;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
