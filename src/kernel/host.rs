@@ -6,10 +6,11 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, FloatTensorOps};
 use burn::tensor::{Shape, TensorMetadata};
 
-use super::group_advantage::{self, group_advantage};
+use super::group_advantage::group_advantage;
 use super::group_baseline::{GroupBaselines, GroupTable, group_baseline};
 use super::group_rule::{GroupRule, PivotDraws};
 use super::token_weights::{TokenWeighting, token_weights};
+use super::whiten::whiten;
 use super::{
     Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample, swiglu,
     token_logprob,
@@ -202,7 +203,7 @@ macro_rules! kernels_on_the_host {
                 tokens: &FloatTensor<Self>,
             ) -> FloatTensor<Self> {
                 let counts = counts(&Self::read(tokens));
-                let white = group_advantage::whiten(&Self::read(advantages), &counts);
+                let white = whiten(&Self::read(advantages), &counts);
                 Self::wrap(white, advantages.shape())
             }
 

@@ -13,6 +13,9 @@ mod autodiff;
 pub mod check;
 #[cfg(feature = "cube")]
 mod cube;
+// What the other runtimes run is tested on whatever adapter there is.
+#[cfg(any(feature = "cuda", all(feature = "cube", test)))]
+mod cube_forms;
 mod few_rows;
 mod gemm;
 pub mod group_advantage;
@@ -31,6 +34,7 @@ mod token_logprob;
 mod token_weights;
 #[cfg(feature = "wgpu")]
 mod wgsl;
+pub mod whiten;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
