@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
+use super::on_device::PaddedTable;
 use super::rule::fold_seed;
 use super::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
 use crate::kernel::group_advantage::{RolloutAdvantages, group_advantage};
-use crate::kernel::group_baseline::{GroupBaselines, GroupTable, NO_PIVOT, group_baseline};
+use crate::kernel::group_baseline::{GroupBaselines, NO_PIVOT, group_baseline};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 
 #[derive(Deserialize)]
@@ -104,41 +105,11 @@ fn compare(got: &GroupAdvantages, want: &Expected, place: &str) {
     }
 }
 
-/// The batch as the kernels see it: f32, padded to the longest group.
-struct Padded {
-    g: usize,
-    rewards: Vec<f32>,
-    valid: Vec<u32>,
-    lengths: Vec<u32>,
-}
-
-impl Padded {
-    fn of(case: &Case) -> Self {
-        let g = case.groups.iter().map(|group| group.rewards.len()).max().unwrap();
-        let mut padded = Self { g, rewards: vec![], valid: vec![], lengths: vec![] };
-        for group in &case.groups {
-            for i in 0..g {
-                let reward = group.rewards.get(i).copied().flatten();
-                padded.rewards.push(reward.map_or(f32::NAN, |reward| reward as f32));
-                padded.valid.push(u32::from(reward.is_some()));
-                padded.lengths.push(group.lengths.get(i).map_or(0, |&length| length as u32));
-            }
-        }
-        padded
-    }
-
-    fn run(&self, rule: &GroupRule, seed: u64) -> (GroupBaselines, RolloutAdvantages) {
-        let table = GroupTable {
-            g: self.g,
-            rewards_pg: &self.rewards,
-            valid_pg: &self.valid,
-            lengths_pg: &self.lengths,
-        };
-        let rows =
-            group_baseline(&table, rule, PivotDraws { seed: fold_seed(seed), first_group: 0 });
-        let rollouts = group_advantage(&table, &rows, f32::INFINITY);
-        (rows, rollouts)
-    }
+fn run(table: &PaddedTable, rule: &GroupRule, seed: u64) -> (GroupBaselines, RolloutAdvantages) {
+    let table = table.as_table();
+    let rows = group_baseline(&table, rule, PivotDraws { seed: fold_seed(seed), first_group: 0 });
+    let rollouts = group_advantage(&table, &rows, f32::INFINITY);
+    (rows, rollouts)
 }
 
 #[test]
@@ -148,10 +119,10 @@ fn the_kernels_f32_twins_agree_with_numpy() {
         let Some(rule) = case.estimator.group_rule() else {
             continue;
         };
-        let padded = Padded::of(case);
-        let (rows, rollouts) = padded.run(&rule, case.seed);
+        let padded = PaddedTable::new(&case.batch().groups);
+        let (rows, rollouts) = run(&padded, &rule, case.seed);
         for (p, want) in case.expected.iter().enumerate() {
-            compare_twin(case, p, want, padded.g, &rows, &rollouts);
+            compare_twin(case, p, want, padded.as_table().g, &rows, &rollouts);
             compared += 1;
         }
     }

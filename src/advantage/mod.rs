@@ -2,8 +2,9 @@
 //!
 //! An estimator is a small config struct that implements [`AdvantageEstimator`]; [`Estimator`] is the
 //! closed, serde-tagged choice among the shipped ones. Most are a [`GroupRule`](crate::kernel::group_rule::GroupRule)
-//! (baseline, scale, pivot) that the group kernels run as well; the rest need the whole batch. The host
-//! computes in f64; the kernels' f32 twins are held to it by the golden vectors.
+//! (baseline, scale, pivot), which training computes by the group kernels on its device, in f32; the rest
+//! need the whole batch and are computed on the host. What the host says in f64 is the reference that the
+//! kernels are held to.
 //!
 //! ```text
 //! rewards -> reward_shaping -> estimator -> post (whiten, clip) -> loss
@@ -26,6 +27,7 @@ mod identity_tests;
 mod legacy_reward_norm;
 mod mc_gpg;
 mod mc_grpo;
+mod on_device;
 mod opo;
 mod passk;
 mod post;
@@ -55,6 +57,7 @@ pub use grpo::Grpo;
 pub use legacy_reward_norm::LegacyRewardNorm;
 pub use mc_gpg::McGpg;
 pub use mc_grpo::McGrpo;
+pub use on_device::{estimate_on, kernel_rule};
 pub use opo::Opo;
 pub use passk::Passk;
 pub use post::{PostProcessing, PostReport};

@@ -31,9 +31,23 @@ impl PostProcessing {
         groups: Vec<GroupAdvantages>,
         batch: &RewardBatch,
     ) -> (Vec<GroupAdvantages>, PostReport) {
+        self.apply_with(groups, batch, white_values)
+    }
+
+    /// The same with a whitening of one's own: of values and what each counts to the whitened values,
+    /// or nothing where nothing changes.
+    pub(super) fn apply_with(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+        white: impl Fn(&[f64], &[usize]) -> Option<Vec<f64>>,
+    ) -> (Vec<GroupAdvantages>, PostReport) {
         assert!(groups.len() == batch.groups.len(), "advantages of another batch");
         let lengths: Vec<&[usize]> = batch.groups.iter().map(|g| g.lengths.as_slice()).collect();
-        let groups = if self.whiten_advantages { whiten(groups, &lengths) } else { groups };
+        let groups = match self.whiten_advantages {
+            true => whiten_with(groups, &lengths, white),
+            false => groups,
+        };
         match self.advantage_clip {
             Some(limit) => clip(groups, limit),
             None => (groups, PostReport::default()),
@@ -61,27 +75,44 @@ impl PostProcessing {
 ///
 /// With fewer than two such tokens nothing changes.
 pub(super) fn whiten(groups: Vec<GroupAdvantages>, lengths: &[&[usize]]) -> Vec<GroupAdvantages> {
-    let counts = |group: &GroupAdvantages, i: usize| group.kept[i] && group.scored[i];
+    whiten_with(groups, lengths, white_values)
+}
+
+fn whiten_with(
+    mut groups: Vec<GroupAdvantages>,
+    lengths: &[&[usize]],
+    white: impl Fn(&[f64], &[usize]) -> Option<Vec<f64>>,
+) -> Vec<GroupAdvantages> {
     let (mut values, mut tokens) = (Vec::new(), Vec::new());
     for (group, lengths) in groups.iter().zip(lengths) {
-        for i in (0..lengths.len()).filter(|&i| counts(group, i)) {
+        for i in counted(group) {
             values.push(group.advantages[i]);
             tokens.push(lengths[i]);
         }
     }
-    let Some((mean, std)) = token_moments(&values, &tokens) else {
+    let Some(white) = white(&values, &tokens) else {
         return groups;
     };
+    let mut white = white.into_iter();
+    for group in &mut groups {
+        for (i, value) in counted(group).into_iter().zip(white.by_ref()) {
+            group.advantages[i] = value;
+        }
+        group.has_signal = counted(group).into_iter().any(|i| group.advantages[i] != 0.0);
+    }
+    groups
+}
+
+/// The rollouts whose tokens count.
+fn counted(group: &GroupAdvantages) -> Vec<usize> {
+    (0..group.advantages.len()).filter(|&i| group.kept[i] && group.scored[i]).collect()
+}
+
+/// Values that each stand for so many tokens, whitened in f64.
+pub(super) fn white_values(values: &[f64], tokens: &[usize]) -> Option<Vec<f64>> {
+    let (mean, std) = token_moments(values, tokens)?;
     let deviation = (std * std + 1e-8).sqrt();
-    let whitened = |group: GroupAdvantages| {
-        let value = |i: usize| match counts(&group, i) {
-            true => (group.advantages[i] - mean) / deviation,
-            false => group.advantages[i],
-        };
-        let advantages = (0..group.advantages.len()).map(value).collect();
-        group.with_advantages(advantages)
-    };
-    groups.into_iter().map(whitened).collect()
+    Some(values.iter().map(|value| (value - mean) / deviation).collect())
 }
 
 fn clip(groups: Vec<GroupAdvantages>, limit: f64) -> (Vec<GroupAdvantages>, PostReport) {

@@ -30,7 +30,7 @@ pub(super) fn fold_seed(seed: u64) -> u32 {
 }
 
 /// Refuses tolerances, factors and epsilons that would divide by zero or select everything.
-fn check_rule(rule: &GroupRule) -> Result<(), AdvantageError> {
+pub(super) fn check_rule(rule: &GroupRule) -> Result<(), AdvantageError> {
     let positive = |key, value: f64| match value.is_finite() && value > 0.0 {
         true => Ok(()),
         false => Err(AdvantageError::setting(key, value, "it must be a finite number above 0")),

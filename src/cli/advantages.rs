@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::output::print_json;
 use crate::advantage::{
-    AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch, RunningMoments,
+    AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch, RunningMoments, estimate_on,
+    kernel_rule,
 };
 use crate::config::RunConfig;
-use crate::device;
+use crate::device::{self, OnDevice};
+use crate::kernel::TrainingKernels;
 use crate::reward::Rewards;
 
 /// Keys without a default, which rewards that are already given make no use of.
@@ -52,24 +54,43 @@ struct Line {
 /// One group as it is printed.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
-    baseline: f64,
-    scale: f64,
+    baseline: Number,
+    scale: Number,
     pivot: Option<usize>,
-    advantages: &'a [f64],
+    advantages: Vec<Number>,
     kept: &'a [bool],
+}
+
+/// A number without the digits that f32 does not have, where a kernel computed it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Number {
+    Single(f32),
+    Double(f64),
+}
+
+impl Number {
+    fn of(value: f64) -> Self {
+        match f64::from(value as f32) == value {
+            true => Self::Single(value as f32),
+            false => Self::Double(value),
+        }
+    }
 }
 
 impl AdvantagesArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        device::backend(&self.device)?;
+        let backend = device::backend(&self.device)?;
         let config = RunConfig::parse(Path::new("--set"), NO_RUN, &self.set)?;
         let batch = RewardBatch {
             groups: groups(&self.text()?, &self.file)?,
             reward_weights: Rewards::new(&config.rewards)?.weights(),
             seed: config.seed,
         };
-        for group in advantages(&config, &batch)? {
-            print_json(&Answer::of(&group))?;
+        let answers = device::run_on(&self.device, Advantages { config: &config, batch: &batch })??;
+        eprintln!("computed {}", answers.by(backend.name));
+        for group in &answers.groups {
+            print_json(&Answer::of(group))?;
         }
         Ok(())
     }
@@ -90,16 +111,54 @@ impl AdvantagesArgs {
 
 impl<'a> Answer<'a> {
     fn of(group: &'a GroupAdvantages) -> Self {
-        let GroupAdvantages { baseline, scale, pivot, advantages, kept, .. } = group;
-        Self { baseline: *baseline, scale: *scale, pivot: *pivot, advantages, kept }
+        Self {
+            baseline: Number::of(group.baseline),
+            scale: Number::of(group.scale),
+            pivot: group.pivot,
+            advantages: group.advantages.iter().copied().map(Number::of).collect(),
+            kept: &group.kept,
+        }
     }
 }
 
-/// All lines together are the step that batch statistics are taken over.
-fn advantages(config: &RunConfig, batch: &RewardBatch) -> anyhow::Result<Vec<GroupAdvantages>> {
-    let shaped = config.shaping()?.apply(batch, &mut RunningMoments::default())?;
-    let groups = config.estimator()?.estimate(&shaped)?;
-    Ok(config.post_processing().apply(groups, &shaped).0)
+/// Rewards on their way to a device. All groups together are the step that batch statistics are
+/// taken over.
+struct Advantages<'a> {
+    config: &'a RunConfig,
+    batch: &'a RewardBatch,
+}
+
+/// Advantages, and whether the kernels computed them.
+struct Answers {
+    groups: Vec<GroupAdvantages>,
+    estimator: &'static str,
+    by_kernels: bool,
+}
+
+impl OnDevice for Advantages<'_> {
+    type Output = anyhow::Result<Answers>;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Answers> {
+        let shaping = self.config.shaping()?;
+        let shaped = shaping.apply(self.batch, &mut RunningMoments::default())?;
+        let estimator = self.config.estimator()?;
+        let groups = estimate_on::<B>(&estimator, &shaped, &device)?;
+        let (groups, _) = self.config.post_processing().apply_on::<B>(groups, &shaped, &device);
+        let by_kernels = kernel_rule(&estimator, &shaped).is_some();
+        Ok(Answers { groups, estimator: estimator.name(), by_kernels })
+    }
+}
+
+impl Answers {
+    fn by(&self, backend: &str) -> String {
+        match self.by_kernels {
+            true => format!("by the group kernels of {backend}, in f32"),
+            false => format!(
+                "on the host, in f64: {} needs the whole batch, or f32 would not hold these rewards",
+                self.estimator
+            ),
+        }
+    }
 }
 
 fn groups(text: &str, file: &Path) -> anyhow::Result<Vec<GroupRewards>> {
@@ -125,28 +184,49 @@ fn group(line: &str) -> anyhow::Result<GroupRewards> {
 mod tests {
     use super::*;
 
-    fn computed(text: &str, set: &[&str]) -> Vec<GroupAdvantages> {
+    fn computed(text: &str, set: &[&str]) -> Answers {
         let set: Vec<String> = set.iter().map(|key| (*key).to_owned()).collect();
         let config = RunConfig::parse(Path::new("--set"), NO_RUN, &set).unwrap();
         let groups = groups(text, Path::new("-")).unwrap();
         let batch = RewardBatch { groups, reward_weights: vec![1.0], seed: 0 };
-        advantages(&config, &batch).unwrap()
+        device::run_on("cpu", Advantages { config: &config, batch: &batch }).unwrap().unwrap()
     }
 
     #[test]
     fn the_keys_of_a_configuration_choose_the_estimator() {
         let mc = ["adv_estimator={kind: mc_grpo, scale: none}"];
-        let group = computed("{\"rewards\": [2, 1.5, 0]}\n", &mc).remove(0);
+        let group = computed("{\"rewards\": [2, 1.5, 0]}\n", &mc).groups.remove(0);
         assert_eq!((group.baseline, group.pivot), (1.5, Some(1)));
         assert_eq!(group.advantages, [0.5, 0.0, -1.5]);
         let clipped =
             computed("{\"rewards\": [2, 0]}", &["adv_estimator=dr_grpo", "advantage_clip=0.5"]);
-        assert_eq!(clipped[0].advantages, [0.5, -0.5]);
+        assert_eq!(clipped.groups[0].advantages, [0.5, -0.5]);
+    }
+
+    #[test]
+    fn what_computed_them_is_said() {
+        let by = |text: &str, set: &[&str]| computed(text, set).by("ndarray");
+        let rewards = "{\"rewards\": [1, 0]}";
+        assert_eq!(by(rewards, &[]), "by the group kernels of ndarray, in f32");
+        for (text, set) in [
+            (rewards, &["adv_estimator=group_mean_batch_std"][..]),
+            ("{\"rewards\": [1e50, 0]}", &[]),
+        ] {
+            assert!(by(text, set).starts_with("on the host, in f64"), "{text} {set:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_no_digits_that_are_only_rounding() {
+        let group = computed("{\"rewards\": [0.3, 0.1]}", &[]).groups.remove(0);
+        let printed = serde_json::to_string(&Answer::of(&group)).unwrap();
+        assert!(printed.starts_with("{\"baseline\":0.2,\"scale\":0.14152136"), "{printed}");
     }
 
     #[test]
     fn a_missing_reward_is_null_and_empty_lines_are_skipped() {
-        let groups = computed("\n{\"rewards\": [1, 0, null]}\n\n{\"rewards\": [0, 0]}\n", &[]);
+        let groups =
+            computed("\n{\"rewards\": [1, 0, null]}\n\n{\"rewards\": [0, 0]}\n", &[]).groups;
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].advantages[2], 0.0);
         assert!(!groups[1].has_signal);

@@ -14,7 +14,7 @@ use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::TrainingKernels;
-use crate::model::{Decoder, LoadedModel, ModelConfig};
+use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 use crate::track::{
@@ -74,6 +74,10 @@ impl OnDevice for Training {
         let problems = Problems::load(&self.config, &model.tokenizer)?;
         session::check_sizes(&limits, &self.config, &model.config, &problems)?;
         progress.message(&self.describe(&model.config, &problems));
+        let asked = self.config.device.reference_dtype;
+        if asked != WeightStorage::F32 {
+            progress.message(&self.storage(asked, asked.or_f32::<B>(&device)));
+        }
         let existing = self.existing(&checkpoint);
         let LoadedModel { config: model_config, decoder, tokenizer } = model;
         // A checkpoint that does not fit must be known before the folder's logs are cut.
@@ -129,6 +133,14 @@ impl Training {
             None if self.args.overwrite => Existing::Overwrite,
             None => Existing::Refuse,
         }
+    }
+
+    fn storage(&self, asked: WeightStorage, found: WeightStorage) -> String {
+        let why = match asked == found {
+            true => String::new(),
+            false => format!(", for {} has no {}", self.device, asked.name()),
+        };
+        format!("reference  its weights stored in {}{why}", found.name())
     }
 
     fn describe(&self, model: &ModelConfig, problems: &Problems) -> String {

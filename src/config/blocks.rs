@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, WeightStorage};
 
 /// The `model:` block: a Hugging Face folder, or a new model over characters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,11 +31,18 @@ pub struct DeviceBlock {
     pub micro_batch_tokens: usize,
     /// Most tokens whose keys and values are held at once during generation.
     pub cache_tokens: usize,
+    /// How the frozen reference's weights are stored: f32, or f16 or bf16 where the device can.
+    pub reference_dtype: WeightStorage,
 }
 
 impl Default for DeviceBlock {
     fn default() -> Self {
-        Self { name: "cpu".into(), micro_batch_tokens: 4096, cache_tokens: 16_384 }
+        Self {
+            name: "cpu".into(),
+            micro_batch_tokens: 4096,
+            cache_tokens: 16_384,
+            reference_dtype: WeightStorage::F32,
+        }
     }
 }
 

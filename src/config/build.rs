@@ -24,6 +24,7 @@ impl RunConfig {
             kl_penalty: self.kl_penalty(),
             kl_coefficient: self.kl_coefficient(),
             reference_refresh: self.reference_refresh,
+            reference_storage: self.device.reference_dtype,
             objective: self.objective()?,
             ppo_epochs: self.ppo_epochs,
             mini_batches: self.mini_batches,

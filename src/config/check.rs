@@ -5,6 +5,7 @@ use super::{ConfigError, ModelBlock, RunConfig};
 use crate::advantage::{AdvantageEstimator, AlphaMode, Estimator};
 use crate::kernel::Sampling;
 use crate::loss::KlEstimator;
+use crate::model::WeightStorage;
 use crate::reward::Rewards;
 use crate::train::{QueryFilter, ReferenceRefresh, Truncated};
 
@@ -127,8 +128,25 @@ impl RunConfig {
             "refreshes nothing: neither use_kl_loss nor add_token_level_kl keeps a reference".into()
         })?;
         self.reference_refresh.validate()?;
+        self.check_reference_dtype(has_reference)?;
         ensure(self.kl_penalty != KlEstimator::Full, "kl_penalty", || {
             "is full, which exists in the loss only (kl_loss_type); use k1 here".into()
+        })
+    }
+
+    fn check_reference_dtype(&self, has_reference: bool) -> Result<(), ConfigError> {
+        let (key, dtype) = ("device.reference_dtype", self.device.reference_dtype);
+        let is_whole = dtype == WeightStorage::F32;
+        ensure(has_reference || is_whole, key, || {
+            "stores nothing: neither use_kl_loss nor add_token_level_kl keeps a reference".into()
+        })?;
+        let moves = matches!(self.reference_refresh, ReferenceRefresh::MovingAverage { .. });
+        ensure(!moves || is_whole, key, || {
+            format!(
+                "is {}, in which the small moves of a moving average are lost; use f32, or \
+                 reference_refresh: {{kind: snapshot}}",
+                dtype.name()
+            )
         })
     }
 

@@ -222,6 +222,17 @@ impl Device {
             Self::Host("ndarray") => Ok(on::<burn::backend::NdArray, P>(program)),
             #[cfg(feature = "flex")]
             Self::Host("flex") => Ok(on::<burn::backend::Flex, P>(program)),
+            #[cfg(feature = "wgpu")]
+            Self::Graphics(adapter) => {
+                let device = open(adapter)?;
+                Ok(failure::guarded(|| program.run::<crate::kernel::Graphics>(device))?)
+            }
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => {
+                failure::watch();
+                let device = burn::backend::cuda::CudaDevice::new(*index);
+                Ok(failure::guarded(|| program.run::<crate::kernel::Cuda>(device))?)
+            }
             _ => Err(backend_lacks(self)),
         }
     }

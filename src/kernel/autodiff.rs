@@ -11,7 +11,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::FloatTensor;
 
 use super::group_rule::{GroupRule, PivotDraws};
 use super::{AttentionPlan, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels};
@@ -267,12 +267,7 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         Self::from_inner(B::write_rows(x.primitive, index, &rows.primitive))
     }
 
-    fn sample(
-        logits: &Tracked<B>,
-        uniforms: &[f32],
-        sampling: Sampling,
-    ) -> (IntTensor<Self>, Tracked<B>) {
-        let (tokens, logps) = B::sample(&logits.primitive, uniforms, sampling);
-        (tokens, Self::from_inner(logps))
+    fn sample(logits: &Tracked<B>, uniforms: &[f32], sampling: Sampling) -> Tracked<B> {
+        Self::from_inner(B::sample(&logits.primitive, uniforms, sampling))
     }
 }

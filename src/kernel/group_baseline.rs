@@ -294,6 +294,52 @@ fn unit_for(largest: f32) -> f32 {
     }
 }
 
+#[cfg(feature = "wgpu")]
+pub(super) mod wgsl {
+    use crate::kernel::cube_forms::{contiguous, dims, empty};
+    use crate::kernel::group_rule::{GroupRule, PivotDraws};
+    use crate::kernel::wgsl::{CubeTensor, Shader};
+
+    const SHADER: Shader = Shader {
+        name: "group_baseline",
+        source: include_str!("../../shaders/group_baseline.wgsl"),
+        lanes: 64,
+    };
+
+    /// Rows `[p, 4]` of rewards, valid and lengths, all `[p, g]`.
+    pub fn launch(table: [&CubeTensor; 3], rule: &GroupRule, draws: PivotDraws) -> CubeTensor {
+        let [rewards, valid, lengths] = table.map(contiguous);
+        let [p, g] = dims(&rewards);
+        assert!((1..=super::LARGEST_GROUP).contains(&g), "groups of {g} rollouts");
+        assert!(dims(&valid) == [p, g] && dims(&lengths) == [p, g], "one table's shape is another");
+        let rows = empty(&rewards, [p, 4]);
+        // A lane for each group, or a workgroup where the groups are larger than that.
+        let workgroups = if g <= SHADER.lanes { p.div_ceil(SHADER.lanes) } else { p };
+        let tensors = [&rewards, &valid, &lengths, &rows];
+        SHADER.run(workgroups, &tensors, &info(p, g, rule, draws));
+        rows
+    }
+
+    fn info(p: usize, g: usize, rule: &GroupRule, draws: PivotDraws) -> [u32; 14] {
+        [
+            p as u32,
+            g as u32,
+            draws.seed,
+            draws.first_group,
+            rule.baseline as u32,
+            rule.scale as u32,
+            rule.eps_mode as u32,
+            (rule.eps as f32).to_bits(),
+            (rule.mad_factor as f32).to_bits(),
+            rule.mad_zero as u32,
+            rule.even_median as u32,
+            (rule.equal_tol as f32).to_bits(),
+            rule.pivot.map_or(0, |tie| 1 + tie as u32),
+            (rule.tie_tol as f32).to_bits(),
+        ]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, IntTensorOps};
-use burn::tensor::{Shape, TensorData, TensorMetadata};
+use burn::tensor::ops::{FloatTensor, FloatTensorOps};
+use burn::tensor::{Shape, TensorMetadata};
 
-use super::group_advantage::{self, group_advantage};
+use super::group_advantage::group_advantage;
 use super::group_baseline::{GroupBaselines, GroupTable, group_baseline};
 use super::group_rule::{GroupRule, PivotDraws};
 use super::token_weights::{TokenWeighting, token_weights};
+use super::whiten::whiten;
 use super::{
     Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample, swiglu,
     token_logprob,
@@ -202,7 +203,7 @@ macro_rules! kernels_on_the_host {
                 tokens: &FloatTensor<Self>,
             ) -> FloatTensor<Self> {
                 let counts = counts(&Self::read(tokens));
-                let white = group_advantage::whiten(&Self::read(advantages), &counts);
+                let white = whiten(&Self::read(advantages), &counts);
                 Self::wrap(white, advantages.shape())
             }
 
@@ -225,14 +226,9 @@ macro_rules! kernels_on_the_host {
                 logits: &FloatTensor<Self>,
                 uniforms: &[f32],
                 sampling: sample::Sampling,
-            ) -> (IntTensor<Self>, FloatTensor<Self>) {
-                let (tokens, logps) = sample::forward(&Self::read(logits), uniforms, sampling);
-                let n = tokens.len();
-                let tokens: Vec<i64> = tokens.into_iter().map(i64::from).collect();
-                let tokens =
-                    TensorData::new(tokens, [n]).convert::<burn::tensor::ops::IntElem<Self>>();
-                let device = Self::float_device(logits);
-                (Self::int_from_data(tokens, &device), Self::wrap(logps, Shape::new([n])))
+            ) -> FloatTensor<Self> {
+                let rows = sample::rows(&Self::read(logits), uniforms, sampling);
+                Self::float_from_data(rows, &Self::float_device(logits))
             }
         }
 

@@ -10,11 +10,18 @@
 mod adamw;
 mod attention;
 mod autodiff;
+pub mod check;
+#[cfg(feature = "cube")]
+mod cube;
+// What the other runtimes run is tested on whatever adapter there is.
+#[cfg(any(feature = "cuda", all(feature = "cube", test)))]
+mod cube_forms;
 mod few_rows;
 mod gemm;
 pub mod group_advantage;
 pub mod group_baseline;
 pub mod group_rule;
+pub mod groups;
 mod host;
 mod linear;
 mod math;
@@ -25,10 +32,13 @@ mod sample;
 mod swiglu;
 mod token_logprob;
 mod token_weights;
+#[cfg(feature = "wgpu")]
+mod wgsl;
+pub mod whiten;
 
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
 
 pub use adamw::AdamW;
 pub use attention::{AttentionPlan, Span};
@@ -37,6 +47,14 @@ pub use sample::Sampling;
 pub use token_weights::TokenWeighting;
 
 use group_rule::{GroupRule, PivotDraws};
+
+/// The backend of every graphics API, with Burn's fusion.
+#[cfg(feature = "wgpu")]
+pub type Graphics = burn::backend::Wgpu;
+
+/// The backend of NVIDIA's CUDA, with Burn's fusion.
+#[cfg(feature = "cuda")]
+pub type Cuda = burn::backend::Cuda;
 
 /// A backend that runs this program's kernels forwards. The shapes are those of the functions of
 /// the functions below.
@@ -92,7 +110,7 @@ pub trait Kernels: Backend {
         logits: &FloatTensor<Self>,
         uniforms: &[f32],
         sampling: Sampling,
-    ) -> (IntTensor<Self>, FloatTensor<Self>);
+    ) -> FloatTensor<Self>;
 }
 
 /// The other half, which training adds: gradients of the kernels and the optimiser's pass. Under
@@ -228,15 +246,15 @@ pub fn write_rows<B: Kernels>(x: Tensor<B, 2>, index: &[u32], rows: &Tensor<B, 2
     float(B::write_rows(x.into_primitive().tensor(), index, &primitive(rows)))
 }
 
-/// One token `[n]` for each row of `logits [n, v]` and its log-probability `[n]`, from `uniforms`
-/// in (0, 1).
+/// One token for each row of `logits [n, v]` and its log-probability, `[n, 2]`, from `uniforms` in
+/// (0, 1). Ids stand among floats so that one readback brings both; they are exact below 16.7
+/// million.
 pub fn sample<B: Kernels>(
     logits: &Tensor<B, 2>,
     uniforms: &[f32],
     sampling: Sampling,
-) -> (Tensor<B, 1, Int>, Tensor<B, 1>) {
-    let (tokens, logps) = B::sample(&primitive(logits), uniforms, sampling);
-    (Tensor::from_primitive(tokens), float(logps))
+) -> Tensor<B, 2> {
+    float(B::sample(&primitive(logits), uniforms, sampling))
 }
 
 /// Σ x² as a tensor of one element, summed in double precision where the device has it.

@@ -44,6 +44,24 @@ impl Rotary {
         self.cos_nd.len() * 2 / self.head_dim
     }
 
+    /// Width of a head.
+    #[cfg(feature = "cube")]
+    pub(super) fn head_dim(&self) -> usize {
+        self.head_dim
+    }
+
+    /// Cosines `[n, head_dim / 2]`.
+    #[cfg(feature = "cube")]
+    pub(super) fn cos(&self) -> &[f32] {
+        &self.cos_nd
+    }
+
+    /// Sines `[n, head_dim / 2]`.
+    #[cfg(feature = "cube")]
+    pub(super) fn sin(&self) -> &[f32] {
+        &self.sin_nd
+    }
+
     /// Rotates `x [n, heads · head_dim]` in place; `inverse` turns back, which is the gradient.
     pub fn rotate(&self, x: &mut [f32], inverse: bool) {
         let (half, width) = (self.head_dim / 2, x.len() / self.tokens().max(1));

@@ -4,6 +4,7 @@
 //! generator hidden in a device. The reported log-probability is that of the temperature-scaled law
 //! before top-k and top-p, which is the law that the trainer differentiates.
 
+use burn::tensor::TensorData;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,13 @@ pub fn forward(logits: &[f32], uniforms: &[f32], sampling: Sampling) -> (Vec<u32
         .with_min_len(16)
         .map(|(row, uniform)| draw(row, *uniform, sampling))
         .unzip()
+}
+
+/// The same as rows (token, log-probability) `[n, 2]`, which is how a device gives them.
+pub fn rows(logits: &[f32], uniforms: &[f32], sampling: Sampling) -> TensorData {
+    let (tokens, logps) = forward(logits, uniforms, sampling);
+    let rows = tokens.iter().zip(&logps).flat_map(|(token, logp)| [*token as f32, *logp]);
+    TensorData::new(rows.collect::<Vec<f32>>(), [uniforms.len(), 2])
 }
 
 fn draw(logits: &[f32], uniform: f32, sampling: Sampling) -> (u32, f32) {

@@ -164,3 +164,63 @@ fn logit_gradients(z: &mut [f32], inverse: f32, lse: f32, entropy: f32, dlogp: f
         *z = -exp(logp) * (dlogp + dentropy * (logp + entropy));
     }
 }
+
+#[cfg(feature = "wgpu")]
+pub(super) mod wgsl {
+    use crate::kernel::cube_forms::{contiguous, dims, empty, upload};
+    use crate::kernel::wgsl::{CubeTensor, Shader};
+
+    const SHADER: Shader = Shader {
+        name: "token_logprob",
+        source: include_str!("../../shaders/token_logprob.wgsl"),
+        lanes: 256,
+    };
+    const BACKWARD: Shader = Shader {
+        name: "token_logprob_backward",
+        source: include_str!("../../shaders/token_logprob_backward.wgsl"),
+        lanes: 256,
+    };
+
+    /// Log-probabilities and entropies `[n, 2]` and log-sum-exps `[n]` of logits `[n, v]`.
+    pub fn launch(logits: &CubeTensor, tokens: &[u32], temperature: f32) -> [CubeTensor; 2] {
+        let logits = contiguous(logits);
+        let [n, v] = shape(&logits, tokens);
+        let (out, lse) = (empty(&logits, [n, 2]), empty(&logits, [n]));
+        if n > 0 {
+            let tokens = upload(&logits, tokens);
+            SHADER.run(n, &[&logits, &tokens, &out, &lse], &info(n, v, temperature));
+        }
+        [out, lse]
+    }
+
+    /// Gradient `[n, v]` of the logits from `dout [n, 2]`.
+    pub fn launch_backward(
+        logits: &CubeTensor,
+        tokens: &[u32],
+        temperature: f32,
+        saved: [&CubeTensor; 2],
+        dout: &CubeTensor,
+    ) -> CubeTensor {
+        let ([out, lse], [logits, dout]) = (saved.map(contiguous), [logits, dout].map(contiguous));
+        let [n, v] = shape(&logits, tokens);
+        assert!(dims(&out) == [n, 2] && dims(&lse) == [n] && dims(&dout) == [n, 2]);
+        let dlogits = empty(&logits, [n, v]);
+        if n > 0 {
+            let tokens = upload(&logits, tokens);
+            let tensors = [&logits, &tokens, &out, &lse, &dout, &dlogits];
+            BACKWARD.run_each(n * v, &tensors, &info(n, v, temperature));
+        }
+        dlogits
+    }
+
+    fn shape(logits: &CubeTensor, tokens: &[u32]) -> [usize; 2] {
+        let [n, v] = dims(logits);
+        assert!(n == tokens.len(), "{n} rows of logits, {} tokens", tokens.len());
+        assert!(tokens.iter().all(|token| (*token as usize) < v), "a token beyond {v} words");
+        [n, v]
+    }
+
+    fn info(n: usize, v: usize, temperature: f32) -> [u32; 3] {
+        [n as u32, v as u32, (1.0 / temperature).to_bits()]
+    }
+}

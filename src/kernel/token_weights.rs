@@ -38,6 +38,41 @@ pub fn token_weights(
     [weights_bt, advantages_bt]
 }
 
+#[cfg(feature = "wgpu")]
+pub(super) mod wgsl {
+    use super::TokenWeighting;
+    use crate::kernel::cube_forms::{contiguous, dims, empty, upload};
+    use crate::kernel::wgsl::{CubeTensor, Shader};
+
+    const SHADER: Shader = Shader {
+        name: "token_weights",
+        source: include_str!("../../shaders/token_weights.wgsl"),
+        lanes: 256,
+    };
+
+    /// Weights and advantages `[b, tokens]` of advantages `[b, 1]` or `[b, tokens]`.
+    pub fn launch(
+        advantages: &CubeTensor,
+        lengths: &[u32],
+        tokens: usize,
+        weighting: TokenWeighting,
+    ) -> [CubeTensor; 2] {
+        let advantages = contiguous(advantages);
+        let (b, [rows, width]) = (lengths.len(), dims(&advantages));
+        assert!(rows == b, "{rows} rows of advantages, {b} lengths");
+        assert!(width == 1 || width == tokens, "advantages [{b}, {width}] beside {tokens} tokens");
+        let both = [(); 2].map(|()| empty(&advantages, [b, tokens]));
+        if b * tokens > 0 {
+            let lengths = upload(&advantages, lengths);
+            let tensors = [&advantages, &lengths, &both[0], &both[1]];
+            let (factor, per_row) = (weighting.factor.to_bits(), weighting.per_row_length);
+            let info = [b as u32, tokens as u32, width as u32, factor, u32::from(per_row)];
+            SHADER.run_each(b * tokens, &tensors, &info);
+        }
+        both
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! From token losses to one number: a weight per row, fixed for the whole optimiser step.
+//! From token losses to one number: a weight per token, fixed for the whole optimiser step.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,31 +72,20 @@ impl Denominators {
 }
 
 impl Aggregation {
-    /// Weight of each token of each row, so that the weighted sum over all tokens is the loss.
+    /// What a token of the step weighs, and whether that is further divided by the loss tokens of its
+    /// row; the weighted sum over all tokens is the loss.
     ///
-    /// The rows may be any part of the step the denominators were counted over: the weighted sums
-    /// of its micro-batches add up to the step's loss, whatever the split. A row without loss
-    /// tokens weighs 0.
-    pub fn row_weights(self, row_lengths: &[usize], step: &Denominators) -> Vec<f64> {
-        row_lengths
-            .iter()
-            .map(|&length| match length {
-                0 => 0.0,
-                _ => step.alpha / self.divisor(length as f64, step),
-            })
-            .collect()
+    /// The weights belong to the step that the denominators were counted over: the weighted sums of its
+    /// micro-batches add up to the step's loss, whatever the split.
+    pub fn token_weight(self, step: &Denominators) -> (f64, bool) {
+        let per_row_length = self == Self::SeqMeanTokenMean;
+        (step.alpha / self.divisor(step), per_row_length)
     }
 
-    fn divisor(self, row_length: f64, step: &Denominators) -> f64 {
-        assert!(
-            step.tokens >= row_length,
-            "a row of {row_length} tokens is not of this step of {} tokens",
-            step.tokens
-        );
+    fn divisor(self, step: &Denominators) -> f64 {
         match self {
             Self::TokenMean => step.tokens,
-            Self::SeqMeanTokenSum => step.sequences,
-            Self::SeqMeanTokenMean => step.sequences * row_length,
+            Self::SeqMeanTokenSum | Self::SeqMeanTokenMean => step.sequences,
             Self::SeqMeanTokenSumNorm => step.max_length,
             Self::DrGrpo => step.max_length * step.sequences,
         }
@@ -105,6 +94,7 @@ impl Aggregation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::row_weights;
     use super::*;
 
     const ALL: [Aggregation; 5] = [
@@ -119,7 +109,7 @@ mod tests {
     fn loss_of(mode: Aggregation) -> f64 {
         let row_sums = [6.0, 6.0, 0.0];
         let step = Denominators::of_step(&[1, 3, 0], 4);
-        let weights = mode.row_weights(&[1, 3, 0], &step);
+        let weights = row_weights(mode, &[1, 3, 0], &step);
         weights.iter().zip(row_sums).map(|(w, sum)| w * sum).sum()
     }
 
@@ -134,35 +124,17 @@ mod tests {
         for mode in ALL {
             let with_empty = Denominators::of_step(&[2, 0, 3], 8);
             let without = Denominators::of_step(&[2, 3], 8);
-            let weights = mode.row_weights(&[2, 0, 3], &with_empty);
-            let expected = mode.row_weights(&[2, 3], &without);
+            let weights = row_weights(mode, &[2, 0, 3], &with_empty);
+            let expected = row_weights(mode, &[2, 3], &without);
             assert_eq!(weights, [expected[0], 0.0, expected[1]], "{mode:?}");
-        }
-    }
-
-    #[test]
-    fn a_row_weighs_the_same_in_any_micro_batch() {
-        let step = Denominators::of_step(&[5, 1, 4, 2], 6);
-        for mode in ALL {
-            let whole = mode.row_weights(&[5, 1, 4, 2], &step);
-            let parts = [&[5][..], &[1, 4], &[2]].map(|part| mode.row_weights(part, &step));
-            assert_eq!(parts.concat(), whole, "{mode:?}");
-        }
-    }
-
-    #[test]
-    fn a_step_without_loss_tokens_has_finite_weights() {
-        let step = Denominators::of_step(&[0, 0], 6);
-        for mode in ALL {
-            assert_eq!(mode.row_weights(&[0, 0], &step), [0.0, 0.0], "{mode:?}");
         }
     }
 
     #[test]
     fn dropping_a_pivot_of_zero_advantage_matters_only_where_its_tokens_or_row_are_counted() {
         let unchanged = ALL.map(|mode| {
-            let kept = mode.row_weights(&[2, 3], &Denominators::of_step(&[2, 3, 4], 8));
-            let dropped = mode.row_weights(&[2, 3], &Denominators::of_step(&[2, 3], 8));
+            let kept = row_weights(mode, &[2, 3], &Denominators::of_step(&[2, 3, 4], 8));
+            let dropped = row_weights(mode, &[2, 3], &Denominators::of_step(&[2, 3], 8));
             kept == dropped
         });
         assert_eq!(unchanged, [false, false, false, true, false]);

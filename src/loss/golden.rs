@@ -5,7 +5,7 @@
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::testing::{TestBackend, assert_close, floats, gradient, tensor_of};
+use super::testing::{TestBackend, assert_close, floats, gradient, row_weights, tensor_of};
 use super::{Aggregation, Denominators, KlEstimator, PolicyLoss, TokenBatch};
 
 type Rows = Vec<Vec<f64>>;
@@ -96,7 +96,7 @@ impl Golden {
             .map(|mask_t| mask_t.iter().filter(|&&mask| mask > 0.0).count())
             .collect();
         let step = Denominators::of_step(&lengths, self.max_length);
-        let weights = mode.row_weights(&lengths, &step);
+        let weights = row_weights(mode, &lengths, &step);
         tensor_of(weights, [lengths.len(), 1])
     }
 

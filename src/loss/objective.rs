@@ -1,4 +1,4 @@
-//! The whole loss of a micro-batch: policy loss, KL and entropy, weighed by row.
+//! The whole loss of a micro-batch: policy loss, KL and entropy, weighed by token.
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,10 @@ pub struct KlTerm {
 /// What the optimiser minimises.
 ///
 /// ```text
-/// L = Σ_it w_i · (c_rl · s_i · ℓ_it + c_kl · kl_it − c_H · H_it)
+/// L = Σ_it w_it · (c_rl · s_i · ℓ_it + c_kl · kl_it − c_H · H_it)
 /// ```
 ///
-/// with row weights w of [`Aggregation::row_weights`] and sample weights s, 1 unless given.
+/// with token weights w of [`Aggregation::token_weight`] and sample weights s, 1 unless given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
@@ -61,18 +61,18 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// The loss of a micro-batch, whose row weights `[b, 1]` come from the denominators of the step.
+    /// The loss of a micro-batch, whose token weights `[b, t]` come from the denominators of the step.
     ///
     /// The gradients of all micro-batches of a step add up to the gradient of the step.
     pub fn loss<B: Backend>(
         &self,
         tokens: &TokenBatch<B>,
-        row_weights_b1: Tensor<B, 2>,
+        weights_bt: Tensor<B, 2>,
     ) -> MicroBatchLoss<B> {
         let policy = self.policy_loss.token_losses(tokens);
         let kls_bt = self.token_kls_bt(tokens);
         let losses_bt = self.regularised(tokens, policy.losses_bt.clone(), kls_bt.clone());
-        let loss = (losses_bt * row_weights_b1).sum();
+        let loss = (losses_bt * weights_bt).sum();
         let sum = |values_bt: Option<Tensor<B, 2>>| match values_bt {
             Some(values_bt) => tokens.sum(values_bt),
             None => loss.clone().zeros_like(),
@@ -162,7 +162,7 @@ fn finite(key: &'static str, value: f64) -> Result<(), LossError> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, gradient, tensor, tensor_of};
+    use super::super::testing::{floats, gradient, row_weights, tensor, tensor_of};
     use super::super::{Denominators, LossMetrics, PolicyGradient};
     use super::*;
 
@@ -196,8 +196,9 @@ mod tests {
             .with_reference_logps(rows(REFERENCE, &range))
             .with_entropies(rows(LOGPS, &range).mul_scalar(-1.0));
         let step = Denominators::of_step(&LENGTHS, 4);
-        let weights = objective.loss_agg_mode.row_weights(&LENGTHS[range.clone()], &step);
-        objective.loss(&tokens, tensor_of(weights, [range.len(), 1]))
+        let weights = row_weights(objective.loss_agg_mode, &LENGTHS[range.clone()], &step);
+        let weights_bt = tensor_of(weights, [range.len(), 1]).expand([range.len(), 3]);
+        objective.loss(&tokens, weights_bt)
     }
 
     /// Loss, gradient and metrics of a step cut into micro-batches.
@@ -280,7 +281,7 @@ mod tests {
             .with_reference_logps(tensor([[-0.8, -0.9]]))
             .with_sample_weights(tensor([[weight]]));
             let objective = objective(Aggregation::TokenMean);
-            floats(objective.loss(&tokens, tensor([[0.5]])).loss)[0]
+            floats(objective.loss(&tokens, tensor([[0.5, 0.5]])).loss)[0]
         };
         assert_close(&[loss(3.0, 0.5)], &[loss(1.0, 1.5)], 1e-12);
     }

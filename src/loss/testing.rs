@@ -3,6 +3,8 @@
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, Tensor, TensorData};
 
+use super::{Aggregation, Denominators};
+
 /// Differences of `f32` are too coarse to tell a wrong gradient, so tests run in `f64`.
 pub(crate) type TestBackend = Autodiff<NdArray>;
 
@@ -69,4 +71,19 @@ pub(crate) fn assert_gradient_is_the_slope(
 ) {
     let slopes = differences(logps_bt.clone(), &loss);
     assert_close(&gradient(logps_bt, &loss), &slopes, 1e-8);
+}
+
+/// What a token of each row weighs; 0 for a row without loss tokens.
+pub(crate) fn row_weights(
+    mode: Aggregation,
+    row_lengths: &[usize],
+    step: &Denominators,
+) -> Vec<f64> {
+    let (factor, per_row_length) = mode.token_weight(step);
+    let of_row = |&length: &usize| match (length, per_row_length) {
+        (0, _) => 0.0,
+        (_, true) => factor / length as f64,
+        (_, false) => factor,
+    };
+    row_lengths.iter().map(of_row).collect()
 }

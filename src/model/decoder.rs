@@ -4,7 +4,7 @@
 //! its name in a checkpoint. Weights keep Hugging Face's layout, `[output, input]`.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
 use super::packing::Packed;
@@ -75,7 +75,7 @@ impl<B: Kernels> Decoder<B> {
     /// With a cache, keys and values are written to the slots of `packed` and attention reads the
     /// whole cache; without one it reads the keys of this pass.
     pub fn forward(&self, packed: &Packed, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
-        let mut x = kernel::gather_rows(&self.embed_tokens.weight.val(), &packed.ids);
+        let mut x = kernel::gather_rows(&in_f32(&self.embed_tokens.weight), &packed.ids);
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
         };
@@ -99,8 +99,8 @@ impl<B: Kernels> Decoder<B> {
     /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
     pub fn head(&self) -> Tensor<B, 2> {
         match &self.lm_head {
-            Some(head) => head.weight.val(),
-            None => self.embed_tokens.weight.val(),
+            Some(head) => in_f32(&head.weight),
+            None => in_f32(&self.embed_tokens.weight),
         }
     }
 }
@@ -268,9 +268,9 @@ impl<B: Backend> Linear<B> {
 
 impl<B: Kernels> Linear<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = kernel::linear(x, &self.weight.val());
+        let y = kernel::linear(x, &in_f32(&self.weight));
         match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
+            Some(bias) => y + in_f32(bias).unsqueeze(),
             None => y,
         }
     }
@@ -291,7 +291,17 @@ impl<B: Backend> Norm<B> {
 
 impl<B: Kernels> Norm<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::rms_norm(x, &self.weight.val(), self.epsilon as f32)
+        kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
+    }
+}
+
+/// A parameter as the kernels take it. A frozen one may be stored in 16 bits; then only the weight at
+/// hand is there twice.
+fn in_f32<B: Backend, const D: usize>(weight: &Param<Tensor<B, D>>) -> Tensor<B, D> {
+    let weight = weight.val();
+    match weight.dtype() {
+        DType::F32 => weight,
+        _ => weight.cast(DType::F32),
     }
 }
 

@@ -17,5 +17,5 @@ pub use error::ModelError;
 pub use folder::LoadedModel;
 pub use kv_cache::KvCache;
 pub use packing::{Packed, PackedCompletions, PromptGroup};
-pub use policy::{Reference, TokenLogps};
+pub use policy::{Reference, TokenLogps, WeightStorage};
 pub use weights::{TensorFile, Weights, WeightsError, save_tensors};

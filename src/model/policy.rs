@@ -1,8 +1,9 @@
 //! What training asks of a decoder: log-probabilities of completions, and a frozen reference.
 
-use burn::module::{AutodiffModule, Module};
-use burn::tensor::Tensor;
+use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::decoder::Decoder;
 use super::packing::PackedCompletions;
@@ -28,6 +29,53 @@ impl<B: Kernels> Decoder<B> {
     }
 }
 
+/// How the numbers of frozen weights are stored. All that is computed with them is computed in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightStorage {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits, 11 of them digits; no weight may be beyond 65504.
+    F16,
+    /// 16 bits, 8 of them digits, over the range of f32.
+    Bf16,
+}
+
+impl WeightStorage {
+    /// The name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// The same where `device` has it, and f32 elsewhere.
+    pub fn or_f32<B: Backend>(self, device: &B::Device) -> Self {
+        match B::supports_dtype(device, self.dtype()) {
+            true => self,
+            false => Self::F32,
+        }
+    }
+
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
+impl<B: Backend> ModuleMapper<B> for WeightStorage {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, weight, mapper) = param.consume();
+        Param::from_mapped_value(id, weight.cast(self.dtype()), mapper)
+    }
+}
+
 /// A frozen copy of the policy, with no gradient and no optimiser.
 #[derive(Debug)]
 pub struct Reference<B: Backend> {
@@ -48,6 +96,12 @@ impl<B: Kernels> Reference<B> {
     /// A reference with parameters of its own, as a resumed run loads it.
     pub fn new(decoder: Decoder<B>) -> Self {
         Self { decoder }
+    }
+
+    /// The reference with its weights stored like this, where its device can, and in f32 elsewhere.
+    pub fn stored_as(self, storage: WeightStorage) -> Self {
+        let mut storage = storage.or_f32::<B>(&self.decoder.device());
+        Self { decoder: self.decoder.map(&mut storage) }
     }
 
     /// Log-probabilities of packed completions under the reference.

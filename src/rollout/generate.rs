@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::{Completion, Finish, Noise, Prompt, RolloutGroup, Sampling};
 use crate::device::{DeviceFailed, failure};
@@ -83,8 +83,7 @@ struct Row {
     /// First of its own cache slots.
     slot: usize,
     ids: Vec<u32>,
-    /// Where among all draws of the batch each of its tokens was drawn.
-    draws: Vec<usize>,
+    logps: Vec<f32>,
 }
 
 /// Generation of one batch of prompts.
@@ -94,10 +93,6 @@ struct Batch<'a, B: Kernels> {
     prompts: &'a [Prompt],
     noise: Noise,
     cache: KvCache<B>,
-    /// Log-probabilities of all draws; they stay on the device until the batch is done, so that a
-    /// token costs one readback, that of its id.
-    logps: Vec<Tensor<B, 1>>,
-    drawn: usize,
     finished: Vec<(Row, Finish)>,
 }
 
@@ -110,8 +105,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
     ) -> Self {
         let slots = |prompt: &Prompt| prompt.ids.len() + prompt.samples * generator.response_length;
         let cache = KvCache::new(decoder, prompts.iter().map(slots).sum());
-        let (logps, finished) = (Vec::new(), Vec::new());
-        Self { generator, decoder, prompts, noise, cache, logps, drawn: 0, finished }
+        Self { generator, decoder, prompts, noise, cache, finished: Vec::new() }
     }
 
     fn run(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
@@ -145,27 +139,26 @@ impl<'a, B: Kernels> Batch<'a, B> {
         let mut rows = Vec::new();
         for (group, (prompt, span)) in self.prompts.iter().zip(prompts).enumerate() {
             for sample in 0..prompt.samples {
-                let (ids, draws) = (Vec::new(), Vec::new());
-                rows.push(Row { group, sample, prompt: span.own.clone(), slot, ids, draws });
+                let (ids, logps) = (Vec::new(), Vec::new());
+                rows.push(Row { group, sample, prompt: span.own.clone(), slot, ids, logps });
                 slot += self.generator.response_length;
             }
         }
         rows
     }
 
-    /// Appends one token to every open row.
+    /// Appends one token to every open row: the one readback that a token costs.
     fn draw(&mut self, open: &mut [Row], logits: &Tensor<B, 2>) {
         let uniform = |row: &Row| {
             let problem = self.prompts[row.group].problem;
             self.noise.uniform(problem, row.sample as u32, row.ids.len() as u32)
         };
         let uniforms: Vec<f32> = open.iter().map(uniform).collect();
-        let (tokens, logps) = kernel::sample(logits, &uniforms, self.generator.sampling);
-        self.logps.push(logps);
-        for (row, token) in open.iter_mut().zip(read_ids(tokens)) {
-            row.ids.push(token);
-            row.draws.push(self.drawn);
-            self.drawn += 1;
+        let drawn = kernel::sample(logits, &uniforms, self.generator.sampling).into_data();
+        let mut drawn = drawn.iter::<f32>();
+        for row in open {
+            row.ids.extend(drawn.next().map(|id| id as u32));
+            row.logps.extend(drawn.next());
         }
     }
 
@@ -204,27 +197,17 @@ impl<'a, B: Kernels> Batch<'a, B> {
 
     /// The finished rows, by group and in the order of their sample index.
     fn groups(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
-        let logps = match self.logps.is_empty() {
-            true => Vec::new(),
-            false => Tensor::cat(self.logps, 0).into_data().iter().collect(),
-        };
         failure::check()?;
         self.finished.sort_by_key(|(row, _)| (row.group, row.sample));
         let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
         let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();
         for (row, finish) in self.finished {
             let group = &mut groups[row.group];
-            let logps: Vec<f32> = row.draws.iter().map(|draw| logps[*draw]).collect();
-            if logps.iter().any(|logp| !logp.is_finite()) {
+            if row.logps.iter().any(|logp| !logp.is_finite()) {
                 return Err(GenerationError::NotFinite { problem: group.prompt.problem });
             }
-            group.completions.push(Completion { ids: row.ids, logps, finish });
+            group.completions.push(Completion { ids: row.ids, logps: row.logps, finish });
         }
         Ok(groups)
     }
-}
-
-/// Ids of a backend whose integers may be i64 (ndarray) or i32 (wgpu).
-fn read_ids<B: Kernels>(ids: Tensor<B, 1, Int>) -> Vec<u32> {
-    ids.into_data().iter::<i64>().map(|id| id as u32).collect()
 }

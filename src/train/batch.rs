@@ -4,7 +4,7 @@ use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::advantage::{GroupAdvantages, TokenAdvantages};
-use crate::kernel::{self, Kernels, TrainingKernels};
+use crate::kernel::{self, Kernels, TokenWeighting, TrainingKernels};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
 use crate::rollout::RolloutGroup;
@@ -115,9 +115,9 @@ pub struct MicroBatch<B: Backend> {
     /// For each place of [b, t] the completion token that stands there; pads point at token 0.
     places_bt: Vec<u32>,
     mask_bt: Tensor<B, 2>,
-    /// Of rows [b, 1], or of tokens [b, t] where they differ.
-    advantages: Tensor<B, 2>,
-    row_weights_b1: Tensor<B, 2>,
+    advantages_bt: Tensor<B, 2>,
+    /// What each token's loss is multiplied by; 0 on pads.
+    weights_bt: Tensor<B, 2>,
     old_logps_bt: Option<Tensor<B, 2>>,
     reference_logps_bt: Option<Tensor<B, 2>>,
     reference_law: Option<Law<B>>,
@@ -132,20 +132,20 @@ impl<B: Kernels> MicroBatch<B> {
         device: &B::Device,
     ) -> Self {
         let packing = packing(groups);
-        let weights = aggregation.row_weights(&packing.row_lengths, step);
         let (places_bt, mask) = layout(&packing.row_lengths);
         let b = packing.row_lengths.len();
         let t = places_bt.len() / b.max(1);
-        let tensor = |values: Vec<f64>| {
-            let shape = [b, values.len() / b.max(1)];
-            Tensor::from_data(TensorData::new(values, shape).convert::<f32>(), device)
-        };
+        let advantages = on_device(advantages(groups, t), b, device);
+        let weighting = weighting(aggregation, &packing.row_lengths, step);
+        let lengths: Vec<u32> = packing.row_lengths.iter().map(|&length| length as u32).collect();
+        let [weights_bt, advantages_bt] =
+            kernel::token_weights(&advantages, &lengths, t, weighting);
         Self {
             packing,
             places_bt,
-            mask_bt: Tensor::from_data(TensorData::new(mask, [b, t]), device),
-            advantages: tensor(advantages(groups, t)),
-            row_weights_b1: tensor(weights),
+            mask_bt: on_device(mask, b, device),
+            advantages_bt,
+            weights_bt,
             old_logps_bt: None,
             reference_logps_bt: None,
             reference_law: None,
@@ -182,7 +182,7 @@ impl<B: Kernels> MicroBatch<B> {
 
 impl<B: TrainingKernels> MicroBatch<B> {
     /// What the loss looks at: the current policy's log-probabilities and all that goes with them,
-    /// and the weight of each row `[b, 1]`.
+    /// and the weight of each token `[b, t]`.
     pub fn tokens(
         &self,
         policy: &Decoder<Autodiff<B>>,
@@ -192,7 +192,7 @@ impl<B: TrainingKernels> MicroBatch<B> {
         let [logps, entropies] = law.logps(&self.packing.targets, temperature);
         let mut tokens = TokenBatch::new(
             self.rows_of(logps),
-            Tensor::from_inner(self.advantages.clone()),
+            Tensor::from_inner(self.advantages_bt.clone()),
             Tensor::from_inner(self.mask_bt.clone()),
         )
         .with_entropies(self.rows_of(entropies));
@@ -206,7 +206,7 @@ impl<B: TrainingKernels> MicroBatch<B> {
         if let Some(logps_bt) = &self.reference_logps_bt {
             tokens = tokens.with_reference_logps(Tensor::from_inner(logps_bt.clone()));
         }
-        (tokens, Tensor::from_inner(self.row_weights_b1.clone()))
+        (tokens, Tensor::from_inner(self.weights_bt.clone()))
     }
 }
 
@@ -216,18 +216,36 @@ pub(super) fn packing(groups: &[TrainingGroup]) -> PackedCompletions {
 }
 
 /// One advantage a row, or `t` a row where tokens have their own; pads have 0.
-fn advantages(groups: &[TrainingGroup], t: usize) -> Vec<f64> {
+fn advantages(groups: &[TrainingGroup], t: usize) -> Vec<f32> {
     let rows = || groups.iter().flat_map(|group| &group.rows);
     if rows().all(|row| row.token_advantages.is_none()) {
-        return rows().map(|row| row.advantage).collect();
+        return rows().map(|row| row.advantage as f32).collect();
     }
     let of_row = |row: &TrainingRow| {
         let (own, whole) = (row.token_advantages.map(<[f64]>::to_vec), vec![row.advantage; t]);
         let mut advantages = own.unwrap_or(whole);
         advantages.resize(t, 0.0);
-        advantages
+        advantages.into_iter().map(|advantage| advantage as f32).collect::<Vec<_>>()
     };
     rows().flat_map(of_row).collect()
+}
+
+/// What the tokens of rows weigh, which are all or a part of the rows of `step`.
+fn weighting(
+    aggregation: Aggregation,
+    row_lengths: &[usize],
+    step: &Denominators,
+) -> TokenWeighting {
+    let tokens = row_lengths.iter().sum::<usize>() as f64;
+    assert!(tokens <= step.tokens, "{tokens} tokens are not of this step of {}", step.tokens);
+    let (factor, per_row_length) = aggregation.token_weight(step);
+    TokenWeighting { factor: factor as f32, per_row_length }
+}
+
+/// Values of `b` rows.
+fn on_device<B: Backend>(values: Vec<f32>, b: usize, device: &B::Device) -> Tensor<B, 2> {
+    let shape = [b, values.len() / b.max(1)];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn prompt_group<'a>(group: &TrainingGroup<'a>) -> PromptGroup<'a> {
@@ -250,7 +268,17 @@ fn layout(row_lengths: &[usize]) -> (Vec<u32>, Vec<f32>) {
 
 #[cfg(test)]
 mod tests {
+    use burn::backend::NdArray;
+
     use super::*;
+
+    fn device() -> <NdArray as burn::tensor::backend::BackendTypes>::Device {
+        Default::default()
+    }
+
+    fn floats(tensor: Tensor<NdArray, 2>) -> Vec<f32> {
+        tensor.into_data().to_vec().unwrap()
+    }
 
     fn group<'a>(prompt: &'a [u32], completions: &[&'a [u32]]) -> TrainingGroup<'a> {
         let row =
@@ -272,6 +300,42 @@ mod tests {
         groups[0].rows[1].token_advantages = Some(&[0.5, -0.5]);
         groups[0].rows[0].token_advantages = Some(&[2.0]);
         assert_eq!(advantages(&groups, 2), [2.0, 0.0, 0.5, -0.5]);
+    }
+
+    #[test]
+    fn weights_of_the_kernel_are_those_of_the_aggregation() {
+        use Aggregation::*;
+        // Rows of 1 and 2 tokens in a step of 2 more rows with 5 tokens; L is 4.
+        let groups = [group(&[1], &[&[9], &[9, 9]])];
+        let step = Denominators::of_step(&[1, 2, 4, 1], 4).scaled(2.0);
+        for (aggregation, weights) in [
+            (TokenMean, [2.0 / 8.0; 2]),
+            (SeqMeanTokenSum, [2.0 / 4.0; 2]),
+            (SeqMeanTokenMean, [2.0 / 4.0, 2.0 / 8.0]),
+            (SeqMeanTokenSumNorm, [2.0 / 4.0; 2]),
+            (DrGrpo, [2.0 / 16.0; 2]),
+        ] {
+            let batch = MicroBatch::<NdArray>::new(&groups, aggregation, &step, &device());
+            let weights = [weights[0], 0.0, weights[1], weights[1]].map(|weight| weight as f32);
+            assert_eq!(floats(batch.weights_bt), weights, "{aggregation:?}");
+            assert_eq!(floats(batch.advantages_bt), [1.0, 0.0, 1.0, 1.0]);
+        }
+    }
+
+    #[test]
+    fn a_row_without_loss_tokens_weighs_nothing_even_where_the_whole_step_has_none() {
+        let step = Denominators::of_step(&[0, 0], 6);
+        let weighting = weighting(Aggregation::TokenMean, &[0, 0], &step);
+        assert_eq!(weighting.factor, f32::INFINITY);
+        let advantages = on_device::<NdArray>(vec![1.0, 2.0], 2, &device());
+        let [weights_bt, _] = kernel::token_weights(&advantages, &[0, 0], 3, weighting);
+        assert_eq!(floats(weights_bt), [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "3 tokens are not of this step of 2")]
+    fn rows_of_another_step_are_refused() {
+        weighting(Aggregation::TokenMean, &[1, 2], &Denominators::of_step(&[2], 6));
     }
 
     #[test]

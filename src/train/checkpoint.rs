@@ -112,7 +112,8 @@ impl<B: TrainingKernels> Trainer<B> {
         self.policy.change(|_| (policy, ()));
         if self.reference.is_some() {
             let reference = load(config, &folder.join(REFERENCE), &device)?;
-            self.reference = Some(Reference::new(reference));
+            let storage = self.settings.reference_storage;
+            self.reference = Some(Reference::new(reference).stored_as(storage));
         }
         let moments = read_moments(config, &folder.join(OPTIMIZER), state.optimizer_steps)?;
         self.optimizer.restore(state.optimizer_steps, moments, &device);

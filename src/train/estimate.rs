@@ -4,8 +4,8 @@ use super::draw::{Drawn, Groups};
 use super::score::reward_batch;
 use super::{TrainError, Trainer};
 use crate::advantage::{
-    AdvantageEstimator, GroupAdvantages, PostReport, RewardBatch, RunningMoments, TokenAdvantages,
-    TokenPenalty,
+    GroupAdvantages, PostReport, RewardBatch, RunningMoments, TokenAdvantages, TokenPenalty,
+    estimate_on,
 };
 use crate::kernel::TrainingKernels;
 
@@ -41,7 +41,8 @@ impl<B: TrainingKernels> Trainer<B> {
             None => {
                 let mut batch = self.batch(&drawn.groups);
                 batch.groups.truncate(drawn.trained);
-                let (groups, report) = post.apply(groups, &batch);
+                let device = self.policy.device();
+                let (groups, report) = post.apply_on::<B>(groups, &batch, &device);
                 (groups, None, report)
             }
         };
@@ -58,7 +59,8 @@ impl<B: TrainingKernels> Trainer<B> {
         let settings = &self.settings;
         let penalised = settings.filters.penalised(self.batch(groups), &groups.rollouts);
         let shaped = settings.shaping.apply(&penalised, &mut moments)?;
-        let estimates = settings.estimator.estimate(&shaped)?;
+        let device = self.policy.device();
+        let estimates = estimate_on::<B>(&settings.estimator, &shaped, &device)?;
         let seen = groups.rollouts.iter().zip(&groups.scored);
         let masked = estimates.into_iter().zip(seen).map(|(estimate, (rollout, scored))| {
             settings.filters.masked(estimate, rollout, scored)

@@ -102,7 +102,9 @@ impl<B: TrainingKernels> Trainer<B> {
         problems: PreparedProblems,
         rewards: Rewards,
     ) -> Self {
-        let reference = settings.needs_reference().then(|| Reference::snapshot(&policy));
+        let storage = settings.reference_storage;
+        let reference = || Reference::snapshot(&policy).stored_as(storage);
+        let reference = settings.needs_reference().then(reference);
         let order = Order::new(settings.seed, problems.len());
         let optimizer = Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps());
         let kl_coef = settings.kl_coefficient.init_kl_coef;

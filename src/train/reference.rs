@@ -82,10 +82,11 @@ impl<B: TrainingKernels> Trainer<B> {
         let share = self.settings.reference_refresh.share(self.steps_done);
         let (Some(reference), Some(share)) = (&self.reference, share) else { return };
         let policy = Reference::snapshot(&self.policy);
-        self.reference = Some(match share {
+        let renewed = match share {
             1.0 => policy,
             _ => Reference::new(mixed(policy.decoder(), reference.decoder(), share)),
-        });
+        };
+        self.reference = Some(renewed.stored_as(self.settings.reference_storage));
     }
 }
 
@@ -121,6 +122,7 @@ impl<B: Backend> ModuleMapper<B> for Mix<B> {
         };
         let (id, reference, mapper) = param.consume();
         let policy = policy.reshape(reference.shape());
+        let reference = reference.cast(policy.dtype());
         let mixed = policy * self.share + reference * (1.0 - self.share);
         Param::from_mapped_value(id, mixed, mapper)
     }

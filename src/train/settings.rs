@@ -7,6 +7,7 @@ use super::reference::ReferenceRefresh;
 use super::selection::Selection;
 use crate::advantage::{Estimator, PostProcessing, RewardShaping};
 use crate::loss::{KlCoefficient, KlEstimator, Objective};
+use crate::model::WeightStorage;
 use crate::rollout::Generator;
 
 /// What a run is made of, as its configuration says; a plain GRPO run by default but for the sizes.
@@ -38,6 +39,8 @@ pub struct TrainSettings {
     pub kl_coefficient: KlCoefficient,
     /// When the reference follows the policy.
     pub reference_refresh: ReferenceRefresh,
+    /// How the reference's weights are stored, where the device can.
+    pub reference_storage: WeightStorage,
     /// What is minimised.
     pub objective: Objective,
     /// Optimiser passes over the rollouts of a step.

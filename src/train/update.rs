@@ -133,8 +133,8 @@ impl<B: TrainingKernels> Trainer<B> {
         let mut gradients = StepGradients::default();
         let mut sums: Option<LossSums<Autodiff<B>>> = None;
         for batch in micro_batches {
-            let (tokens, row_weights) = batch.tokens(&self.policy, self.settings.temperature());
-            let loss = objective.loss(&tokens, row_weights);
+            let (tokens, weights_bt) = batch.tokens(&self.policy, self.settings.temperature());
+            let loss = objective.loss(&tokens, weights_bt);
             gradients.add(&self.policy, loss.loss);
             sums = Some(match sums {
                 Some(sums) => sums.plus(loss.sums),

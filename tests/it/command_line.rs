@@ -254,6 +254,17 @@ fn a_warm_start_and_a_reference_survive_a_resume_too() {
 }
 
 #[test]
+fn how_the_reference_is_stored_is_said_where_it_was_asked_for() {
+    let scene = Scene::changed(|config| format!("{config}use_kl_loss: true\n"));
+    let asked = ["--set", "device.name=ndarray", "--set", "device.reference_dtype=f16"];
+    let ended = scene.train("half", &asked);
+    says(&ended.stderr, &["reference  its weights stored in f32, for ndarray has no f16"]);
+    let plain = scene.train("plain", &["--set", "device.name=ndarray"]);
+    assert!(!plain.stderr.contains("weights stored"), "{}", plain.stderr);
+    assert_same_run(&scene, "half", "plain");
+}
+
+#[test]
 fn a_finished_run_can_be_taken_further() {
     let scene = Scene::changed(|config| format!("{config}optimizer: {{schedule: constant}}\n"));
     scene.train("whole", &["--set", "max_steps=4"]);

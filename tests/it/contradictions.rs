@@ -45,6 +45,12 @@ fn the_list_of_what_is_refused() {
             "use_kl_loss: true\nreference_refresh: {kind: snapshot, every_steps: 0}\n",
             &["every_steps is 0"],
         ),
+        ("device: {reference_dtype: f16}\n", &["stores nothing"]),
+        (
+            "use_kl_loss: true\ndevice: {reference_dtype: bf16}\n\
+             reference_refresh: {kind: moving_average, mixup_alpha: 0.1}\n",
+            &["is bf16", "small moves"],
+        ),
         ("pg_clip: 0.2\npg_clip_low: 0.1\npg_clip_high: 0.3\n", &["pg_clip has no effect"]),
         (
             "policy_loss: sapo\nimportance_sampling: seq\n",

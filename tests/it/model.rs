@@ -6,10 +6,11 @@ use std::path::Path;
 use burn::tensor::Tensor;
 use serde_json::Value;
 
-use wgrpo::kernel::Span;
+use wgrpo::device::{BACKENDS, OnDevice, run_on};
+use wgrpo::kernel::{Span, TrainingKernels};
 use wgrpo::model::{
     Decoder, KvCache, LoadedModel, ModelConfig, Packed, PackedCompletions, PromptGroup, Reference,
-    Weights, save_tensors,
+    TensorFile, WeightStorage, Weights, save_tensors,
 };
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 use wgrpo::text::Tokenizer;
@@ -374,4 +375,62 @@ fn a_file_that_is_cut_short_is_named() {
     fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();
     let message = refusal(folder.path());
     assert!(message.contains(file.to_str().unwrap()) && message.contains("cut short"), "{message}");
+}
+
+/// A fixture's reference with its weights stored in 16 bits.
+struct StoredReference {
+    fixture: &'static str,
+    storage: WeightStorage,
+}
+
+/// What is said of it: whether the device has the storage, and log-probabilities in both.
+struct Stored {
+    supported: bool,
+    logps: [Vec<f32>; 2],
+    saved: bool,
+}
+
+impl OnDevice for StoredReference {
+    type Output = Stored;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> Stored {
+        let folder = fixture(self.fixture);
+        let config = ModelConfig::from_folder(&folder).unwrap();
+        let load = || Reference::new(Decoder::<B>::load(&config, &folder, &device).unwrap());
+        let ids = token_ids(7, 30, config.vocab_size);
+        let group = PromptGroup { prompt: &ids[..5], completions: vec![&ids[5..12], &ids[12..]] };
+        let packing = PackedCompletions::new(&[group]);
+        let logps = |reference: &Reference<B>| {
+            reference.completion_logps(&packing, 0.8).into_data().to_vec().unwrap()
+        };
+        let stored = load().stored_as(self.storage);
+        // A checkpoint holds f32, from which the same 16 bits come back.
+        let scratch = tempfile::tempdir().unwrap();
+        let [once, twice] = ["once", "twice"].map(|name| scratch.path().join(name));
+        stored.decoder().save(&config, &once).unwrap();
+        let file = TensorFile::open(&once).unwrap();
+        let mut source = |name: &str, shape: &[usize]| Ok(file.get(name, shape)?);
+        let again = Reference::new(Decoder::<B>::new(&config, &mut source, &device).unwrap());
+        again.stored_as(self.storage).decoder().save(&config, &twice).unwrap();
+        let saved = fs::read(once).unwrap() == fs::read(twice).unwrap();
+        let supported = self.storage.or_f32::<B>(&device) == self.storage;
+        Stored { supported, logps: [logps(&load()), logps(&stored)], saved }
+    }
+}
+
+#[test]
+fn a_reference_in_16_bits_differs_by_their_rounding_and_one_that_cannot_be_had_not_at_all() {
+    for backend in BACKENDS.iter().filter(|backend| backend.compiled) {
+        for fixture in FIXTURES {
+            for (storage, limit) in [(WeightStorage::F16, 0.01), (WeightStorage::Bf16, 0.08)] {
+                let stored = run_on(backend.name, StoredReference { fixture, storage }).unwrap();
+                let pairs = stored.logps[0].iter().zip(&stored.logps[1]);
+                let apart = pairs.fold(0.0f32, |apart, (a, b)| apart.max((a - b).abs()));
+                let place = format!("{fixture} on {} in {}", backend.name, storage.name());
+                assert!(apart < limit, "{place}: {apart} apart");
+                assert_eq!(apart > 0.0, stored.supported, "{place}: {apart} apart");
+                assert!(stored.saved, "{place}: a checkpoint changed it");
+            }
+        }
+    }
 }

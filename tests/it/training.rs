@@ -2,20 +2,25 @@
 
 use std::path::Path;
 
-use wgrpo::advantage::{Estimator, Grpo, McGrpo, PostProcessing, RewardShaping};
+use wgrpo::advantage::{
+    AdvantageEstimator, Estimator, Grpo, McGrpo, PostProcessing, RewardShaping,
+};
 use wgrpo::data::{Problem, Prompt as Question};
+use wgrpo::kernel::group_rule::Scale;
 use wgrpo::loss::{
     Aggregation, ClippedSurrogate, KlCoefficient, KlEstimator, KlTerm, LossMetrics, Objective,
     PolicyLoss,
 };
-use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference};
+use wgrpo::model::{
+    Decoder, ModelConfig, PackedCompletions, PromptGroup, Reference, WeightStorage,
+};
 use wgrpo::reward::{Completion, Reward, Rewards};
 use wgrpo::rollout::{Generator, Sampling};
 use wgrpo::text::Tokenizer;
 use wgrpo::train::{
     CheckpointState, Diagnostics, MicroBatch, OptimizerConfig, PreparedProblems, ReferenceRefresh,
     SampleFilters, Schedule, Selection, StepReport, TrainError, TrainSettings, Trainer,
-    TrainingGroup, TrainingRow, denominators, micro_batches,
+    TrainingGroup, TrainingRow, denominators, micro_batches, reward_batch,
 };
 
 use crate::support::{Cpu, Training, device, distance, floats, gradients, open, token_ids, values};
@@ -84,6 +89,7 @@ fn settings() -> TrainSettings {
         kl_penalty: None,
         kl_coefficient: KlCoefficient::default(),
         reference_refresh: ReferenceRefresh::default(),
+        reference_storage: WeightStorage::F32,
         objective: Objective::default(),
         ppo_epochs: 1,
         mini_batches: 1,
@@ -173,8 +179,8 @@ fn gradient_under(
     for piece in pieces {
         let batch = MicroBatch::<Cpu>::new(&piece, objective.loss_agg_mode, &step, &device())
             .with_reference(reference, 0.8);
-        let (tokens, row_weights) = batch.tokens(policy, 0.8);
-        let gradient = gradients(policy, objective.loss(&tokens, row_weights).loss);
+        let (tokens, weights_bt) = batch.tokens(policy, 0.8);
+        let gradient = gradients(policy, objective.loss(&tokens, weights_bt).loss);
         if sum.is_empty() {
             sum = gradient;
             continue;
@@ -248,7 +254,7 @@ fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
     let (_, policy) = open::<Training>("llama");
     let step = denominators(&groups, 8);
     let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
-    let (tokens, row_weights) = batch.tokens(&policy, 1.0);
+    let (tokens, weights_bt) = batch.tokens(&policy, 1.0);
     let lengths = completions.map(<[u32]>::len);
     assert_eq!((step.tokens, step.sequences), (12.0, 4.0));
 
@@ -265,7 +271,7 @@ fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
             assert_eq!(logps[row * 5 + at], logp, "row {row}, token {at}");
         }
     }
-    let loss = Objective::default().loss(&tokens, row_weights);
+    let loss = Objective::default().loss(&tokens, weights_bt);
     assert!(gradients(&policy, loss.loss).iter().flatten().all(|gradient| gradient.is_finite()));
 }
 
@@ -277,8 +283,8 @@ fn stopping_is_trained() {
     let policy = fresh_policy(1);
     let step = denominators(&groups, 4);
     let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
-    let (tokens, row_weights) = batch.tokens(&policy, 1.0);
-    let loss = Objective::default().loss(&tokens, row_weights).loss;
+    let (tokens, weights_bt) = batch.tokens(&policy, 1.0);
+    let loss = Objective::default().loss(&tokens, weights_bt).loss;
     // The head is the embedding (tied), the first parameter: the rows of EOS and of the other token
     // must be pulled apart.
     let embedding = &gradients(&policy, loss)[0];
@@ -365,6 +371,44 @@ fn the_same_seed_gives_the_same_run_bit_for_bit_and_another_seed_another() {
     assert!(first.1 == again.1, "the weights differ");
     assert_ne!(first.0, other.0);
     assert!(first.1 != other.1);
+}
+
+/// Loss and gradient norm of the first step, its advantages computed on the host in f64.
+fn step_in_f64(report: &StepReport, settings: &TrainSettings) -> (f64, f64) {
+    let batch = reward_batch(&report.rollouts, &report.scored, vec![1.0; 2], settings.seed);
+    let estimates = settings.estimator.estimate(&batch).unwrap();
+    let (advantages, _) = settings.post.apply(estimates, &batch);
+    let pairs = report.rollouts.iter().zip(&advantages);
+    let groups: Vec<TrainingGroup> =
+        pairs.map(|(rollouts, of)| TrainingGroup::new(rollouts, of, None)).collect();
+    let step = denominators(&groups, settings.generator.response_length);
+    let aggregation = settings.objective.loss_agg_mode;
+    let batch = MicroBatch::<Cpu>::new(&groups, aggregation, &step, &device());
+    let policy = fresh_policy(1);
+    let (tokens, weights_bt) = batch.tokens(&policy, settings.generator.sampling.temperature);
+    let loss = settings.objective.loss(&tokens, weights_bt).loss;
+    let gradient = gradients(&policy, loss.clone());
+    let squares: f64 = gradient.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum();
+    (floats(loss)[0].into(), squares.sqrt())
+}
+
+#[test]
+fn a_step_with_the_group_kernels_is_the_step_with_the_f64_estimator() {
+    let mad = McGrpo { scale: Scale::Mad, ..McGrpo::default() };
+    let whitened = PostProcessing { whiten_advantages: true, advantage_clip: Some(1.5) };
+    for (estimator, post) in [
+        (Estimator::default(), PostProcessing::default()),
+        (Estimator::McGrpo(mad), PostProcessing::default()),
+        (Estimator::default(), whitened),
+    ] {
+        assert!(estimator.group_rule().is_some());
+        let settings = TrainSettings { estimator, post, ..settings() };
+        let report = trainer(settings.clone()).step().unwrap();
+        let (metrics, outcome) = report.update.outcomes[0];
+        let (loss, norm) = step_in_f64(&report, &settings);
+        assert!((metrics.loss - loss).abs() < 1e-6, "{} against {loss}", metrics.loss);
+        assert!(norm > 0.0 && (outcome.grad_norm - norm).abs() < 1e-5 * norm, "{norm}");
+    }
 }
 
 fn resumable() -> TrainSettings {

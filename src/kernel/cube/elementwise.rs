@@ -1,0 +1,192 @@
+//! Passes over elements on a device: activation, rotation, optimiser.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{alone, array, empty, upload};
+use crate::kernel::{AdamW, Rotary};
+
+#[cube]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cube(launch)]
+fn swiglu_kernel(gate: &Array<f32>, up: &Array<f32>, y: &mut Array<f32>, count: u32) {
+    let at = ABSOLUTE_POS;
+    if at >= count as usize {
+        terminate!();
+    }
+    y[at] = gate[at] * sigmoid(gate[at]) * up[at];
+}
+
+/// `silu(gate) · up`.
+pub fn swiglu<R: CubeRuntime>(gate: &CubeTensor<R>, up: &CubeTensor<R>) -> CubeTensor<R> {
+    let (y, count) = (empty(gate, gate.meta.shape().clone()), gate.meta.shape().num_elements());
+    if count > 0 {
+        let (cubes, units) = alone(&gate.client, count);
+        let (gate_arg, up) = (array(gate), array(up));
+        swiglu_kernel::launch(&gate.client, cubes, units, gate_arg, up, array(&y), count as u32);
+    }
+    y
+}
+
+#[cube(launch)]
+fn swiglu_backward_kernel(
+    gate: &Array<f32>,
+    up: &Array<f32>,
+    dy: &Array<f32>,
+    dgate: &mut Array<f32>,
+    dup: &mut Array<f32>,
+    count: u32,
+) {
+    let at = ABSOLUTE_POS;
+    if at >= count as usize {
+        terminate!();
+    }
+    let g = gate[at];
+    let s = sigmoid(g);
+    dup[at] = dy[at] * g * s;
+    dgate[at] = dy[at] * up[at] * s * (1.0 + g * (1.0 - s));
+}
+
+/// Gradients of `gate` and `up`.
+pub fn swiglu_backward<R: CubeRuntime>(
+    gate: &CubeTensor<R>,
+    up: &CubeTensor<R>,
+    dy: &CubeTensor<R>,
+) -> [CubeTensor<R>; 2] {
+    let shape = gate.meta.shape().clone();
+    let [dgate, dup] = [empty(gate, shape.clone()), empty(gate, shape.clone())];
+    let count = shape.num_elements();
+    if count > 0 {
+        let (client, (cubes, units)) = (&gate.client, alone(&gate.client, count));
+        swiglu_backward_kernel::launch(
+            client,
+            cubes,
+            units,
+            array(gate),
+            array(up),
+            array(dy),
+            array(&dgate),
+            array(&dup),
+            count as u32,
+        );
+    }
+    [dgate, dup]
+}
+
+#[cube(launch)]
+fn rotate_kernel(
+    x: &Array<f32>,
+    cos: &Array<f32>,
+    sin: &Array<f32>,
+    y: &mut Array<f32>,
+    width: u32,
+    half: u32,
+    sign: f32,
+    pairs: u32,
+) {
+    let pair = ABSOLUTE_POS;
+    if pair >= pairs as usize {
+        terminate!();
+    }
+    let (width, half) = (width as usize, half as usize);
+    let (token, place) = (pair / (width / 2), pair % (width / 2));
+    let (head, i) = (place / half, place % half);
+    let low = token * width + head * 2 * half + i;
+    let (a, b) = (x[low], x[low + half]);
+    let (c, s) = (cos[token * half + i], sin[token * half + i] * sign);
+    y[low] = a * c - b * s;
+    y[low + half] = b * c + a * s;
+}
+
+/// Rotates the heads of `x [n, width]`; `inverse` turns back.
+pub fn rotate<R: CubeRuntime>(x: &CubeTensor<R>, rotary: &Rotary, inverse: bool) -> CubeTensor<R> {
+    let (y, count) = (empty(x, x.meta.shape().clone()), x.meta.shape().num_elements());
+    if count > 0 {
+        let (client, pairs) = (&x.client, count / 2);
+        let (cubes, units) = alone(client, pairs);
+        rotate_kernel::launch(
+            client,
+            cubes,
+            units,
+            array(x),
+            upload(client, rotary.cos()),
+            upload(client, rotary.sin()),
+            array(&y),
+            (count / rotary.tokens()) as u32,
+            (rotary.head_dim() / 2) as u32,
+            if inverse { -1.0 } else { 1.0 },
+            pairs as u32,
+        );
+    }
+    y
+}
+
+#[cube(launch)]
+fn adamw_kernel(
+    weight: &mut Array<f32>,
+    first: &mut Array<f32>,
+    second: &mut Array<f32>,
+    gradient: &Array<f32>,
+    hyper: &Array<f32>,
+    count: u32,
+) {
+    let at = ABSOLUTE_POS;
+    if at >= count as usize {
+        terminate!();
+    }
+    let g = gradient[at] * hyper[5];
+    let m = hyper[1] * first[at] + (1.0 - hyper[1]) * g;
+    let v = hyper[2] * second[at] + (1.0 - hyper[2]) * g * g;
+    let update = m * hyper[6] / ((v * hyper[7]).sqrt() + hyper[3]);
+    let w = weight[at];
+    first[at] = m;
+    second[at] = v;
+    weight[at] = w - hyper[0] * (hyper[4] * w + update);
+}
+
+/// One step of AdamW; in place where nobody else holds the tensors.
+pub fn adamw<R: CubeRuntime>(
+    hyper: AdamW,
+    tensors: [CubeTensor<R>; 3],
+    gradient: &CubeTensor<R>,
+) -> [CubeTensor<R>; 3] {
+    let count = gradient.meta.shape().num_elements();
+    let [weight, first, second] = tensors.map(|tensor| {
+        let tensor = into_contiguous(tensor);
+        if tensor.can_mut() { tensor } else { tensor.copy() }
+    });
+    if count > 0 {
+        let (client, (cubes, units)) = (&gradient.client, alone(&gradient.client, count));
+        adamw_kernel::launch(
+            client,
+            cubes,
+            units,
+            weight.clone().into_array_arg(),
+            first.clone().into_array_arg(),
+            second.clone().into_array_arg(),
+            array(gradient),
+            upload(client, &hyper_parameters(hyper)),
+            count as u32,
+        );
+    }
+    [weight, first, second]
+}
+
+/// The numbers of a step in the order the kernel reads them, with Adam's two bias corrections.
+fn hyper_parameters(hyper: AdamW) -> [f32; 8] {
+    [
+        hyper.learning_rate,
+        hyper.beta_1,
+        hyper.beta_2,
+        hyper.epsilon,
+        hyper.weight_decay,
+        hyper.grad_scale,
+        1.0 / (1.0 - hyper.beta_1.powi(hyper.step)),
+        1.0 / (1.0 - hyper.beta_2.powi(hyper.step)),
+    ]
+}

@@ -1,0 +1,103 @@
+//! Drawing tokens on a device: a cube a row.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::{ROW_UNITS, a_cube_each, array, cube_max, cube_sum, dims, empty, upload};
+
+#[cube(launch)]
+fn sample_kernel(
+    logits: &Array<f32>,
+    uniforms: &Array<f32>,
+    out: &mut Array<f32>,
+    inverse: f32,
+    rows: u32,
+    vocabulary: u32,
+    #[comptime] greedy: bool,
+) {
+    let row = CUBE_POS;
+    if row >= rows as usize {
+        terminate!();
+    }
+    let (unit, v) = (UNIT_POS as usize, vocabulary as usize);
+    let (first, share) = (row * v, v.div_ceil(ROW_UNITS));
+    let (from, to) = (min(unit * share, v), min((unit + 1) * share, v));
+    let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
+    let mut largest = f32::new(-3.0e38);
+    for i in from..to {
+        largest = max(largest, logits[first + i] * inverse);
+    }
+    let largest = cube_max(largest, &mut shared);
+    let mut mass = 0.0f32;
+    for i in from..to {
+        mass += (logits[first + i] * inverse - largest).exp();
+    }
+    let total = cube_sum(mass, &mut shared);
+    shared[unit] = mass;
+    sync_cube();
+    if unit == 0 {
+        let mut token = v - 1;
+        if greedy {
+            let mut i = v;
+            while i > 0 {
+                i -= 1;
+                if logits[first + i] * inverse == largest {
+                    token = i;
+                }
+            }
+        } else {
+            // Rounding can leave every running sum below the target: then it is the last token that
+            // has any probability.
+            let target = uniforms[row] * total;
+            let mut sum = 0.0f32;
+            let mut before = 0.0f32;
+            let mut chosen = 0usize;
+            let mut found = false;
+            for i in 0..ROW_UNITS {
+                if !found && shared[i] > 0.0 {
+                    chosen = i;
+                    before = sum;
+                    sum += shared[i];
+                    found = sum > target;
+                }
+            }
+            let end = min((chosen + 1) * share, v);
+            let mut i = chosen * share;
+            sum = before;
+            found = false;
+            while i < end {
+                let mass = (logits[first + i] * inverse - largest).exp();
+                if !found && mass > 0.0 {
+                    token = i;
+                    sum += mass;
+                    found = sum > target;
+                }
+                i += 1;
+            }
+        }
+        out[row * 2] = token as f32;
+        out[row * 2 + 1] = logits[first + token] * inverse - largest - total.ln();
+    }
+}
+
+/// Rows of (token, log-probability) `[n, 2]` from `logits [n, v]`; a temperature of 0 takes the
+/// first of the largest. Ids are exact in f32 below 16.7 million.
+pub fn draw<R: CubeRuntime>(
+    logits: &CubeTensor<R>,
+    uniforms: &[f32],
+    temperature: f32,
+) -> CubeTensor<R> {
+    let ([n, v], greedy) = (dims(logits), temperature == 0.0);
+    let out = empty(logits, [n, 2]);
+    if n > 0 {
+        let ((cubes, units), client) = (a_cube_each(n), &logits.client);
+        let inverse = if greedy { 1.0 } else { 1.0 / temperature };
+        let uniforms = upload(client, uniforms);
+        let (logits, rows) = (array(logits), array(&out));
+        sample_kernel::launch(
+            client, cubes, units, logits, uniforms, rows, inverse, n as u32, v as u32, greedy,
+        );
+    }
+    out
+}

@@ -1,0 +1,74 @@
+//! Kernels in CubeCL's own language, for its runtimes that take no WGSL (CUDA), and what these have
+//! in common with the shaders: contiguous inputs, new outputs, a grid in two dimensions.
+
+mod groups;
+mod token_logprob;
+mod token_weights;
+
+use burn::tensor::{DType, Shape, TensorMetadata};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::CubeCount;
+use cubecl::server::Handle;
+
+pub(super) use groups::{group_advantage, group_baseline, whiten};
+pub(super) use token_logprob::{logit_logprob, logit_logprob_backward};
+pub(super) use token_weights::token_weights;
+
+/// The most workgroups that WebGPU lets a dispatch have in one dimension.
+const WIDEST_GRID: usize = 65_535;
+
+/// Units of a cube.
+const LANES: usize = 256;
+
+/// A grid of at least so many workgroups, and hardly more.
+pub(super) fn grid(workgroups: usize) -> CubeCount {
+    let rows = workgroups.div_ceil(WIDEST_GRID);
+    CubeCount::Static(workgroups.div_ceil(rows.max(1)) as u32, rows as u32, 1)
+}
+
+/// The tensor in row-major order without gaps; copied only where it is a strided view.
+pub(super) fn contiguous<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
+    assert!(tensor.dtype == DType::F32, "the kernels take f32, not {:?}", tensor.dtype);
+    into_contiguous(tensor.clone())
+}
+
+/// A tensor of f32 beside `like`, its elements yet to be written.
+pub(super) fn empty<R: CubeRuntime, const D: usize>(
+    like: &CubeTensor<R>,
+    shape: [usize; D],
+) -> CubeTensor<R> {
+    let shape = Shape::new(shape);
+    let bytes = shape.num_elements() * size_of::<f32>();
+    // A device has no buffer of no bytes.
+    let buffer = like.client.empty(bytes.max(size_of::<f32>()));
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, shape, buffer, DType::F32)
+}
+
+/// A tensor of f32 beside `like` with these elements.
+fn tensor_of<R: CubeRuntime, const D: usize>(
+    like: &CubeTensor<R>,
+    shape: [usize; D],
+    values: &[f32],
+) -> CubeTensor<R> {
+    if values.is_empty() {
+        return empty(like, shape);
+    }
+    let buffer = like.client.create_from_slice(bytemuck::cast_slice(values));
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, Shape::new(shape), buffer, DType::F32)
+}
+
+/// Numbers, at least one, as a tensor beside `like`.
+pub(super) fn upload<R: CubeRuntime>(like: &CubeTensor<R>, numbers: &[u32]) -> CubeTensor<R> {
+    let buffer = like.client.create_from_slice(bytemuck::cast_slice(numbers));
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, Shape::new([numbers.len()]), buffer, DType::U32)
+}
+
+/// The sizes of a tensor that has so many dimensions.
+pub(super) fn dims<R: CubeRuntime, const D: usize>(tensor: &CubeTensor<R>) -> [usize; D] {
+    tensor.shape().dims()
+}
