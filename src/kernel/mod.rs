@@ -13,8 +13,7 @@ mod autodiff;
 pub mod check;
 #[cfg(feature = "cube")]
 mod cube;
-// What the other runtimes run is tested on whatever adapter there is.
-#[cfg(any(feature = "cuda", all(feature = "cube", test)))]
+#[cfg(feature = "cube")]
 mod cube_forms;
 mod few_rows;
 mod gemm;
