@@ -24,6 +24,9 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod sample;
+#[cfg(feature = "wgpu")]
+#[cfg(test)]
+mod shader_tests;
 mod swiglu;
 mod token_logprob;
 mod token_weights;
