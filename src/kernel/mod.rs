@@ -28,6 +28,8 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod sample;
+#[cfg(all(feature = "wgpu", test))]
+mod shader_tests;
 mod swiglu;
 mod token_logprob;
 mod token_weights;

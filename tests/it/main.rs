@@ -18,6 +18,7 @@ mod model;
 mod pages;
 mod program;
 mod runs;
+mod shaders;
 mod signal;
 mod smollm2;
 mod support;

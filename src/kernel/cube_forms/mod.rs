@@ -55,7 +55,7 @@ pub(super) fn empty<R: CubeRuntime, const D: usize>(
 
 /// A tensor of f32 beside `like` with these elements.
 #[cfg(any(feature = "cuda", test))]
-fn tensor_of<R: CubeRuntime, const D: usize>(
+pub(super) fn tensor_of<R: CubeRuntime, const D: usize>(
     like: &CubeTensor<R>,
     shape: [usize; D],
     values: &[f32],
