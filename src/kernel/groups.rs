@@ -131,7 +131,8 @@ mod tests {
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::kernel::group_advantage::{group_advantage, whiten};
+    use crate::kernel::group_advantage::group_advantage;
+    use crate::kernel::whiten::whiten;
     use crate::kernel::group_baseline::group_baseline;
     use crate::kernel::group_rule::{Baseline, PivotTie, Scale};
 
