@@ -132,9 +132,9 @@ mod tests {
 
     use super::*;
     use crate::kernel::group_advantage::group_advantage;
-    use crate::kernel::whiten::whiten;
     use crate::kernel::group_baseline::group_baseline;
     use crate::kernel::group_rule::{Baseline, PivotTie, Scale};
+    use crate::kernel::whiten::whiten;
 
     const G: usize = 5;
 
