@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::output;
+use super::{check, output};
 use crate::device::{self, Adapter, BACKENDS, BackendInfo, Device};
 
 /// Arguments of `wgrpo devices`.
@@ -12,10 +12,19 @@ pub(super) struct DevicesArgs {
     /// Print one JSON line for each backend and adapter
     #[arg(long)]
     json: bool,
+    /// Compute everything on a device and on the CPU, and print the largest differences
+    #[arg(long, conflicts_with = "json")]
+    check: bool,
+    /// Device to check; the best one there is without it
+    #[arg(long, requires = "check", value_name = "NAME")]
+    device: Option<String>,
 }
 
 impl DevicesArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.check {
+            return check::run(self.device.as_deref());
+        }
         let adapters = device::adapters();
         if self.json {
             let lines = BACKENDS.iter().map(backend_json).chain(adapters.iter().map(adapter_json));

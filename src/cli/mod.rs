@@ -2,6 +2,7 @@
 
 mod advantages;
 mod bench;
+mod check;
 mod config;
 mod devices;
 mod eval;

@@ -16,7 +16,7 @@ pub type Outcome = (&'static str, Vec<f32>);
 pub struct Difference {
     /// The operation.
     pub operation: &'static str,
-    /// Largest |a − b| / max(1, |b|) over all of its numbers, infinite where one is not finite.
+    /// Largest |a − b| over the reference's largest |b|; infinite where a number is not finite.
     pub largest: f32,
 }
 
@@ -46,18 +46,23 @@ pub fn outcomes<B: TrainingKernels>(device: &B::Device) -> Vec<Outcome> {
 
 /// Holds the outcomes of one backend against those of the reference, operation by operation.
 pub fn differences(outcomes: &[Outcome], reference: &[Outcome]) -> Vec<Difference> {
+    assert_eq!(outcomes.len(), reference.len(), "the outcomes of one list of operations");
     let pairs = outcomes.iter().zip(reference);
-    pairs
-        .map(|((operation, got), (_, want))| {
-            let apart = |(got, want): (&f32, &f32)| match (got - want).abs() / want.abs().max(1.0) {
-                difference if difference.is_finite() => difference,
-                _ => f32::INFINITY,
-            };
-            let largest = got.iter().zip(want).map(apart).fold(0.0, f32::max);
-            let largest = if got.len() == want.len() { largest } else { f32::INFINITY };
-            Difference { operation, largest }
-        })
-        .collect()
+    let difference = |((operation, got), (_, want)): (&Outcome, &Outcome)| Difference {
+        operation,
+        largest: largest_difference(got, want),
+    };
+    pairs.map(difference).collect()
+}
+
+fn largest_difference(got: &[f32], want: &[f32]) -> f32 {
+    let size = want.iter().fold(0.0_f32, |size, number| size.max(number.abs()));
+    let all_finite = got.iter().chain(want).all(|number| number.is_finite());
+    if got.len() != want.len() || !all_finite {
+        return f32::INFINITY;
+    }
+    let distances = got.iter().zip(want).map(|(got, want)| (got - want).abs());
+    distances.fold(0.0, f32::max) / if size > 0.0 { size } else { 1.0 }
 }
 
 struct Bench<'a, B: TrainingKernels> {
@@ -272,4 +277,27 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 
 fn read<B: Kernels, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().iter().collect()
+}
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_gives_numbers_that_are_finite_and_not_all_zero() {
+        for (operation, numbers) in outcomes::<burn::backend::NdArray>(&Default::default()) {
+            assert!(numbers.iter().all(|number| number.is_finite()), "{operation}");
+            assert!(numbers.iter().any(|number| *number != 0.0), "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_measured_against_the_largest_number_and_nan_is_never_small() {
+        let reference = [("x", vec![0.001, -2.0])];
+        let largest = |got: Vec<f32>| differences(&[("x", got)], &reference)[0].largest;
+        assert_eq!(largest(vec![0.001, -2.0]), 0.0);
+        assert_eq!(largest(vec![0.101, -2.0]), 0.05);
+        assert_eq!(largest(vec![f32::NAN, -2.0]), f32::INFINITY);
+        assert_eq!(largest(vec![0.001]), f32::INFINITY);
+    }
 }

@@ -131,9 +131,10 @@ mod tests {
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::kernel::group_advantage::{group_advantage, whiten};
+    use crate::kernel::group_advantage::group_advantage;
     use crate::kernel::group_baseline::group_baseline;
     use crate::kernel::group_rule::{Baseline, PivotTie, Scale};
+    use crate::kernel::whiten::whiten;
 
     const G: usize = 5;
 

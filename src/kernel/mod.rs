@@ -13,8 +13,7 @@ mod autodiff;
 pub mod check;
 #[cfg(feature = "cube")]
 mod cube;
-// What the other runtimes run is tested on whatever adapter there is.
-#[cfg(any(feature = "cuda", all(feature = "cube", test)))]
+#[cfg(feature = "cube")]
 mod cube_forms;
 mod few_rows;
 mod gemm;
@@ -29,6 +28,8 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod sample;
+#[cfg(all(feature = "wgpu", test))]
+mod shader_tests;
 mod swiglu;
 mod token_logprob;
 mod token_weights;

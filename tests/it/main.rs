@@ -19,6 +19,7 @@ mod model;
 mod pages;
 mod program;
 mod runs;
+mod shaders;
 mod signal;
 mod smollm2;
 mod support;

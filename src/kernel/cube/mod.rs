@@ -30,7 +30,8 @@ const HALVINGS: u32 = ROW_UNITS.ilog2();
 fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: impl Into<Shape>) -> CubeTensor<R> {
     let (shape, client) = (shape.into(), like.client.clone());
     let bytes = shape.num_elements() * size_of::<f32>();
-    let handle = client.empty(bytes);
+    // A device has no buffer of no bytes.
+    let handle = client.empty(bytes.max(size_of::<f32>()));
     CubeTensor::new_contiguous(client, like.device.clone(), shape, handle, DType::F32)
 }
 

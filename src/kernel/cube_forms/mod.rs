@@ -1,8 +1,11 @@
 //! Kernels in CubeCL's own language, for its runtimes that take no WGSL (CUDA), and what these have
 //! in common with the shaders: contiguous inputs, new outputs, a grid in two dimensions.
 
+#[cfg(any(feature = "cuda", test))]
 mod groups;
+#[cfg(any(feature = "cuda", test))]
 mod token_logprob;
+#[cfg(any(feature = "cuda", test))]
 mod token_weights;
 
 use burn::tensor::{DType, Shape, TensorMetadata};
@@ -10,16 +13,19 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
-use cubecl::server::Handle;
 
+#[cfg(any(feature = "cuda", test))]
 pub(super) use groups::{group_advantage, group_baseline, whiten};
+#[cfg(any(feature = "cuda", test))]
 pub(super) use token_logprob::{logit_logprob, logit_logprob_backward};
+#[cfg(any(feature = "cuda", test))]
 pub(super) use token_weights::token_weights;
 
 /// The most workgroups that WebGPU lets a dispatch have in one dimension.
 const WIDEST_GRID: usize = 65_535;
 
 /// Units of a cube.
+#[cfg(any(feature = "cuda", test))]
 const LANES: usize = 256;
 
 /// A grid of at least so many workgroups, and hardly more.
@@ -48,7 +54,8 @@ pub(super) fn empty<R: CubeRuntime, const D: usize>(
 }
 
 /// A tensor of f32 beside `like` with these elements.
-fn tensor_of<R: CubeRuntime, const D: usize>(
+#[cfg(any(feature = "cuda", test))]
+pub(super) fn tensor_of<R: CubeRuntime, const D: usize>(
     like: &CubeTensor<R>,
     shape: [usize; D],
     values: &[f32],

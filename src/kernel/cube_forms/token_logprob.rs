@@ -114,7 +114,7 @@ fn forward(
     maxima[lane] = max;
     sums[lane] = sum;
     means[lane] = mean;
-    let mut half = LANES / 2;
+    let mut half = CUBE_DIM as usize / 2;
     while half > 0 {
         sync_cube();
         if lane < half {

@@ -1,0 +1,155 @@
+//! `wgrpo devices --check`: whether a device computes what the CPU does.
+//!
+//! Every kernel, forwards and backwards, and whole training steps run on both from the same numbers.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+
+use super::output;
+use super::session::{self, Problems};
+use crate::config::RunConfig;
+use crate::device::{self, Limits, OnDevice};
+use crate::kernel::TrainingKernels;
+use crate::kernel::check::{Difference, Outcome, differences, outcomes};
+use crate::model::LoadedModel;
+use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup, Sampling};
+use crate::train::{StepReport, Trainer};
+
+/// A difference above this is not rounding. Every figure is relative to the larger of 1 and the
+/// CPU's number.
+const TOLERANCE: f32 = 1e-3;
+
+/// Small, with everything that a run has: a reference, whitening, several micro-batches and passes.
+const RUN: &str = r#"
+seed: 5
+max_steps: 2
+rollout_batch_size: 12
+num_return_sequences_in_group: 6
+prompt_length: 8
+response_length: 6
+adv_estimator: grpo
+whiten_advantages: true
+use_kl_loss: true
+kl_loss_coef: 0.1
+ppo_epochs: 2
+model:
+  alphabet: "0123456789+-*/=() "
+  architecture:
+    hidden_size: 64
+    intermediate_size: 160
+    num_hidden_layers: 2
+    num_attention_heads: 4
+    num_key_value_heads: 2
+    tie_word_embeddings: true
+data: {kind: arithmetic, operations: [add], digits: 2, held_out: 20}
+rewards: [{kind: number, partial: digits}, {kind: length, target: 4}]
+optimizer: {learning_rate: 1e-3}
+device: {micro_batch_tokens: 256}
+"#;
+
+/// Runs the check of the device called `name`, or of the best one there is, and prints what it found.
+pub(super) fn run(name: Option<&str>) -> anyhow::Result<()> {
+    let device = device::find(name.unwrap_or(best()))?;
+    output::print(&format!("{device} against {}\n\n", device::find("cpu")?))?;
+    let reference = device::run_on("cpu", Everything { limits: Limits::none("cpu") })??;
+    let found = device.run(Everything { limits: device.limits() })??;
+    let differences = differences(&found, &reference);
+    output::print(&table(&differences))?;
+    let wrong: Vec<&str> = differences
+        .iter()
+        .filter(|difference| difference.largest > TOLERANCE)
+        .map(|difference| difference.operation)
+        .collect();
+    anyhow::ensure!(
+        wrong.is_empty(),
+        "{device} computes something else than the CPU in: {}; do not train on it, and report this \
+         table with what `wgrpo devices` prints",
+        wrong.join(", ")
+    );
+    output::print(&format!("\n{device} computes what the CPU computes\n"))
+}
+
+/// What a machine's owner most likely means.
+fn best() -> &'static str {
+    ["wgpu", "cuda"].into_iter().find(|name| device::backend(name).is_ok()).unwrap_or("cpu")
+}
+
+fn table(differences: &[Difference]) -> String {
+    let mut table = format!("{:<26} largest difference\n", "operation");
+    for Difference { operation, largest } in differences {
+        let verdict = if *largest > TOLERANCE { "  WRONG" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(table, "{operation:<26} {largest:.1e}{verdict}");
+    }
+    table
+}
+
+struct Everything {
+    limits: Limits,
+}
+
+impl OnDevice for Everything {
+    type Output = anyhow::Result<Vec<Outcome>>;
+
+    fn run<B: TrainingKernels>(self, device: B::Device) -> Self::Output {
+        let mut all = outcomes::<B>(&device);
+        all.extend(training_steps::<B>(&device, &self.limits)?);
+        Ok(all)
+    }
+}
+
+/// Greedy completions of a fresh model, then whole steps: what was drawn, earned and learned.
+fn training_steps<B: TrainingKernels>(
+    device: &B::Device,
+    limits: &Limits,
+) -> anyhow::Result<Vec<Outcome>> {
+    let config = RunConfig::parse(Path::new("the check's own run"), RUN, &[])?;
+    let LoadedModel { decoder, tokenizer, .. } =
+        session::model::<Autodiff<B>>(&config, device, limits)?;
+    let problems = Problems::load(&config, &tokenizer)?.train;
+    let mut settings = config.settings(tokenizer.eos_ids())?;
+    settings.generator.sampling = Sampling::greedy();
+    let prompts: Vec<Prompt> = (0..40).map(|index| problems.prompt(index, 1)).collect();
+    let noise = Noise::new(config.seed, Purpose::Reading, 0);
+    let greedy = settings.generator.generate(&decoder.valid(), &prompts, noise)?;
+    settings.generator.sampling = Sampling::default();
+    let rewards = session::rewards(&config)?;
+    let mut trainer = Trainer::new(settings, decoder, tokenizer, problems, rewards);
+    let steps = [trainer.step()?, trainer.step()?];
+    let all = |numbers: fn(&StepReport) -> Vec<f32>| steps.iter().flat_map(numbers).collect();
+    Ok(vec![
+        ("greedy completions", ids(&greedy)),
+        ("sampled completions", all(|step| ids(&step.rollouts))),
+        ("their log-probabilities", all(|step| logps(&step.rollouts))),
+        ("advantages", all(advantages)),
+        ("losses of two steps", all(losses)),
+        ("gradient norms", all(gradient_norms)),
+    ])
+}
+
+fn ids(groups: &[RolloutGroup]) -> Vec<f32> {
+    let completions = groups.iter().flat_map(|group| &group.completions);
+    completions.flat_map(|completion| &completion.ids).map(|id| *id as f32).collect()
+}
+
+fn logps(groups: &[RolloutGroup]) -> Vec<f32> {
+    let completions = groups.iter().flat_map(|group| &group.completions);
+    completions.flat_map(|completion| completion.logps.clone()).collect()
+}
+
+fn advantages(step: &StepReport) -> Vec<f32> {
+    let groups = step.advantages.groups.iter();
+    groups.flat_map(|group| &group.advantages).map(|advantage| *advantage as f32).collect()
+}
+
+fn losses(step: &StepReport) -> Vec<f32> {
+    let metrics = step.update.outcomes.iter().map(|(metrics, _)| metrics);
+    metrics.flat_map(|m| [m.loss, m.policy_loss, m.kl, m.entropy]).map(|x| x as f32).collect()
+}
+
+fn gradient_norms(step: &StepReport) -> Vec<f32> {
+    step.update.outcomes.iter().map(|(_, outcome)| outcome.grad_norm as f32).collect()
+}
