@@ -45,7 +45,7 @@ pub(super) struct GenerateArgs {
     /// Print a JSON line for each completion
     #[arg(long)]
     json: bool,
-    /// Run on this device
+    /// Run on this device, such as cpu, gpu or vulkan:1
     #[arg(long, default_value = "cpu", value_name = "NAME")]
     device: String,
 }

@@ -85,7 +85,7 @@ struct Changes {
     /// Change a value, as in `--set optimizer.learning_rate=1e-5`; can be repeated
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
-    /// Run on this device instead of the configuration's
+    /// Run on this device, such as cpu, gpu or vulkan:1, instead of the configuration's
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
 }

@@ -25,7 +25,7 @@ pub struct ModelBlock {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceBlock {
-    /// Name of a compiled backend; `cpu` is the fastest CPU backend there is.
+    /// What to run on, such as `cpu`, `gpu` or `vulkan:1`; `wgrpo devices` lists it all.
     pub name: String,
     /// Most tokens that one forward and backward pass holds: it sets memory and changes no gradient.
     pub micro_batch_tokens: usize,

@@ -91,9 +91,9 @@ fn is_device_thread(name: &str) -> bool {
     ["DSU-", "DSD-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// By the folder of the crate: Burn's backends for GPUs, CubeCL, wgpu and its shader compiler.
 fn is_device_crate(file: &str) -> bool {
-    const CRATES: [&str; 7] =
-        ["burn-cubecl", "burn-cuda", "burn-fusion", "burn-wgpu", "cubecl", "naga-", "wgpu-"];
+    const CRATES: [&str; 6] = ["burn-cu", "burn-fusion", "burn-wgpu", "cube", "naga-", "wgpu-"];
     file.split(['/', '\\']).any(|part| CRATES.iter().any(|name| part.starts_with(name)))
 }
 

@@ -104,6 +104,44 @@ fn every_adapter_is_listed_under_the_name_that_chooses_it() {
     assert_eq!(text.stderr, "");
 }
 
+/// A scene whose device allows less than what the test asks of it.
+fn small_scene() -> Option<Scene> {
+    let adapter = adapter()?;
+    if adapter.largest_tensor() > 128 << 20 {
+        println!("skipped: {} holds more than this test asks for", adapter.name);
+        return None;
+    }
+    Some(Scene::new())
+}
+
+#[test]
+fn a_model_that_an_adapter_cannot_hold_is_refused_before_anything_is_written() {
+    let Some(scene) = small_scene() else { return };
+    let wide = ["--device", "vulkan", "--set", "model.architecture.vocab_size=2200000"];
+    for command in ["train", "bench"] {
+        let message = scene.refused(&[&[command, "tiny.yaml"], &wide[..]].concat());
+        says(&message, &["model.embed_tokens.weight [2200000, 16] takes 134.3 MiB", "128.0 MiB"]);
+        says(&message, &["vulkan:", "--device cpu"]);
+    }
+    assert!(!scene.path("runs").exists());
+}
+
+#[test]
+fn completions_that_an_adapter_cannot_hold_are_refused_by_every_command() {
+    let Some(scene) = small_scene() else { return };
+    scene.train("run", &["--set", "max_steps=1"]);
+    let prompt = ["generate", "run", "--prompt", "1+1=", "--device", "vulkan"];
+    let message = scene.refused(&[&prompt[..], &["--max-tokens", "3000000"]].concat());
+    says(&message, &["the cache of keys", "lower --samples or --max-tokens"]);
+    let long = ["--device", "vulkan", "--set", "response_length=3000000"];
+    let message = scene.refused(&[&["eval", "run"], &long[..]].concat());
+    says(&message, &["the cache of keys", "response_length"]);
+    let train = ["train", "tiny.yaml", "--output-dir", "long"];
+    let message = scene.refused(&[&train[..], &long[..]].concat());
+    says(&message, &["the cache of keys", "num_return_sequences_in_group or response_length"]);
+    assert!(!scene.path("long").exists());
+}
+
 #[test]
 fn an_adapter_that_is_not_there_is_refused_with_those_that_are() {
     let Some(adapter) = adapter() else { return };

@@ -263,6 +263,20 @@ fn whoever_generates_does_not_minimise() {
 }
 
 #[test]
+fn only_one_thread_touches_tensors() {
+    // Each thread that does gets a stream and a memory pool of its own on a GPU, never given back.
+    // Twins on the CPU divide slices among threads inside kernel/, where no tensor is left.
+    let threads = Regex::new(r"\brayon\b|thread::(spawn|scope|Builder)|ctrlc::").unwrap();
+    let tensors = Regex::new(r"\b(Tensor|Decoder|Backend|Kernels|TrainingKernels)\b").unwrap();
+    let sources = sources();
+    let others = sources.iter().filter(|s| s.room != "kernel");
+    let threaded: Vec<&Source> = others.filter(|s| s.find(&threads).next().is_some()).collect();
+    assert!(threaded.len() >= 3, "tokenising, scoring and Ctrl-C have threads");
+    let found = threaded.iter().flat_map(|source| source.find(&tensors)).collect();
+    assert_none(found, "tensors in a file that has other threads");
+}
+
+#[test]
 fn nothing_is_unwrapped_outside_tests() {
     let found = hits(r"\.unwrap\(\)|\.expect\(|\b(todo|unimplemented|dbg)!", |_| true);
     assert_none(found, "unwrap, expect or an unfinished place");

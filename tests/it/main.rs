@@ -14,6 +14,7 @@ mod docs;
 mod generation;
 mod house;
 mod kernels;
+mod limits;
 mod model;
 mod pages;
 mod program;
