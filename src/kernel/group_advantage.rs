@@ -45,7 +45,7 @@ pub fn group_advantage(
 
 #[cfg(feature = "wgpu")]
 pub(super) mod wgsl {
-    use crate::kernel::cube_forms::{contiguous, dims, empty};
+    use crate::kernel::cube::tensor::{contiguous, dims, empty};
     use crate::kernel::wgsl::{CubeTensor, Shader};
 
     const SHADER: Shader = Shader {

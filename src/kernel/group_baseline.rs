@@ -296,7 +296,7 @@ fn unit_for(largest: f32) -> f32 {
 
 #[cfg(feature = "wgpu")]
 pub(super) mod wgsl {
-    use crate::kernel::cube_forms::{contiguous, dims, empty};
+    use crate::kernel::cube::tensor::{contiguous, dims, empty};
     use crate::kernel::group_rule::{GroupRule, PivotDraws};
     use crate::kernel::wgsl::{CubeTensor, Shader};
 

@@ -13,8 +13,6 @@ mod autodiff;
 pub mod check;
 #[cfg(feature = "cube")]
 mod cube;
-#[cfg(feature = "cube")]
-mod cube_forms;
 mod few_rows;
 mod gemm;
 pub mod group_advantage;

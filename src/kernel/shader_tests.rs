@@ -11,7 +11,8 @@ use burn_cubecl::ops::{into_data_sync, permute};
 use cubecl::Runtime;
 use cubecl::wgpu::{AutoGraphicsApi, GraphicsApi, WgpuDevice, WgpuRuntime};
 
-use super::cube_forms::{self, tensor_of};
+use super::cube::forms;
+use super::cube::tensor::tensor_of;
 use super::group_advantage::group_advantage;
 use super::group_baseline::{GroupBaselines, GroupTable, group_baseline};
 use super::group_rule::{
@@ -58,12 +59,12 @@ const SHADERS: Form = Form {
 
 const CUBES: Form = Form {
     name: "CubeCL",
-    group_baseline: cube_forms::group_baseline,
-    group_advantage: cube_forms::group_advantage,
-    whiten: cube_forms::whiten,
-    token_weights: cube_forms::token_weights,
-    logprob: cube_forms::logit_logprob,
-    logprob_backward: cube_forms::logit_logprob_backward,
+    group_baseline: forms::group_baseline,
+    group_advantage: forms::group_advantage,
+    whiten: forms::whiten,
+    token_weights: forms::token_weights,
+    logprob: forms::logit_logprob,
+    logprob_backward: forms::logit_logprob_backward,
 };
 
 #[test]

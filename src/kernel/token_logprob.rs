@@ -167,7 +167,7 @@ fn logit_gradients(z: &mut [f32], inverse: f32, lse: f32, entropy: f32, dlogp: f
 
 #[cfg(feature = "wgpu")]
 pub(super) mod wgsl {
-    use crate::kernel::cube_forms::{contiguous, dims, empty, upload};
+    use crate::kernel::cube::tensor::{contiguous, dims, empty, upload};
     use crate::kernel::wgsl::{CubeTensor, Shader};
 
     const SHADER: Shader = Shader {

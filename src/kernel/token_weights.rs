@@ -41,7 +41,7 @@ pub fn token_weights(
 #[cfg(feature = "wgpu")]
 pub(super) mod wgsl {
     use super::TokenWeighting;
-    use crate::kernel::cube_forms::{contiguous, dims, empty, upload};
+    use crate::kernel::cube::tensor::{contiguous, dims, empty, upload};
     use crate::kernel::wgsl::{CubeTensor, Shader};
 
     const SHADER: Shader = Shader {

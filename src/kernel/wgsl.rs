@@ -8,7 +8,7 @@ use cubecl::prelude::KernelId;
 use cubecl::server::KernelArguments;
 use cubecl::wgpu::WgpuRuntime;
 
-use super::cube_forms::{grid, upload};
+use super::cube::tensor::{grid, upload};
 
 pub(super) use super::group_advantage::wgsl::launch as group_advantage;
 pub(super) use super::group_baseline::wgsl::launch as group_baseline;

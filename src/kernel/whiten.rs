@@ -52,7 +52,7 @@ fn lane_sum(count: usize, value: impl Fn(usize) -> f32) -> f32 {
 pub(super) mod wgsl {
     use burn::tensor::TensorMetadata;
 
-    use crate::kernel::cube_forms::{contiguous, dims, empty};
+    use crate::kernel::cube::tensor::{contiguous, dims, empty};
     use crate::kernel::wgsl::{CubeTensor, Shader};
 
     const SHADER: Shader = Shader {

@@ -3,6 +3,8 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(feature = "wgpu")]
+mod agreement;
 mod algorithms;
 mod bad_input;
 mod command_line;

@@ -7,7 +7,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{ROW_UNITS, a_cube_each, array, dims, empty, upload};
+use super::tensor::{dims, empty};
+use super::{ROW_UNITS, a_cube_each, array, upload};
 use crate::kernel::AttentionPlan;
 
 /// Keys of a tile: one for each unit of the cube.

@@ -7,7 +7,8 @@ use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime};
 
-use super::{attention, dims, elementwise, rms_norm, rows, sample, token_logprob};
+use super::tensor::{dims, zeros};
+use super::{attention, elementwise, rms_norm, rows, sample, token_logprob};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 use crate::kernel::sample as sample_twin;
 use crate::kernel::{
@@ -110,15 +111,15 @@ use crate::kernel::wgsl;
 runtime_with!(cubecl::wgpu::WgpuRuntime, wgsl);
 
 #[cfg(feature = "cuda")]
-use crate::kernel::cube_forms;
+use super::forms;
 #[cfg(feature = "cuda")]
-runtime_with!(cubecl::cuda::CudaRuntime, cube_forms);
+runtime_with!(cubecl::cuda::CudaRuntime, forms);
 
 /// `lhs · rhs`, of no rows where `lhs` has none.
 fn product<R: CubeRuntime>(lhs: CubeTensor<R>, rhs: CubeTensor<R>) -> CubeTensor<R> {
     let ([n, inner], [_, columns]) = (dims(&lhs), dims(&rhs));
     if n * inner * columns == 0 {
-        return super::zeros(&lhs, [n, columns]);
+        return zeros(&lhs, [n, columns]);
     }
     match matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32) {
         Ok(product) => product,

@@ -5,7 +5,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{alone, array, empty, upload};
+use super::tensor::empty_like;
+use super::{alone, array, upload};
 use crate::kernel::{AdamW, Rotary};
 
 #[cube]
@@ -24,7 +25,7 @@ fn swiglu_kernel(gate: &Array<f32>, up: &Array<f32>, y: &mut Array<f32>, count: 
 
 /// `silu(gate) · up`.
 pub fn swiglu<R: CubeRuntime>(gate: &CubeTensor<R>, up: &CubeTensor<R>) -> CubeTensor<R> {
-    let (y, count) = (empty(gate, gate.meta.shape().clone()), gate.meta.shape().num_elements());
+    let (y, count) = (empty_like(gate), gate.meta.shape().num_elements());
     if count > 0 {
         let (cubes, units) = alone(&gate.client, count);
         let (gate_arg, up) = (array(gate), array(up));
@@ -59,7 +60,7 @@ pub fn swiglu_backward<R: CubeRuntime>(
     dy: &CubeTensor<R>,
 ) -> [CubeTensor<R>; 2] {
     let shape = gate.meta.shape().clone();
-    let [dgate, dup] = [empty(gate, shape.clone()), empty(gate, shape.clone())];
+    let [dgate, dup] = [empty_like(gate), empty_like(gate)];
     let count = shape.num_elements();
     if count > 0 {
         let (client, (cubes, units)) = (&gate.client, alone(&gate.client, count));
@@ -105,7 +106,7 @@ fn rotate_kernel(
 
 /// Rotates the heads of `x [n, width]`; `inverse` turns back.
 pub fn rotate<R: CubeRuntime>(x: &CubeTensor<R>, rotary: &Rotary, inverse: bool) -> CubeTensor<R> {
-    let (y, count) = (empty(x, x.meta.shape().clone()), x.meta.shape().num_elements());
+    let (y, count) = (empty_like(x), x.meta.shape().num_elements());
     if count > 0 {
         let (client, pairs) = (&x.client, count / 2);
         let (cubes, units) = alone(client, pairs);

@@ -9,15 +9,16 @@
 mod attention;
 mod backend;
 mod elementwise;
+#[cfg(any(test, feature = "cuda"))]
+pub(super) mod forms;
 mod fusion;
 mod rms_norm;
 mod rows;
 mod sample;
+pub(super) mod tensor;
 mod token_logprob;
 
-use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
@@ -26,24 +27,9 @@ use cubecl::prelude::*;
 const ROW_UNITS: usize = 64;
 const HALVINGS: u32 = ROW_UNITS.ilog2();
 
-/// An uninitialised f32 tensor beside `like`.
-fn empty<R: CubeRuntime>(like: &CubeTensor<R>, shape: impl Into<Shape>) -> CubeTensor<R> {
-    let (shape, client) = (shape.into(), like.client.clone());
-    let bytes = shape.num_elements() * size_of::<f32>();
-    // A device has no buffer of no bytes.
-    let handle = client.empty(bytes.max(size_of::<f32>()));
-    CubeTensor::new_contiguous(client, like.device.clone(), shape, handle, DType::F32)
-}
-
-/// A tensor of zeros beside `like`.
-fn zeros<R: CubeRuntime>(like: &CubeTensor<R>, shape: impl Into<Shape>) -> CubeTensor<R> {
-    let (client, device) = (like.client.clone(), like.device.clone());
-    burn_cubecl::ops::numeric::zeros_client(client, device, shape.into(), DType::F32)
-}
-
 /// Row-major elements as a kernel's argument.
 fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
-    into_contiguous(tensor.clone()).into_array_arg()
+    tensor::contiguous(tensor).into_array_arg()
 }
 
 /// Numbers of the host as a kernel's argument; never empty, because no binding may be.
@@ -64,16 +50,9 @@ fn alone<R: CubeRuntime>(client: &ComputeClient<R>, units: usize) -> (CubeCount,
     (calculate_cube_count_elemwise(client, units, dim), dim)
 }
 
-/// How to start one cube of [`ROW_UNITS`] for each of `rows`, over two dimensions beyond 65,535.
+/// How to start one cube of [`ROW_UNITS`] for each of `rows`.
 fn a_cube_each(rows: usize) -> (CubeCount, CubeDim) {
-    const LIMIT: usize = 65_535;
-    let count = CubeCount::Static(rows.min(LIMIT) as u32, rows.div_ceil(LIMIT) as u32, 1);
-    (count, CubeDim::new_1d(ROW_UNITS as u32))
-}
-
-/// The dimensions of a tensor of rank `D`.
-fn dims<R: CubeRuntime, const D: usize>(tensor: &CubeTensor<R>) -> [usize; D] {
-    tensor.meta.shape().dims()
+    (tensor::grid(rows), CubeDim::new_1d(ROW_UNITS as u32))
 }
 
 /// The sum over the units of a cube, given to all of them.

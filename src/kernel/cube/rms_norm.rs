@@ -4,7 +4,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{ROW_UNITS, a_cube_each, alone, array, cube_sum, dims, empty};
+use super::tensor::{dims, empty, empty_like};
+use super::{ROW_UNITS, a_cube_each, alone, array, cube_sum};
 
 /// The inverse root mean square of one row, for all units of its cube.
 #[cube]
@@ -49,7 +50,7 @@ pub fn forward<R: CubeRuntime>(
     gamma: &CubeTensor<R>,
     epsilon: f32,
 ) -> CubeTensor<R> {
-    let ([n, d], y) = (dims(x), empty(x, x.meta.shape().clone()));
+    let ([n, d], y) = (dims(x), empty_like(x));
     if n > 0 {
         let (cubes, units) = a_cube_each(n);
         let (x_arg, gamma) = (array(x), array(gamma));

@@ -5,7 +5,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{alone, array, dims, empty, upload, zeros};
+use super::tensor::{dims, empty, zeros};
+use super::{alone, array, upload};
 
 #[cube(launch)]
 fn gather_kernel(x: &Array<f32>, index: &Array<u32>, out: &mut Array<f32>, width: u32, count: u32) {

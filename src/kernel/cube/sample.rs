@@ -4,7 +4,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{ROW_UNITS, a_cube_each, array, cube_max, cube_sum, dims, empty, upload};
+use super::tensor::{dims, empty};
+use super::{ROW_UNITS, a_cube_each, array, cube_max, cube_sum, upload};
 
 #[cube(launch)]
 fn sample_kernel(

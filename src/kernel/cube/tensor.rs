@@ -1,13 +1,5 @@
-//! Kernels in CubeCL's own language, for its runtimes that take no WGSL (CUDA), and what these have
-//! in common with the shaders: contiguous inputs, new outputs, a grid in two dimensions. Tests run
-//! them on whatever device wgpu has.
-
-#[cfg(any(test, feature = "cuda"))]
-mod groups;
-#[cfg(any(test, feature = "cuda"))]
-mod token_logprob;
-#[cfg(any(test, feature = "cuda"))]
-mod token_weights;
+//! Tensors of a device as its kernels take them: contiguous inputs, new outputs, numbers of the host,
+//! a grid in two dimensions.
 
 use burn::tensor::{DType, Shape, TensorMetadata};
 use burn_cubecl::CubeRuntime;
@@ -15,38 +7,35 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
 
-#[cfg(any(test, feature = "cuda"))]
-pub(super) use groups::{group_advantage, group_baseline, whiten};
-#[cfg(any(test, feature = "cuda"))]
-pub(super) use token_logprob::{logit_logprob, logit_logprob_backward};
-#[cfg(any(test, feature = "cuda"))]
-pub(super) use token_weights::token_weights;
-
 /// The most workgroups that WebGPU lets a dispatch have in one dimension.
 const WIDEST_GRID: usize = 65_535;
 
-/// Units of a cube.
-#[cfg(any(test, feature = "cuda"))]
-const LANES: usize = 256;
-
 /// A grid of at least so many workgroups, and hardly more.
-pub(super) fn grid(workgroups: usize) -> CubeCount {
+pub(in crate::kernel) fn grid(workgroups: usize) -> CubeCount {
     let rows = workgroups.div_ceil(WIDEST_GRID);
     CubeCount::Static(workgroups.div_ceil(rows.max(1)) as u32, rows as u32, 1)
 }
 
 /// The tensor in row-major order without gaps; copied only where it is a strided view.
-pub(super) fn contiguous<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
+pub(in crate::kernel) fn contiguous<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
     assert!(tensor.dtype == DType::F32, "the kernels take f32, not {:?}", tensor.dtype);
     into_contiguous(tensor.clone())
 }
 
 /// A tensor of f32 beside `like`, its elements yet to be written.
-pub(super) fn empty<R: CubeRuntime, const D: usize>(
+pub(in crate::kernel) fn empty<R: CubeRuntime, const D: usize>(
     like: &CubeTensor<R>,
     shape: [usize; D],
 ) -> CubeTensor<R> {
-    let shape = Shape::new(shape);
+    unwritten(like, Shape::new(shape))
+}
+
+/// One of the same shape.
+pub(in crate::kernel) fn empty_like<R: CubeRuntime>(like: &CubeTensor<R>) -> CubeTensor<R> {
+    unwritten(like, like.meta.shape().clone())
+}
+
+fn unwritten<R: CubeRuntime>(like: &CubeTensor<R>, shape: Shape) -> CubeTensor<R> {
     let bytes = shape.num_elements() * size_of::<f32>();
     // A device has no buffer of no bytes.
     let buffer = like.client.empty(bytes.max(size_of::<f32>()));
@@ -56,7 +45,7 @@ pub(super) fn empty<R: CubeRuntime, const D: usize>(
 
 /// A tensor of f32 beside `like` with these elements.
 #[cfg(any(test, feature = "cuda"))]
-pub(super) fn tensor_of<R: CubeRuntime, const D: usize>(
+pub(in crate::kernel) fn tensor_of<R: CubeRuntime, const D: usize>(
     like: &CubeTensor<R>,
     shape: [usize; D],
     values: &[f32],
@@ -70,14 +59,28 @@ pub(super) fn tensor_of<R: CubeRuntime, const D: usize>(
 }
 
 /// Numbers, at least one, as a tensor beside `like`.
-pub(super) fn upload<R: CubeRuntime>(like: &CubeTensor<R>, numbers: &[u32]) -> CubeTensor<R> {
+pub(in crate::kernel) fn upload<R: CubeRuntime>(
+    like: &CubeTensor<R>,
+    numbers: &[u32],
+) -> CubeTensor<R> {
     let buffer = like.client.create_from_slice(bytemuck::cast_slice(numbers));
     let (client, device) = (like.client.clone(), like.device.clone());
     CubeTensor::new_contiguous(client, device, Shape::new([numbers.len()]), buffer, DType::U32)
 }
 
+/// A tensor of zeros beside `like`.
+pub(in crate::kernel) fn zeros<R: CubeRuntime, const D: usize>(
+    like: &CubeTensor<R>,
+    shape: [usize; D],
+) -> CubeTensor<R> {
+    let (client, device) = (like.client.clone(), like.device.clone());
+    burn_cubecl::ops::numeric::zeros_client(client, device, Shape::new(shape), DType::F32)
+}
+
 /// The sizes of a tensor that has so many dimensions.
-pub(super) fn dims<R: CubeRuntime, const D: usize>(tensor: &CubeTensor<R>) -> [usize; D] {
+pub(in crate::kernel) fn dims<R: CubeRuntime, const D: usize>(
+    tensor: &CubeTensor<R>,
+) -> [usize; D] {
     tensor.shape().dims()
 }
 

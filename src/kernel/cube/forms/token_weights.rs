@@ -4,7 +4,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{LANES, contiguous, dims, empty, grid, upload};
+use super::LANES;
+use crate::kernel::cube::tensor::{contiguous, dims, empty, grid, upload};
 use crate::kernel::token_weights::TokenWeighting;
 
 /// Weights and advantages `[b, tokens]` of advantages `[b, 1]` or `[b, tokens]`.

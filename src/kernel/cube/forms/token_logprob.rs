@@ -8,7 +8,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{LANES, contiguous, dims, empty, grid, upload};
+use super::LANES;
+use crate::kernel::cube::tensor::{contiguous, dims, empty, grid, upload};
 
 /// The maximum of no z at all: below every z, and not so far that a difference would overflow.
 const LOWEST: f32 = -1e38;

@@ -5,7 +5,7 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::ops::into_data_sync;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{contiguous, dims, tensor_of};
+use crate::kernel::cube::tensor::{contiguous, dims, tensor_of};
 use crate::kernel::group_baseline::{GroupBaselines, GroupTable};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 use crate::kernel::{group_advantage, group_baseline, whiten};
