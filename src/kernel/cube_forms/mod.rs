@@ -1,11 +1,12 @@
 //! Kernels in CubeCL's own language, for its runtimes that take no WGSL (CUDA), and what these have
-//! in common with the shaders: contiguous inputs, new outputs, a grid in two dimensions.
+//! in common with the shaders: contiguous inputs, new outputs, a grid in two dimensions. Tests run
+//! them on whatever device wgpu has.
 
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 mod groups;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 mod token_logprob;
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 mod token_weights;
 
 use burn::tensor::{DType, Shape, TensorMetadata};
@@ -14,18 +15,18 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
 
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 pub(super) use groups::{group_advantage, group_baseline, whiten};
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 pub(super) use token_logprob::{logit_logprob, logit_logprob_backward};
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 pub(super) use token_weights::token_weights;
 
 /// The most workgroups that WebGPU lets a dispatch have in one dimension.
 const WIDEST_GRID: usize = 65_535;
 
 /// Units of a cube.
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 const LANES: usize = 256;
 
 /// A grid of at least so many workgroups, and hardly more.
@@ -54,7 +55,7 @@ pub(super) fn empty<R: CubeRuntime, const D: usize>(
 }
 
 /// A tensor of f32 beside `like` with these elements.
-#[cfg(any(feature = "cuda", test))]
+#[cfg(any(test, feature = "cuda"))]
 pub(super) fn tensor_of<R: CubeRuntime, const D: usize>(
     like: &CubeTensor<R>,
     shape: [usize; D],
@@ -78,4 +79,19 @@ pub(super) fn upload<R: CubeRuntime>(like: &CubeTensor<R>, numbers: &[u32]) -> C
 /// The sizes of a tensor that has so many dimensions.
 pub(super) fn dims<R: CubeRuntime, const D: usize>(tensor: &CubeTensor<R>) -> [usize; D] {
     tensor.shape().dims()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_holds_every_workgroup_and_no_dimension_is_too_wide() {
+        for workgroups in [1, 65_535, 65_536, 70_000, 131_071, 1_000_000_000] {
+            let CubeCount::Static(x, y, 1) = grid(workgroups) else { panic!("a grid of two") };
+            let (x, y) = (x as usize, y as usize);
+            assert!(x <= WIDEST_GRID && y <= WIDEST_GRID, "{x} × {y}");
+            assert!((workgroups..workgroups + y).contains(&(x * y)), "{x} × {y}");
+        }
+    }
 }
