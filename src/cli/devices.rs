@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn sizes_are_whole_where_they_are_whole() {
         assert_eq!(size(128 << 20), "128 MiB");
-        assert_eq!(size((2 << 30) - 1), "2048.0 MiB");
+        assert_eq!(size((2 << 30) - 1), "2.0 GiB");
         assert_eq!(size(48 << 10), "48 KiB");
         assert_eq!(size(12), "12 B");
     }
