@@ -2,12 +2,14 @@
 
 mod advantages;
 mod bench;
+mod bench_logprob;
 mod config;
 mod devices;
 mod eval;
 mod generate;
 mod import_roll;
 mod interrupt;
+mod logprob_forms;
 mod output;
 mod session;
 mod signal;
@@ -35,7 +37,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
-    /// Time whole training steps
+    /// Time whole training steps, or the log-probability kernel by itself
     Bench(bench::BenchArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),
