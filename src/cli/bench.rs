@@ -1,12 +1,15 @@
 //! `wgrpo bench`: how long whole training steps take on this machine.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use serde::Serialize;
 
 use burn::backend::Autodiff;
 
+use super::bench_logprob::LogprobArgs;
 use super::session::{self, Problems};
-use super::{ConfigFile, output};
+use super::{Changes, output};
 use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice};
 use crate::kernel::TrainingKernels;
@@ -16,20 +19,32 @@ use crate::train::Trainer;
 /// Arguments of `wgrpo bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
+    /// The run's YAML file
+    #[arg(required_unless_present = "token_logprob")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    file: ConfigFile,
+    changes: Changes,
     /// Steps to time
     #[arg(long, default_value_t = 10)]
     steps: u64,
     /// Steps before them that are not counted
     #[arg(long, default_value_t = 2)]
     warmup: u64,
+    #[command(flatten)]
+    logprob: LogprobArgs,
 }
 
 impl BenchArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        match &self.config {
+            Some(config) => self.time_steps(config),
+            None => self.logprob.run(self.changes.device.as_deref().unwrap_or("cpu")),
+        }
+    }
+
+    fn time_steps(&self, config: &Path) -> anyhow::Result<()> {
         anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
-        let mut config = self.file.load()?;
+        let mut config = self.changes.load(config)?;
         config.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
         let bench = Bench { config, warmup: self.warmup, device: device.clone() };
@@ -127,7 +142,7 @@ fn result(
 }
 
 /// The median of sorted values.
-fn median(sorted: &[f64]) -> f64 {
+pub(super) fn median(sorted: &[f64]) -> f64 {
     let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
     0.5 * (sorted[low] + sorted[high])
 }

@@ -2,6 +2,7 @@
 
 mod advantages;
 mod bench;
+mod bench_logprob;
 mod check;
 mod config;
 mod devices;
@@ -9,6 +10,7 @@ mod eval;
 mod generate;
 mod import_roll;
 mod interrupt;
+mod logprob_forms;
 mod output;
 mod session;
 mod signal;
@@ -36,7 +38,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
-    /// Time whole training steps
+    /// Time whole training steps, or the log-probability kernel by itself
     Bench(bench::BenchArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),

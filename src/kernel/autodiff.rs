@@ -14,7 +14,9 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
 
 use super::group_rule::{GroupRule, PivotDraws};
-use super::{AttentionPlan, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels};
+use super::{
+    AttentionPlan, DeviceMemory, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels,
+};
 
 type Tracked<B> = FloatTensor<Autodiff<B>>;
 
@@ -269,5 +271,9 @@ impl<B: TrainingKernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
 
     fn sample(logits: &Tracked<B>, uniforms: &[f32], sampling: Sampling) -> Tracked<B> {
         Self::from_inner(B::sample(&logits.primitive, uniforms, sampling))
+    }
+
+    fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
+        B::device_memory(device)
     }
 }

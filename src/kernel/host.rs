@@ -12,8 +12,8 @@ use super::group_rule::{GroupRule, PivotDraws};
 use super::token_weights::{TokenWeighting, token_weights};
 use super::whiten::whiten;
 use super::{
-    Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample, swiglu,
-    token_logprob,
+    DeviceMemory, Kernels, TrainingKernels, adamw, attention, linear, rms_norm, rope, rows, sample,
+    swiglu, token_logprob,
 };
 
 /// A backend whose float tensors are f32 slices in this process.
@@ -229,6 +229,10 @@ macro_rules! kernels_on_the_host {
             ) -> FloatTensor<Self> {
                 let rows = sample::rows(&Self::read(logits), uniforms, sampling);
                 Self::float_from_data(rows, &Self::float_device(logits))
+            }
+
+            fn device_memory(_: &Self::Device) -> Option<DeviceMemory> {
+                None
             }
         }
 

@@ -22,6 +22,7 @@ pub mod groups;
 mod host;
 mod linear;
 mod math;
+mod memory;
 mod rms_norm;
 mod rope;
 mod rows;
@@ -41,6 +42,7 @@ use burn::tensor::{Tensor, TensorPrimitive};
 
 pub use adamw::AdamW;
 pub use attention::{AttentionPlan, Span};
+pub use memory::DeviceMemory;
 pub use rope::Rotary;
 pub use sample::Sampling;
 pub use token_weights::TokenWeighting;
@@ -110,6 +112,7 @@ pub trait Kernels: Backend {
         uniforms: &[f32],
         sampling: Sampling,
     ) -> FloatTensor<Self>;
+    fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
 }
 
 /// The other half, which training adds: gradients of the kernels and the optimiser's pass. Under
@@ -254,6 +257,12 @@ pub fn sample<B: Kernels>(
     sampling: Sampling,
 ) -> Tensor<B, 2> {
     float(B::sample(&primitive(logits), uniforms, sampling))
+}
+
+/// What the device holds for this process, once it has done all that it was given; `None` where its
+/// tensors lie in the process itself, whose own memory tells.
+pub fn device_memory<B: Kernels>(device: &B::Device) -> Option<DeviceMemory> {
+    B::device_memory(device)
 }
 
 /// Σ x² as a tensor of one element, summed in double precision where the device has it.

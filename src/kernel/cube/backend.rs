@@ -12,7 +12,7 @@ use super::{attention, elementwise, rms_norm, rows, sample, token_logprob};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 use crate::kernel::sample as sample_twin;
 use crate::kernel::{
-    AdamW, AttentionPlan, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels,
+    AdamW, AttentionPlan, DeviceMemory, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels,
 };
 
 /// A runtime and its form of the kernels that exist as shaders.
@@ -234,6 +234,11 @@ impl<R: Runtime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
             panic!("the logits could not be read back from the device")
         };
         Self::float_from_data(sample_twin::rows(&values, uniforms, sampling), &device)
+    }
+
+    fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
+        let usage = R::client(device).memory_usage().ok()?;
+        Some(DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
     }
 }
 

@@ -13,7 +13,7 @@ use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 use crate::kernel::{
-    AdamW, AttentionPlan, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels,
+    AdamW, AttentionPlan, DeviceMemory, Kernels, Rotary, Sampling, TokenWeighting, TrainingKernels,
 };
 
 /// An operation that waits in the stream, and what it does with its inputs.
@@ -213,6 +213,10 @@ impl<B: FusionBackend + Kernels> Kernels for Fusion<B> {
         defer_one::<B, 1>("sample", [logits.clone()], shape, move |[logits]| {
             B::sample(&logits, &uniforms, sampling)
         })
+    }
+
+    fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
+        B::device_memory(device)
     }
 }
 
