@@ -10,6 +10,7 @@ use crate::kernel::group_advantage::RolloutAdvantages;
 use crate::kernel::group_baseline::{GroupBaselines, GroupTable, LARGEST_GROUP, NO_PIVOT};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 use crate::kernel::groups::{group_advantages, whitened};
+use crate::kernel::whiten::LARGEST_TABLE;
 
 /// The largest reward whose group statistics stay finite in f32.
 const LARGEST_REWARD: f64 = 1e36;
@@ -143,7 +144,7 @@ impl PostProcessing {
     ///
     /// Clipping stays on the host: it comes last, and counts what it touches. So does the whitening of
     /// values that f32 does not hold, of values that are all the same (their mean's rounding would be
-    /// whitened to noise), and of rollouts without loss tokens, which the kernel leaves as they are.
+    /// whitened to noise), of more than a million rollouts, and of rollouts without loss tokens, which the kernel leaves as they are.
     pub fn apply_on<B: Kernels>(
         &self,
         groups: Vec<GroupAdvantages>,
@@ -152,6 +153,7 @@ impl PostProcessing {
     ) -> (Vec<GroupAdvantages>, PostReport) {
         self.apply_with(groups, batch, |values, tokens| {
             let fits = largest(values) <= LARGEST_WHITENED && is_told_apart(values);
+            let fits = fits && values.len() <= LARGEST_TABLE;
             match fits && tokens.iter().all(|&count| count > 0) {
                 true => Some(whitened_on::<B>(values, tokens, device)),
                 false => white_values(values, tokens),

@@ -27,7 +27,8 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod sample;
-#[cfg(all(feature = "wgpu", test))]
+#[cfg(feature = "wgpu")]
+#[cfg(test)]
 mod shader_tests;
 mod swiglu;
 mod token_logprob;

@@ -1,5 +1,9 @@
 //! Advantages whitened over their loss tokens: the CPU twin of `shaders/whiten.wgsl`.
 
+/// The most rollouts that are whitened at once: a workgroup goes over them four times, and software
+/// Vulkan (lavapipe) ends a shader's loops, silently, after 65,535 rounds in all.
+pub const LARGEST_TABLE: usize = 1 << 20;
+
 /// Lanes of the workgroup that sums for the whitening.
 const LANES: usize = 256;
 
@@ -10,7 +14,7 @@ const LANES: usize = 256;
 /// a'   = (a - mean) / sqrt(var + 1e-8)
 /// ```
 ///
-/// Shapes: all [p, g]; a rollout of weight 0 (padding, unscored, pivot) is left at what it is. With
+/// Shapes: all [p, g], at most [`LARGEST_TABLE`] on a device; a rollout of weight 0 (padding, unscored, pivot) is left at what it is. With
 /// fewer than two tokens nothing changes.
 pub fn whiten(advantages_pg: &[f32], tokens_pg: &[u32]) -> Vec<f32> {
     assert!(advantages_pg.len() == tokens_pg.len(), "one token count for each advantage");
@@ -66,6 +70,7 @@ pub(super) mod wgsl {
         let (advantages, tokens) = (contiguous(advantages), contiguous(tokens));
         let [p, g] = dims(&advantages);
         assert!(tokens.shape() == advantages.shape(), "one token count for each advantage");
+        assert!(p * g <= super::LARGEST_TABLE, "{p} × {g} rollouts; the host whitens so many");
         let whitened = empty(&advantages, [p, g]);
         let workgroups = usize::from(p * g > 0);
         SHADER.run(workgroups, &[&advantages, &tokens, &whitened], &[(p * g) as u32]);

@@ -1,11 +1,12 @@
 //! The same runs on a GPU, real or software, and on the CPU.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::devices::adapter;
-use crate::program::Scene;
+use crate::program::{Scene, says};
 
 /// One layer of width 16, completions that end where the model likes.
 const TINY: &str = "\
@@ -22,24 +23,39 @@ rewards: [{kind: number, partial: digits}, {kind: length, target: 3, weight: 0.1
 optimizer: {learning_rate: 1e-3}
 ";
 
-/// What a run must agree in, and by how much: the size of the number, times this.
-const AGREEMENT: [(&str, f64); 6] = [
-    ("reward", 1e-2),
-    ("completions/mean_length", 1e-2),
-    ("entropy", 1e-3),
-    ("grad_norm", 2e-2),
-    ("loss", 2e-2),
-    ("num_tokens", 1e-2),
-];
+/// How many steps draw the same tokens at least. Sums run in another order on another device, so the
+/// policies drift apart by rounding, and at last a draw falls on the border of two tokens.
+const SAME_DRAWS: usize = 8;
 
-fn quickstart(scene: &Scene, device: &str) -> (Vec<Value>, Vec<Value>) {
+/// How far the figures of such steps may be apart, relative to the larger of the CPU's and 0.05.
+const TOLERANCE: f64 = 1e-3;
+
+fn quickstart() -> String {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/quickstart.yaml");
-    let config = config.to_str().unwrap();
-    let sets = ["max_steps=20", "warm_start.max_steps=40", "eval.problems=100"];
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    let arguments = ["train", config, "--quiet", "--device", device, "--output-dir", device];
-    scene.succeed(&arguments.into_iter().chain(sets).collect::<Vec<_>>());
+    fs::read_to_string(config).unwrap()
+}
+
+/// The quickstart from a model that is there, instead of from a new one with a warm start.
+fn quickstart_from(model: &str) -> String {
+    let from = |text: &str, start: &str, end: &str, new: &str| {
+        let (before, rest) = text.split_once(start).unwrap();
+        let (_, after) = rest.split_once(end).unwrap();
+        format!("{before}{new}{end}{after}")
+    };
+    let text = from(&quickstart(), "model:\n", "data:", &format!("model: {{path: {model}}}\n"));
+    from(&text, "warm_start:", "\n", "")
+}
+
+/// Metrics and evaluations of a run of twenty steps.
+fn twenty_steps(scene: &Scene, device: &str) -> (Vec<Value>, Vec<Value>) {
+    let arguments = ["train", "on.yaml", "--quiet", "--device", device, "--output-dir", device];
+    let sets = ["--set", "max_steps=20", "--set", "eval.problems=100"];
+    scene.succeed(&[&arguments[..], &sets].concat());
     (scene.lines(&format!("{device}/metrics.jsonl")), scene.lines(&format!("{device}/eval.jsonl")))
+}
+
+fn number(line: &Value, name: &str) -> f64 {
+    line[name].as_f64().unwrap()
 }
 
 #[test]
@@ -47,25 +63,41 @@ fn twenty_steps_of_the_quickstart_on_a_gpu_are_those_of_the_cpu() {
     if adapter().is_none() {
         return;
     }
-    let scene = Scene::new();
+    // The whole path on the GPU, warm start included, makes the model that both go on from.
+    let scene = Scene::with(&quickstart());
+    let start = ["train", "tiny.yaml", "--quiet", "--device", "vulkan", "--output-dir", "start"];
+    let sets = ["max_steps=1", "warm_start.max_steps=10", "eval.problems=20"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    scene.succeed(&[&start[..], &sets].concat());
+    scene.write("on.yaml", &quickstart_from("start/model"));
     let ((gpu, gpu_eval), (cpu, cpu_eval)) =
-        (quickstart(&scene, "vulkan"), quickstart(&scene, "cpu"));
+        (twenty_steps(&scene, "vulkan"), twenty_steps(&scene, "cpu"));
     assert_eq!((gpu.len(), cpu.len()), (20, 20));
-    for (step, (gpu, cpu)) in gpu.iter().zip(&cpu).enumerate() {
-        for (name, tolerance) in AGREEMENT {
-            let [gpu, cpu] = [gpu, cpu].map(|line| line[name].as_f64().unwrap());
-            let apart = (gpu - cpu).abs();
-            assert!(
-                apart <= tolerance * cpu.abs().max(0.05),
-                "step {}: {name} is {gpu} on the GPU and {cpu} on the CPU",
-                step + 1
-            );
+    assert_eq!(gpu_eval[0], cpu_eval[0], "greedy completions of the same model");
+    let draws = ["num_tokens", "reward", "completions/max_length"];
+    let is_same = |(gpu, cpu): &(&Value, &Value)| draws.iter().all(|name| gpu[name] == cpu[name]);
+    let same: Vec<_> = gpu.iter().zip(&cpu).take_while(is_same).collect();
+    assert!(same.len() >= SAME_DRAWS, "only the first {} steps draw the same", same.len());
+    for (gpu, cpu) in same {
+        for name in ["loss", "grad_norm", "entropy"] {
+            let (gpu, cpu) = (number(gpu, name), number(cpu, name));
+            let apart = (gpu - cpu).abs() / cpu.abs().max(0.05);
+            assert!(apart <= TOLERANCE, "{name} is {gpu} on the GPU and {cpu} on the CPU");
         }
     }
-    for (gpu, cpu) in gpu_eval.iter().zip(&cpu_eval) {
-        let [gpu, cpu] = [gpu, cpu].map(|line| line["eval/accuracy"].as_f64().unwrap());
-        assert!((gpu - cpu).abs() <= 0.02, "greedy accuracy {gpu} on the GPU, {cpu} on the CPU");
+    let mean = |lines: &[Value]| lines.iter().map(|line| number(line, "entropy")).sum::<f64>();
+    let (gpu, cpu) = (mean(&gpu) / 20.0, mean(&cpu) / 20.0);
+    assert!((gpu - cpu).abs() <= 0.05 * cpu, "mean entropies {gpu} and {cpu}");
+}
+
+#[test]
+fn the_check_of_a_device_finds_no_difference_beyond_rounding() {
+    if adapter().is_none() {
+        return;
     }
+    let check = Scene::new().succeed(&["devices", "--check", "--device", "vulkan"]);
+    says(&check.stdout, &["token_logprob", "gradient norms", "computes what the CPU computes"]);
+    assert!(!check.stdout.contains("WRONG"), "{}", check.stdout);
 }
 
 /// Peak memory in MiB of a run of so many steps.
@@ -75,13 +107,15 @@ fn peak(scene: &Scene, device: &str, steps: &str) -> f64 {
     line["max_rss_mib"].as_f64().unwrap()
 }
 
-/// On a software adapter, as in CI, the device's memory is the process's own.
+/// On a software adapter, as in CI, the device's memory is the process's own, and that of its compiler
+/// and its threads comes and goes by some 40 MiB. What 240 steps leak shows above that.
 #[test]
 fn three_hundred_steps_of_varying_length_take_no_more_memory_than_sixty() {
     let scene = Scene::with(TINY);
-    let devices = ["cpu", "vulkan"].into_iter().take(1 + usize::from(adapter().is_some()));
-    for device in devices {
+    let devices = [("cpu", 8.0), ("vulkan", 64.0)];
+    let present = 1 + usize::from(adapter().is_some());
+    for (device, noise) in devices.into_iter().take(present) {
         let [short, long] = ["60", "300"].map(|steps| peak(&scene, device, steps));
-        assert!(long <= short + 8.0, "{device}: {short} MiB after 60 steps, {long} after 300");
+        assert!(long <= short + noise, "{device}: {short} MiB after 60 steps, {long} after 300");
     }
 }

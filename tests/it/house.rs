@@ -215,7 +215,7 @@ fn every_room_of_the_table_is_there() {
 
 #[test]
 fn only_the_kernel_room_names_cubecl() {
-    let found = hits(r"\b(cubecl|burn_cubecl|burn_fusion|burn_ir)\b", |s| s.room != "kernel");
+    let found = hits(r"\b(cubecl|burn_cubecl|burn_fusion|burn_ir)::", |s| s.room != "kernel");
     assert_none(found, "cubecl outside kernel/");
 }
 

@@ -45,6 +45,8 @@ fn dot(
     #[comptime] head_dim: usize,
 ) -> f32 {
     let mut sum = 0.0f32;
+    // Unrolled: faster, and lavapipe ends a shader's loops, silently, after 65,535 rounds in all.
+    #[unroll]
     for i in 0..head_dim {
         sum += vector[i] * rows[first + i];
     }

@@ -4,7 +4,7 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tensor::{dims, empty, empty_like};
+use super::tensor::{dims, empty, empty_like, zeros};
 use super::{ROW_UNITS, a_cube_each, alone, array, cube_sum};
 
 /// The inverse root mean square of one row, for all units of its cube.
@@ -105,23 +105,42 @@ fn input_gradient_kernel(
     }
 }
 
+/// Rows that one unit sums in a column before the sums are summed.
+const BLOCK: usize = 64;
+
 #[cube(launch)]
-fn scale_gradient_kernel(
+fn block_sums_kernel(
     x: &Array<f32>,
     dy: &Array<f32>,
     scales: &Array<f32>,
-    dgamma: &mut Array<f32>,
+    sums: &mut Array<f32>,
     rows: u32,
     width: u32,
 ) {
-    let column = ABSOLUTE_POS;
-    if column >= width as usize {
+    let at = ABSOLUTE_POS;
+    let (rows, width) = (rows as usize, width as usize);
+    let (block, column) = (at / width, at % width);
+    let first = block * BLOCK;
+    if first >= rows {
         terminate!();
     }
     let mut sum = 0.0f32;
-    for row in 0..rows {
-        let at = row as usize * width as usize + column;
-        sum += x[at] * scales[row as usize] * dy[at];
+    for row in first..min(first + BLOCK, rows) {
+        sum += x[row * width + column] * scales[row] * dy[row * width + column];
+    }
+    sums[at] = sum;
+}
+
+#[cube(launch)]
+fn column_sums_kernel(sums: &Array<f32>, dgamma: &mut Array<f32>, blocks: u32, width: u32) {
+    let column = ABSOLUTE_POS;
+    let width = width as usize;
+    if column >= width {
+        terminate!();
+    }
+    let mut sum = 0.0f32;
+    for block in 0..blocks as usize {
+        sum += sums[block * width + column];
     }
     dgamma[column] = sum;
 }
@@ -134,26 +153,32 @@ pub fn backward<R: CubeRuntime>(
     dy: &CubeTensor<R>,
 ) -> [CubeTensor<R>; 2] {
     let ([n, d], client) = (dims(x), &x.client);
-    let [dx, dgamma, scales] = [empty(x, [n, d]), empty(x, [d]), empty(x, [n.max(1)])];
-    let (rows, width) = (n as u32, d as u32);
-    if n > 0 {
-        let (cubes, units) = a_cube_each(n);
-        input_gradient_kernel::launch(
-            client,
-            cubes,
-            units,
-            array(x),
-            array(gamma),
-            array(dy),
-            array(&dx),
-            array(&scales),
-            epsilon,
-            rows,
-            width,
-        );
+    if n == 0 {
+        return [empty_like(x), zeros(x, [d])];
     }
-    let (cubes, units) = alone(client, d);
+    let [dx, scales, dgamma] = [empty_like(x), empty(x, [n]), empty(x, [d])];
+    let (rows, width) = (n as u32, d as u32);
+    let (cubes, units) = a_cube_each(n);
+    input_gradient_kernel::launch(
+        client,
+        cubes,
+        units,
+        array(x),
+        array(gamma),
+        array(dy),
+        array(&dx),
+        array(&scales),
+        epsilon,
+        rows,
+        width,
+    );
+    let blocks = n.div_ceil(BLOCK);
+    let sums = empty(x, [blocks, d]);
+    let (cubes, units) = alone(client, blocks * d);
     let (x, dy, scales) = (array(x), array(dy), array(&scales));
-    scale_gradient_kernel::launch(client, cubes, units, x, dy, scales, array(&dgamma), rows, width);
+    block_sums_kernel::launch(client, cubes, units, x, dy, scales, array(&sums), rows, width);
+    let (cubes, units) = alone(client, d);
+    let (sums, blocks) = (array(&sums), blocks as u32);
+    column_sums_kernel::launch(client, cubes, units, sums, array(&dgamma), blocks, width);
     [dx, dgamma]
 }
