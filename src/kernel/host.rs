@@ -76,7 +76,7 @@ impl Host for burn::backend::Flex {
     }
 
     fn wrap(elements: Vec<f32>, shape: Shape) -> FloatTensor<Self> {
-        burn::backend::flex::FlexTensor::from_data(TensorData::new(elements, shape))
+        burn::backend::flex::FlexTensor::from_data(burn::tensor::TensorData::new(elements, shape))
     }
 
     fn update(tensor: FloatTensor<Self>, change: impl FnOnce(&mut [f32])) -> FloatTensor<Self> {

@@ -87,7 +87,7 @@ mod tests {
     fn blocks_cover_all_rows_once_and_stay_small() {
         let cut: Vec<_> = blocks(700, 49_152).collect();
         assert_eq!(cut, [0..341, 341..682, 682..700]);
-        assert_eq!(blocks(0, 8).collect::<Vec<_>>(), [0..0]);
+        assert_eq!(blocks(0, 8).next(), Some(0..0));
         assert_eq!(blocks(2, 100_000_000).collect::<Vec<_>>(), [0..1, 1..2]);
     }
 }
