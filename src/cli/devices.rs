@@ -73,7 +73,7 @@ fn adapter_json(adapter: &Adapter) -> Value {
         "largest_binding_bytes": adapter.largest_binding,
         "largest_buffer_bytes": adapter.largest_buffer,
         "workgroup_memory_bytes": adapter.workgroup_memory,
-        "workgroup_threads": adapter.workgroup_threads,
+        "workgroup_threads": adapter.workgroup_threads, "bindings": adapter.bindings,
         "f16": adapter.f16, "subgroups": adapter.subgroups, "timestamps": adapter.timestamps,
     })
 }
@@ -95,9 +95,10 @@ fn adapter_text(adapter: &Adapter) -> String {
         (
             "workgroups",
             format!(
-                "up to {} threads, {} shared",
+                "up to {} threads, {} shared, {} buffers",
                 adapter.workgroup_threads,
-                size(adapter.workgroup_memory)
+                size(adapter.workgroup_memory),
+                adapter.bindings
             ),
         ),
         ("features", features(adapter)),

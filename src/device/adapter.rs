@@ -28,6 +28,8 @@ pub struct Adapter {
     pub workgroup_memory: u64,
     /// Most threads of a workgroup.
     pub workgroup_threads: u32,
+    /// Most buffers that a kernel can see.
+    pub bindings: u32,
     /// Whether kernels can compute in half precision.
     pub f16: bool,
     /// Sizes of a subgroup, smallest and largest, where kernels can use them.
@@ -128,6 +130,7 @@ mod tests {
             largest_buffer: 256 << 20,
             workgroup_memory: 32 << 10,
             workgroup_threads: 1024,
+            bindings: 1024,
             f16: false,
             subgroups: None,
             timestamps: false,

@@ -56,6 +56,7 @@ fn described(adapter: &wgpu::Adapter, api: Api, index: usize, place_in_kind: usi
         largest_buffer: limits.max_buffer_size,
         workgroup_memory: u64::from(limits.max_compute_workgroup_storage_size),
         workgroup_threads: limits.max_compute_invocations_per_workgroup,
+        bindings: limits.max_storage_buffers_per_shader_stage,
         f16: features.contains(Features::SHADER_F16),
         subgroups: features
             .contains(Features::SUBGROUP)
@@ -82,10 +83,14 @@ fn system_memory() -> Option<u64> {
     Some(kib << 10)
 }
 
+/// Buffers of the kernel that sees most, the gradient of attention's keys: its ten and CubeCL's own.
+const BINDINGS: u32 = 11;
+
 /// Opens `adapter` for this process.
 ///
 /// # Errors
-/// A driver that refuses, an adapter that CubeCL cannot be pointed at, or a second adapter.
+/// A driver that refuses, an adapter that CubeCL cannot be pointed at or that binds too few buffers,
+/// or a second adapter.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, DeviceError> {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((other, device)) = &*taken {
@@ -94,6 +99,13 @@ pub fn open(adapter: &Adapter) -> Result<WgpuDevice, DeviceError> {
             true => Ok(device.clone()),
             false => Err(DeviceError::Taken { name, other: other_name }),
         };
+    }
+    if adapter.bindings < BINDINGS {
+        let problem = format!(
+            "its kernels see {} buffers and {BINDINGS} are needed; choose another API or adapter",
+            adapter.bindings
+        );
+        return Err(DeviceError::NotOpened { name: adapter.device(), problem });
     }
     let device = cubecl_device(adapter)?;
     failure::watch();

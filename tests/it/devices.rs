@@ -1,7 +1,6 @@
 //! Devices as a person meets them: what is listed, what is refused, and what a broken one does.
 //! Without an adapter the tests of the GPU say so and pass.
 
-use std::io::Write;
 use std::process::Command;
 
 use burn::backend::Wgpu;
@@ -11,6 +10,7 @@ use burn::tensor::backend::Backend;
 use wgrpo::device::{self, Adapter, Device, failure};
 
 use crate::program::{Scene, says};
+use crate::support::skipped;
 
 /// Says to the test that runs itself again that it is the second one.
 const AGAIN: &str = "WGRPO_TEST_AGAIN";
@@ -25,11 +25,6 @@ pub fn adapter() -> Option<Adapter> {
             None
         }
     }
-}
-
-/// Past the test harness, which keeps what a passing test prints to itself.
-fn skipped(why: &str) {
-    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
 /// Runs the test of this name in a process of its own, where a device may break; what it printed.

@@ -18,7 +18,7 @@ use wgrpo::train::{Optimizer, OptimizerConfig, StepGradients};
 
 use crate::support::{
     Cpu, FIXTURES, Training, assert_close, device, distance, fixture, floats, golden, gradients,
-    ids_of, normals, numbers_of, open, token_ids, values, widen,
+    ids_of, normals, numbers_of, open, skipped, token_ids, values, widen,
 };
 
 /// The golden sequences of a fixture: their ids and what belongs to them.
@@ -418,19 +418,33 @@ impl OnDevice for StoredReference {
     }
 }
 
+fn is_there(backend: &str) -> bool {
+    let found = wgrpo::device::find(backend);
+    if let Err(error) = &found {
+        skipped(&format!("no GPU adapter ({error})"));
+    }
+    found.is_ok()
+}
+
+/// PyTorch's own log-probabilities move by up to 0.023 where it rounds these checkpoints to f16, and
+/// not at all where they hold 16 bits already (qwen2); bf16 keeps three bits less.
 #[test]
 fn a_reference_in_16_bits_differs_by_their_rounding_and_one_that_cannot_be_had_not_at_all() {
-    for backend in BACKENDS.iter().filter(|backend| backend.compiled) {
-        for fixture in FIXTURES {
-            for (storage, limit) in [(WeightStorage::F16, 0.01), (WeightStorage::Bf16, 0.08)] {
+    let compiled = BACKENDS.iter().filter(|backend| backend.compiled);
+    for backend in compiled.filter(|backend| is_there(backend.name)) {
+        for (storage, limit) in [(WeightStorage::F16, 0.04), (WeightStorage::Bf16, 0.3)] {
+            let mut moved = false;
+            for fixture in FIXTURES {
                 let stored = run_on(backend.name, StoredReference { fixture, storage }).unwrap();
                 let pairs = stored.logps[0].iter().zip(&stored.logps[1]);
                 let apart = pairs.fold(0.0f32, |apart, (a, b)| apart.max((a - b).abs()));
                 let place = format!("{fixture} on {} in {}", backend.name, storage.name());
                 assert!(apart < limit, "{place}: {apart} apart");
-                assert_eq!(apart > 0.0, stored.supported, "{place}: {apart} apart");
+                assert!(stored.supported || apart == 0.0, "{place}: {apart} apart");
                 assert!(stored.saved, "{place}: a checkpoint changed it");
+                moved |= apart > 0.0 || !stored.supported;
             }
+            assert!(moved, "{} on {} rounds nothing", storage.name(), backend.name);
         }
     }
 }

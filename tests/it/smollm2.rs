@@ -9,7 +9,7 @@ use wgrpo::data::Message;
 use wgrpo::model::{LoadedModel, Packed};
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 
-use crate::support::Cpu;
+use crate::support::{Cpu, skipped};
 
 const PROMPT_IDS: [u32; 40] = [
     1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411, 407,
@@ -23,7 +23,7 @@ const GREEDY: &str =
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("WGRPO_SMOLLM2").map(PathBuf::from);
     if folder.is_none() {
-        println!("skipped: set WGRPO_SMOLLM2 to a SmolLM2-135M-Instruct folder to run this test");
+        skipped("set WGRPO_SMOLLM2 to a SmolLM2-135M-Instruct folder to run this test");
     }
     folder
 }
