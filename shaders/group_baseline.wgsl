@@ -56,7 +56,7 @@ const LARGEST: f32 = 0x1.fffffep+127f;
 const LANES: u32 = 64u;
 
 var<workgroup> shared_info: Info;
-var<workgroup> found: array<f32, LANES>;
+var<workgroup> found: array<vec2<f32>, LANES>;
 
 // The group of this lane: its first place in the table and its rollouts, 0 for a lane without one.
 var<private> start: u32;
@@ -188,10 +188,10 @@ fn length_weighted(unit: f32, mean: f32) -> f32 {
 // barriers inside, so an empty group looks for its zeroth value too.
 fn median(rule: Info, count: u32, about: f32, distances: bool) -> f32 {
     let last = max(count, 1u) - 1u;
-    let lower = order_statistic(last / 2u, about, distances);
-    var middle = lower;
+    let middles = order_statistics(last / 2u, (last + 1u) / 2u, about, distances);
+    var middle = middles.x;
     if rule.even_median != EVEN_LOWER {
-        middle = 0.5 * lower + 0.5 * order_statistic((last + 1u) / 2u, about, distances);
+        middle = 0.5 * middles.x + 0.5 * middles.y;
     }
     if count == 0u {
         return 0.0;
@@ -199,9 +199,9 @@ fn median(rule: Info, count: u32, about: f32, distances: bool) -> f32 {
     return middle;
 }
 
-// The value with at most `k` values below it and more than `k` not above it. Among equals the k-th
-// alone is the one found, so that no two lanes write it.
-fn order_statistic(k: u32, about: f32, distances: bool) -> f32 {
+// The values with at most `k` values below them and more than `k` not above them, for two k in one
+// pass. Among equals the k-th alone is the one found, so that no two lanes write it.
+fn order_statistics(lower: u32, upper: u32, about: f32, distances: bool) -> vec2<f32> {
     for (var i = lane; i < g; i += lanes) {
         if is_valid(i) {
             let value = key(rewards[start + i], about, distances);
@@ -212,8 +212,11 @@ fn order_statistic(k: u32, about: f32, distances: bool) -> f32 {
                     below += u32(other < value || (other == value && j < i));
                 }
             }
-            if below == k {
-                found[slot] = value;
+            if below == lower {
+                found[slot].x = value;
+            }
+            if below == upper {
+                found[slot].y = value;
             }
         }
     }

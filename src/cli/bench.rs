@@ -11,8 +11,8 @@ use super::bench_logprob::LogprobArgs;
 use super::session::{self, Problems};
 use super::{Changes, output};
 use crate::config::RunConfig;
-use crate::device::{self, Device, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::device::{self, Device, OnDevice, failure};
+use crate::kernel::{self, TrainingKernels};
 use crate::track::{Progress, StepMetrics, peak_rss_mib};
 use crate::train::Trainer;
 
@@ -77,6 +77,8 @@ struct BenchResult {
     trained_tokens_per_s: f64,
     mean_length: f64,
     max_rss_mib: Option<f64>,
+    /// What tensors take on a GPU after the last step.
+    device_mib: Option<f64>,
 }
 
 impl OnDevice for Bench {
@@ -105,7 +107,11 @@ impl OnDevice for Bench {
             }
         }
         let parameters = model.config.parameter_count();
-        Ok(result(&timed, parameters, rollouts_per_step, self.device.to_string()))
+        failure::settle::<B>(&device)?;
+        let in_use = kernel::device_memory::<B>(&device).map(|memory| memory.in_use);
+        let device_mib = in_use.map(|bytes| bytes as f64 / (1 << 20) as f64);
+        let result = result(&timed, parameters, rollouts_per_step, self.device.to_string());
+        Ok(BenchResult { device_mib, ..result })
     }
 }
 
@@ -138,6 +144,7 @@ fn result(
         trained_tokens_per_s: median_of(|m| m.update_tokens_per_s),
         mean_length: median_of(|m| m.mean_length),
         max_rss_mib: peak_rss_mib().map(f64::round),
+        device_mib: None,
     }
 }
 

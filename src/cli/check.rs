@@ -14,12 +14,12 @@ use crate::config::RunConfig;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::kernel::check::{Difference, Outcome, differences, outcomes};
+use crate::loss::LossMetrics;
 use crate::model::LoadedModel;
 use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup, Sampling};
 use crate::train::{StepReport, Trainer};
 
-/// A difference above this is not rounding. Every figure is relative to the larger of 1 and the
-/// CPU's number.
+/// A difference above this is not rounding; every figure is relative to the CPU's largest number.
 const TOLERANCE: f32 = 1e-3;
 
 /// Small, with everything that a run has: a reference, whitening, several micro-batches and passes.
@@ -125,7 +125,9 @@ fn training_steps<B: TrainingKernels>(
         ("sampled completions", all(|step| ids(&step.rollouts))),
         ("their log-probabilities", all(|step| logps(&step.rollouts))),
         ("advantages", all(advantages)),
-        ("losses of two steps", all(losses)),
+        ("losses of two steps", all(|step| metrics(step, |m| m.loss))),
+        ("KLs to the reference", all(|step| metrics(step, |m| m.kl))),
+        ("entropies", all(|step| metrics(step, |m| m.entropy))),
         ("gradient norms", all(gradient_norms)),
     ])
 }
@@ -145,9 +147,8 @@ fn advantages(step: &StepReport) -> Vec<f32> {
     groups.flat_map(|group| &group.advantages).map(|advantage| *advantage as f32).collect()
 }
 
-fn losses(step: &StepReport) -> Vec<f32> {
-    let metrics = step.update.outcomes.iter().map(|(metrics, _)| metrics);
-    metrics.flat_map(|m| [m.loss, m.policy_loss, m.kl, m.entropy]).map(|x| x as f32).collect()
+fn metrics(step: &StepReport, which: fn(&LossMetrics) -> f64) -> Vec<f32> {
+    step.update.outcomes.iter().map(|(metrics, _)| which(metrics) as f32).collect()
 }
 
 fn gradient_norms(step: &StepReport) -> Vec<f32> {

@@ -46,7 +46,7 @@ impl Adapter {
 
     /// The largest tensor that it can hold, in bytes.
     pub fn largest_tensor(&self) -> u64 {
-        self.largest_binding.min(self.largest_buffer)
+        self.largest_binding.min(self.largest_buffer).min(super::LARGEST_TENSOR)
     }
 }
 

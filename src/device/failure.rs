@@ -93,7 +93,8 @@ fn is_device_thread(name: &str) -> bool {
 
 /// By the folder of the crate: Burn's backends for GPUs, CubeCL, wgpu and its shader compiler.
 fn is_device_crate(file: &str) -> bool {
-    const CRATES: [&str; 6] = ["burn-cu", "burn-fusion", "burn-wgpu", "cube", "naga-", "wgpu-"];
+    const CRATES: [&str; 7] =
+        ["burn-cu", "burn-fusion", "burn-wgpu", "cubecl-", "cubek-", "naga-", "wgpu-"];
     file.split(['/', '\\']).any(|part| CRATES.iter().any(|name| part.starts_with(name)))
 }
 
@@ -127,6 +128,7 @@ mod tests {
         assert!(is_device_crate("/root/.cargo/registry/src/x/cubecl-wgpu-0.10.0/src/runtime.rs"));
         assert!(is_device_crate(r"C:\cargo\registry\wgpu-29.0.4\src\lib.rs"));
         assert!(!is_device_crate("/home/me/wgrpo/src/train/mod.rs"));
+        assert!(!is_device_crate("/home/me/wgrpo/src/kernel/cube/tensor.rs"));
         assert!(!is_device_crate("/registry/burn-tensor-0.21.0/src/tensor/api/check.rs"));
     }
 

@@ -50,6 +50,9 @@ pub struct BackendInfo {
 
 const CPU: &str = "the CPU";
 
+/// What a GPU's kernel can count, in bytes: elements of four in 32 bits.
+const LARGEST_TENSOR: u64 = 4 * u32::MAX as u64;
+
 /// All backends there are; the first CPU backend that is compiled in is what `cpu` means.
 pub const BACKENDS: [BackendInfo; 4] = [
     BackendInfo {
@@ -208,7 +211,9 @@ impl Device {
             Self::Graphics(adapter) => {
                 Limits { device: self.to_string(), largest_buffer: adapter.largest_tensor() }
             }
-            _ => Limits::none(&self.to_string()),
+            // CUDA's kernels count elements in 32 bits.
+            Self::Cuda(_) => Limits { device: self.to_string(), largest_buffer: LARGEST_TENSOR },
+            Self::Host(_) => Limits::none(&self.to_string()),
         }
     }
 

@@ -34,7 +34,8 @@ pub fn outcomes<B: TrainingKernels>(device: &B::Device) -> Vec<Outcome> {
         ("write_rows", bench.write_rows()),
         ("token_logprob", bench.token_logprob()),
         ("logit_logprob", bench.logit_logprob()),
-        ("sample", bench.sample()),
+        ("sample: tokens", bench.sample(0)),
+        ("sample: log-probabilities", bench.sample(1)),
         ("group_baseline", bench.group_baseline()),
         ("group_advantage", bench.group_advantage()),
         ("whiten", bench.whiten()),
@@ -178,13 +179,15 @@ impl<B: TrainingKernels> Bench<'_, B> {
     }
 
     /// Greedy, drawn and truncated; uniforms that lie well inside a token's share.
-    fn sample(&self) -> Vec<f32> {
+    fn sample(&self, column: usize) -> Vec<f32> {
         let logits = self.noise([N, 301], 20) * 4.0;
         let uniforms: Vec<f32> = noise(N, 21).iter().map(|x| 0.5 + 0.49 * x).collect();
         let truncated = Sampling { top_k: 20, top_p: 0.9, ..Sampling::default() };
         [Sampling::greedy(), Sampling::default(), truncated]
             .into_iter()
-            .flat_map(|sampling| read(super::sample(&logits, &uniforms, sampling)))
+            .flat_map(|sampling| {
+                read(super::sample(&logits, &uniforms, sampling).narrow(1, column, 1))
+            })
             .collect()
     }
 
@@ -249,8 +252,10 @@ impl<B: TrainingKernels> Bench<'_, B> {
         let gradient: Tensor<B, 1> = self.noise([N * WIDTH], 26);
         let moments = [self.noise([N * WIDTH], 27), self.noise([N * WIDTH], 28).powi_scalar(2)];
         let weight = self.noise([N, WIDTH], 29);
-        let (weight, moments) = super::adamw_step(hyper, weight, moments, &gradient);
-        let mut numbers = read(weight);
+        // The weight is held by somebody else too, who must not see it change.
+        let (stepped, moments) = super::adamw_step(hyper, weight.clone(), moments, &gradient);
+        let mut numbers = read(stepped);
+        numbers.extend(read(weight));
         numbers.extend(moments.into_iter().flat_map(read));
         numbers
     }

@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData, Transaction};
 use super::group_advantage::RolloutAdvantages;
 use super::group_baseline::{GroupBaselines, GroupTable};
 use super::group_rule::{GroupRule, PivotDraws};
+use super::whiten::LARGEST_TABLE;
 use super::{Kernels, float, primitive};
 
 /// The most elements of a buffer made here: 64 MiB, half of what every WebGPU adapter binds.
@@ -72,10 +73,10 @@ fn one_run<B: Kernels>(
 /// Advantages whitened on `device` over their loss tokens, one of each for every rollout of a step; a
 /// rollout of no tokens is left at what it is.
 ///
-/// Panics above 16 million rollouts, which one buffer would not hold.
+/// Panics above [`LARGEST_TABLE`] rollouts.
 pub fn whitened<B: Kernels>(advantages: &[f32], tokens: &[u32], device: &B::Device) -> Vec<f32> {
     let count = advantages.len();
-    assert!(count <= LARGEST_BUFFER, "{count} advantages are too many to whiten at once");
+    assert!(count <= LARGEST_TABLE, "{count} advantages are too many to whiten at once");
     if count == 0 {
         return Vec::new();
     }

@@ -1,7 +1,7 @@
 //! Operations that Burn does not have or does slowly, as an extension of its `Backend` trait.
 //!
 //! Each operation is one file: the formula, its plain-Rust twin for the CPU with a hand-written
-//! gradient, and later its shader. [`Kernels`] is what a backend must bring; the functions below
+//! gradient; [`cube`] has its form for GPUs. [`Kernels`] is what a backend must bring; the functions below
 //! are what the rest of the program calls, on any backend, with or without autodiff.
 //!
 //! Tokens are packed: activations are `[n, width]` over all tokens of all rows, without padding.
@@ -58,8 +58,7 @@ pub type Graphics = burn::backend::Wgpu;
 #[cfg(feature = "cuda")]
 pub type Cuda = burn::backend::Cuda;
 
-/// A backend that runs this program's kernels forwards. The shapes are those of the functions of
-/// the functions below.
+/// A backend that runs this program's kernels forwards. The shapes are those of the functions below.
 #[allow(missing_docs)]
 pub trait Kernels: Backend {
     fn project(x: &FloatTensor<Self>, weight: &FloatTensor<Self>) -> FloatTensor<Self>;

@@ -248,7 +248,13 @@ fn usual_rules() -> Vec<GroupRule> {
     vec![
         GroupRule { scale: Scale::Std, ..rule },
         GroupRule { baseline: Baseline::LeaveOneOut, ..rule },
-        GroupRule { scale: Scale::Mad, pivot: Some(PivotTie::First), ..median },
+        // Four middle values of a group: the most work there is.
+        GroupRule {
+            scale: Scale::Mad,
+            even_median: EvenMedian::MeanOfTwo,
+            pivot: Some(PivotTie::First),
+            ..median
+        },
         GroupRule {
             scale: Scale::StdMedian,
             even_median: EvenMedian::MeanOfTwo,

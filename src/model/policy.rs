@@ -1,6 +1,7 @@
 //! What training asks of a decoder: log-probabilities of completions, and a frozen reference.
 
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
+use burn::tensor::backend::DTypeUsage;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,8 @@ impl WeightStorage {
 
     /// The same where `device` has it, and f32 elsewhere.
     pub fn or_f32<B: Backend>(self, device: &B::Device) -> Self {
-        match B::supports_dtype(device, self.dtype()) {
+        // They are stored in it and brought back to f32; nothing is computed in it.
+        match B::dtype_usage(device, self.dtype()).contains(DTypeUsage::Storage) {
             true => self,
             false => Self::F32,
         }

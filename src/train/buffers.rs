@@ -1,8 +1,9 @@
 //! The largest tensors of a run, known before it starts, so that a device that cannot hold them is
 //! refused instead of failing half-way.
 //!
-//! Sizes are upper bounds from the longest prompt there is and the longest completion allowed. Logits
-//! of log-probabilities are missing: they are made in blocks that fit.
+//! Sizes are reckoned from the longest prompt there is and the longest completion allowed, and where
+//! short prompts make more rows, from prompts of one token. Logits of log-probabilities are missing:
+//! they are made in blocks that fit.
 
 use super::evaluate::EvalOptions;
 use super::settings::TrainSettings;
@@ -60,25 +61,28 @@ pub fn generation_buffers(model: &ModelConfig, of: Generation) -> Vec<Buffer> {
     if prompts == 0 || samples == 0 {
         return Vec::new();
     }
-    let slots = longest_prompt + samples * generator.response_length;
-    let batch = (generator.cache_tokens / slots.max(1)).clamp(1, prompts);
+    let slots_of = |prompt: usize| prompt + samples * generator.response_length;
     let (kv, width) = (kv_width(model), widest(model));
-    let buffer = |what: &str, rows_of_prompt: usize, width: usize| Buffer {
-        what: format!("{what} [{}, {width}]", batch * rows_of_prompt),
-        bytes: bytes(&[batch, rows_of_prompt, width]),
-        mend: Mend::Lower {
-            key: "device.cache_tokens",
-            value: generator.cache_tokens as u64,
-            least: slots as u64,
-            step: slots as u64,
-            bytes_per_step: bytes(&[rows_of_prompt, width]),
-            otherwise,
-        },
+    let buffer = |what: &str, prompt: usize, rows_of_prompt: usize, width: usize| {
+        let slots = slots_of(prompt).max(1);
+        let batch = (generator.cache_tokens / slots).clamp(1, prompts);
+        Buffer {
+            what: format!("{what} [{}, {width}]", batch * rows_of_prompt),
+            bytes: bytes(&[batch, rows_of_prompt, width]),
+            mend: Mend::Lower {
+                key: "device.cache_tokens",
+                value: generator.cache_tokens as u64,
+                least: slots as u64,
+                step: slots as u64,
+                bytes_per_step: bytes(&[rows_of_prompt, width]),
+                otherwise,
+            },
+        }
     };
     vec![
-        buffer("the cache of keys of a layer", slots, kv),
-        buffer("the widest activation of the prompts", longest_prompt, width),
-        buffer("the logits of a draw", samples, model.vocab_size),
+        buffer("the cache of keys of a layer", longest_prompt, slots_of(longest_prompt), kv),
+        buffer("the widest activation of the prompts", longest_prompt, longest_prompt, width),
+        buffer("the logits of a draw", 1, samples, model.vocab_size),
     ]
 }
 

@@ -100,11 +100,12 @@ fn the_check_of_a_device_finds_no_difference_beyond_rounding() {
     assert!(!check.stdout.contains("WRONG"), "{}", check.stdout);
 }
 
-/// Peak memory in MiB of a run of so many steps.
-fn peak(scene: &Scene, device: &str, steps: &str) -> f64 {
+/// Peak memory of the process and what tensors take on a GPU at the end, in MiB, of a run of so many
+/// steps.
+fn memory(scene: &Scene, device: &str, steps: &str) -> [f64; 2] {
     let arguments = ["bench", "tiny.yaml", "--device", device, "--steps", steps, "--warmup", "0"];
     let line: Value = serde_json::from_str(&scene.succeed(&arguments).stdout).unwrap();
-    line["max_rss_mib"].as_f64().unwrap()
+    ["max_rss_mib", "device_mib"].map(|name| line[name].as_f64().unwrap_or(0.0))
 }
 
 /// On a software adapter, as in CI, the device's memory is the process's own, and that of its compiler
@@ -115,7 +116,8 @@ fn three_hundred_steps_of_varying_length_take_no_more_memory_than_sixty() {
     let devices = [("cpu", 8.0), ("vulkan", 64.0)];
     let present = 1 + usize::from(adapter().is_some());
     for (device, noise) in devices.into_iter().take(present) {
-        let [short, long] = ["60", "300"].map(|steps| peak(&scene, device, steps));
-        assert!(long <= short + noise, "{device}: {short} MiB after 60 steps, {long} after 300");
+        let [short, long] = ["60", "300"].map(|steps| memory(&scene, device, steps));
+        let says = format!("{device}: {short:?} MiB after 60 steps, {long:?} after 300");
+        assert!(long[0] <= short[0] + noise && long[1] <= short[1] + 0.25, "{says}");
     }
 }

@@ -313,7 +313,7 @@ impl<R: Runtime, BT: BoolElement> TrainingKernels for CubeBackend<R, f32, i32, B
     }
 
     fn sum_of_squares(x: &FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_sum(Self::float_mul(x.clone(), x.clone()))
+        elementwise::sum_of_squares(x)
     }
 
     fn adamw_step(

@@ -1,12 +1,11 @@
 //! Passes over elements on a device: activation, rotation, optimiser.
 
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tensor::empty_like;
-use super::{alone, array, upload};
+use super::tensor::{empty, empty_like, writable};
+use super::{ROW_UNITS, a_cube_each, alone, array, cube_sum, upload};
 use crate::kernel::{AdamW, Rotary};
 
 #[cube]
@@ -127,6 +126,53 @@ pub fn rotate<R: CubeRuntime>(x: &CubeTensor<R>, rotary: &Rotary, inverse: bool)
     y
 }
 
+/// Units that share the sum of a tensor's squares; each strides over it.
+const SUMMING: usize = 1 << 14;
+
+#[cube(launch)]
+fn squares_kernel(x: &Array<f32>, sums: &mut Array<f32>, count: u32, units: u32) {
+    let unit = ABSOLUTE_POS;
+    if unit >= units as usize {
+        terminate!();
+    }
+    let mut sum = 0.0f32;
+    let mut at = unit;
+    while at < count as usize {
+        sum += x[at] * x[at];
+        at += units as usize;
+    }
+    sums[unit] = sum;
+}
+
+#[cube(launch)]
+fn sum_kernel(sums: &Array<f32>, total: &mut Array<f32>, count: u32) {
+    let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
+    let mut sum = 0.0f32;
+    let mut at = UNIT_POS as usize;
+    while at < count as usize {
+        sum += sums[at];
+        at += ROW_UNITS;
+    }
+    let sum = cube_sum(sum, &mut shared);
+    if UNIT_POS == 0 {
+        total[0] = sum;
+    }
+}
+
+/// Σ x² `[1]`, in an order that is always the same. Burn's own sum adds with atomics where there are
+/// some.
+pub fn sum_of_squares<R: CubeRuntime>(x: &CubeTensor<R>) -> CubeTensor<R> {
+    let (total, count, client) = (empty(x, [1]), x.meta.shape().num_elements(), &x.client);
+    let summing = count.clamp(1, SUMMING);
+    let sums = empty(x, [summing]);
+    let (cubes, units) = alone(client, summing);
+    let (count, summing) = (count as u32, summing as u32);
+    squares_kernel::launch(client, cubes, units, array(x), array(&sums), count, summing);
+    let (cubes, units) = a_cube_each(1);
+    sum_kernel::launch(client, cubes, units, array(&sums), array(&total), summing);
+    total
+}
+
 #[cube(launch)]
 fn adamw_kernel(
     weight: &mut Array<f32>,
@@ -157,10 +203,7 @@ pub fn adamw<R: CubeRuntime>(
     gradient: &CubeTensor<R>,
 ) -> [CubeTensor<R>; 3] {
     let count = gradient.meta.shape().num_elements();
-    let [weight, first, second] = tensors.map(|tensor| {
-        let tensor = into_contiguous(tensor);
-        if tensor.can_mut() { tensor } else { tensor.copy() }
-    });
+    let [weight, first, second] = tensors.map(writable);
     if count > 0 {
         let (client, (cubes, units)) = (&gradient.client, alone(&gradient.client, count));
         adamw_kernel::launch(

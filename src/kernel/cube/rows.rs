@@ -1,11 +1,10 @@
 //! Moving whole rows on a device.
 
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tensor::{dims, empty, zeros};
+use super::tensor::{dims, empty, writable, zeros};
 use super::{alone, array, upload};
 
 #[cube(launch)]
@@ -48,8 +47,7 @@ pub fn write<R: CubeRuntime>(
     index: &[u32],
     rows: &CubeTensor<R>,
 ) -> CubeTensor<R> {
-    let x = into_contiguous(x);
-    let x = if x.can_mut() { x } else { x.copy() };
+    let x = writable(x);
     let [count, width] = dims(rows);
     if count * width > 0 {
         let (cubes, units) = alone(&x.client, count * width);

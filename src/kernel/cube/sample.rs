@@ -30,6 +30,17 @@ fn sample_kernel(
         largest = max(largest, logits[first + i] * inverse);
     }
     let largest = cube_max(largest, &mut shared);
+    // The first of the largest: each unit looks through its share from behind.
+    let mut nearest = f32::cast_from(v as u32 - 1);
+    if comptime!(greedy) {
+        for i in from..to {
+            let at = to - 1 - (i - from);
+            if logits[first + at] * inverse == largest {
+                nearest = f32::cast_from(at as u32);
+            }
+        }
+        nearest = -cube_max(-nearest, &mut shared);
+    }
     let mut mass = 0.0f32;
     for i in from..to {
         mass += (logits[first + i] * inverse - largest).exp();
@@ -39,14 +50,8 @@ fn sample_kernel(
     sync_cube();
     if unit == 0 {
         let mut token = v - 1;
-        if greedy {
-            let mut i = v;
-            while i > 0 {
-                i -= 1;
-                if logits[first + i] * inverse == largest {
-                    token = i;
-                }
-            }
+        if comptime!(greedy) {
+            token = u32::cast_from(nearest) as usize;
         } else {
             // Rounding can leave every running sum below the target: then it is the last token that
             // has any probability.

@@ -4,6 +4,7 @@
 use burn::tensor::{DType, Shape, TensorMetadata};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
 
@@ -74,7 +75,17 @@ pub(in crate::kernel) fn zeros<R: CubeRuntime, const D: usize>(
     shape: [usize; D],
 ) -> CubeTensor<R> {
     let (client, device) = (like.client.clone(), like.device.clone());
-    burn_cubecl::ops::numeric::zeros_client(client, device, Shape::new(shape), DType::F32)
+    // CUDA pads the rows of what Burn makes, and the kernels take rows without gaps.
+    into_contiguous(zeros_client(client, device, Shape::new(shape), DType::F32))
+}
+
+/// The tensor in row-major order without gaps, to be written to: itself where nobody else holds it.
+pub(in crate::kernel) fn writable<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
+    let tensor = into_contiguous(tensor);
+    match tensor.can_mut() {
+        true => tensor,
+        false => into_contiguous(tensor.copy()),
+    }
 }
 
 /// The sizes of a tensor that has so many dimensions.
