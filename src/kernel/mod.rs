@@ -1,8 +1,9 @@
 //! Operations that Burn does not have or does slowly, as an extension of its `Backend` trait.
 //!
-//! Each operation is one file: the formula, its plain-Rust twin for the CPU with a hand-written
-//! gradient; [`cube`] has its form for GPUs. [`Kernels`] is what a backend must bring; the functions below
-//! are what the rest of the program calls, on any backend, with or without autodiff.
+//! Each operation is one file: the formula and its plain-Rust twin for the CPU with a hand-written
+//! gradient; its form for GPUs is in `kernel/cube` or `shaders/`. [`Kernels`] is what a backend must
+//! bring; the functions below are what the rest of the program calls, on any backend, with or without
+//! autodiff.
 //!
 //! Tokens are packed: activations are `[n, width]` over all tokens of all rows, without padding.
 //! What belongs together is said by an [`AttentionPlan`].
