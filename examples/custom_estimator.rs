@@ -4,8 +4,8 @@
 //! `cargo run --example custom_estimator`
 
 use wgrpo::advantage::{
-    AdvantageError, AdvantageEstimator, DrGrpo, GroupAdvantages, Oracle, RewardBatch, RewardLaw,
-    signal_row,
+    AdvantageError, AdvantageEstimator, DrGrpo, GroupAdvantages, Oracle, RewardBatch,
+    RewardDistribution, signal_row,
 };
 
 /// Half way between the mean and the largest reward: only what is clearly good is reinforced.
@@ -36,10 +36,10 @@ fn main() -> Result<(), AdvantageError> {
     let group = &Optimist.estimate(&batch)?[0];
     println!("baseline {} advantages {:?}", group.baseline, group.advantages);
 
-    let law = RewardLaw::new(vec![0.0, 0.5, 1.0], vec![0.5, 0.3, 0.2])?;
+    let distribution = RewardDistribution::new(vec![0.0, 0.5, 1.0], vec![0.5, 0.3, 0.2])?;
     let estimators: [&dyn AdvantageEstimator; 2] = [&DrGrpo::default(), &Optimist];
     for estimator in estimators {
-        let row = signal_row(estimator.name(), estimator, &law, 4, Oracle::Mean)?;
+        let row = signal_row(estimator.name(), estimator, &distribution, 4, Oracle::Mean)?;
         println!("{:<9} wrong signs {:.3} of {} rollouts", row.baseline, row.flip_share, row.group);
     }
     Ok(())

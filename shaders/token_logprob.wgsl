@@ -16,8 +16,8 @@ struct Info {
     inverse: f32, // 1 / temperature
 }
 
-// The law of some z: their maximum, and sums of e^(z - max) and of e^(z - max)·(z - max).
-struct Law {
+// The distribution of some z: their maximum, and sums of e^(z - max) and of e^(z - max)·(z - max).
+struct Distribution {
     max: f32,
     sum: f32,
     mean: f32,
@@ -28,7 +28,7 @@ const LANES: u32 = 256u;
 const LOWEST: f32 = -1e38;
 
 var<workgroup> shared_info: Info;
-var<workgroup> laws: array<Law, LANES>;
+var<workgroup> distributions: array<Distribution, LANES>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -45,36 +45,36 @@ fn main(
         return;
     }
     let start = row * about.v;
-    var own = Law(LOWEST, 0.0, 0.0);
+    var own = Distribution(LOWEST, 0.0, 0.0);
     for (var i = lane; i < about.v; i += LANES) {
         own = with_z(own, logits[start + i] * about.inverse);
     }
-    let law = joined(lane, own);
+    let distribution = joined(lane, own);
     if lane == 0u {
-        let log_sum = law.max + log(law.sum);
+        let log_sum = distribution.max + log(distribution.sum);
         lse[row] = log_sum;
         out[row * 2u] = logits[start + tokens[row]] * about.inverse - log_sum;
-        out[row * 2u + 1u] = log(law.sum) - law.mean / law.sum;
+        out[row * 2u + 1u] = log(distribution.sum) - distribution.mean / distribution.sum;
     }
 }
 
-fn with_z(law: Law, z: f32) -> Law {
-    let rise = z - law.max;
+fn with_z(distribution: Distribution, z: f32) -> Distribution {
+    let rise = z - distribution.max;
     let e = exp_below_zero(-abs(rise));
     if rise > 0.0 {
-        return Law(z, law.sum * e + 1.0, (law.mean - law.sum * rise) * e);
+        return Distribution(z, distribution.sum * e + 1.0, (distribution.mean - distribution.sum * rise) * e);
     }
-    return Law(law.max, law.sum + e, law.mean + e * rise);
+    return Distribution(distribution.max, distribution.sum + e, distribution.mean + e * rise);
 }
 
-fn join(a: Law, b: Law) -> Law {
+fn join(a: Distribution, b: Distribution) -> Distribution {
     let top = max(a.max, b.max);
     let a_fall = a.max - top;
     let b_fall = b.max - top;
     let a_e = exp_below_zero(a_fall);
     let b_e = exp_below_zero(b_fall);
     let mean = (a.mean + a.sum * a_fall) * a_e + (b.mean + b.sum * b_fall) * b_e;
-    return Law(top, a.sum * a_e + b.sum * b_e, mean);
+    return Distribution(top, a.sum * a_e + b.sum * b_e, mean);
 }
 
 // The exponential of no more than 0, clamped where it would leave the normal numbers.
@@ -82,14 +82,14 @@ fn exp_below_zero(x: f32) -> f32 {
     return exp(max(x, -87.0));
 }
 
-// The law of every lane's own law: halves meet. Lane 0 has it.
-fn joined(lane: u32, own: Law) -> Law {
-    laws[lane] = own;
+// The distribution of every lane's own distribution: halves meet. Lane 0 has it.
+fn joined(lane: u32, own: Distribution) -> Distribution {
+    distributions[lane] = own;
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {
-            laws[lane] = join(laws[lane], laws[lane + half]);
+            distributions[lane] = join(distributions[lane], distributions[lane + half]);
         }
     }
-    return laws[lane];
+    return distributions[lane];
 }

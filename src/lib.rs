@@ -39,7 +39,7 @@
 //! | [`advantage`] | rewards of groups in, advantages out; no text, no token |
 //! | [`loss`] | log-probabilities and advantages in, one number out; no file, clock or random number |
 //! | [`train`] | the order of things, micro-batches, optimiser, checkpoints, evaluation |
-//! | [`track`] | what a run writes down and shows; plain numbers and text |
+//! | [`monitor`] | what a run writes down and shows; plain numbers and text |
 //! | [`config`] | a run in one YAML file |
 //! | [`device`] | names of devices, their adapters and limits; whether one failed |
 //! | [`cli`] | the commands |
@@ -58,10 +58,10 @@ pub mod files;
 pub mod kernel;
 pub mod loss;
 pub mod model;
+pub mod monitor;
 mod pattern;
 pub mod random;
 pub mod reward;
 pub mod rollout;
 pub mod text;
-pub mod track;
 pub mod train;

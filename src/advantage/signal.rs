@@ -1,15 +1,15 @@
-//! What a group of a given size makes of a known reward law, by exact enumeration.
+//! What a group of a given size makes of a known reward distribution, by exact enumeration.
 
 use serde::Serialize;
 
 use super::sign_flip::{Oracle, SignCount, count_sign_flips};
-use super::{AdvantageError, AdvantageEstimator, DrGrpo, McGrpo, RewardBatch, RewardLaw};
+use super::{AdvantageError, AdvantageEstimator, DrGrpo, McGrpo, RewardBatch, RewardDistribution};
 use crate::kernel::group_rule::{EvenMedian, Scale};
 
 /// The most count vectors that are worth enumerating; half a million take seconds.
 const MOST_OUTCOMES: f64 = 500_000.0;
 
-/// The signs that an estimator gives under a law.
+/// The signs that an estimator gives under a distribution.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SignalRow {
     /// What was measured, as "median of g + 1".
@@ -28,25 +28,25 @@ pub struct SignalRow {
     pub no_signal_rate: f64,
 }
 
-/// Measures one estimator that draws `rollouts` of a prompt, against the law's oracle baseline.
+/// Measures one estimator that draws `rollouts` of a prompt, against the distribution's oracle baseline.
 ///
 /// Errors: too many outcomes to enumerate, or those of the estimator.
 pub fn signal_row(
     baseline: &str,
     estimator: &dyn AdvantageEstimator,
-    law: &RewardLaw,
+    distribution: &RewardDistribution,
     rollouts: usize,
     oracle: Oracle,
 ) -> Result<SignalRow, AdvantageError> {
-    if law.outcomes(rollouts) > MOST_OUTCOMES {
+    if distribution.outcomes(rollouts) > MOST_OUTCOMES {
         let reason = "too many outcomes to enumerate; use a smaller group or fewer reward values";
         return Err(AdvantageError::setting("group", rollouts, reason));
     }
-    let truth = law.oracle(oracle);
+    let truth = distribution.oracle(oracle);
     let (mut total, mut no_signal, mut kept) = (SignCount::default(), 0.0, 0);
     let mut result = Ok(());
-    law.for_each_outcome(rollouts, &mut |counts, prob| {
-        let levels = counts.iter().zip(&law.rewards);
+    distribution.for_each_outcome(rollouts, &mut |counts, prob| {
+        let levels = counts.iter().zip(&distribution.rewards);
         let rewards: Vec<Option<f64>> =
             levels.flat_map(|(&count, &reward)| vec![Some(reward); count]).collect();
         match estimator.estimate(&RewardBatch::from_rewards([rewards.clone()])) {
@@ -75,7 +75,7 @@ pub fn signal_row(
 ///
 /// `even_median` decides the median where g + 1 is even.
 pub fn signal_table(
-    law: &RewardLaw,
+    distribution: &RewardDistribution,
     group_sizes: &[usize],
     oracle: Oracle,
     even_median: EvenMedian,
@@ -90,9 +90,9 @@ pub fn signal_table(
     let mut rows = Vec::new();
     for &g in group_sizes {
         median.validate(g)?;
-        rows.push(signal_row("mean of g", &mean, law, g, oracle)?);
-        rows.push(signal_row("median of g + 1", &median, law, g + 1, oracle)?);
-        rows.push(signal_row("mean of g + 1", &mean, law, g + 1, oracle)?);
+        rows.push(signal_row("mean of g", &mean, distribution, g, oracle)?);
+        rows.push(signal_row("median of g + 1", &median, distribution, g + 1, oracle)?);
+        rows.push(signal_row("mean of g + 1", &mean, distribution, g + 1, oracle)?);
     }
     Ok(rows)
 }
@@ -103,8 +103,8 @@ mod tests {
 
     /// One row of the table in the algorithm page: (flip, zero) for each of the three baselines.
     fn check(rewards: &[f64], probs: &[f64], g: usize, want: [(f64, f64); 3]) {
-        let law = RewardLaw::new(rewards.to_vec(), probs.to_vec()).unwrap();
-        let rows = signal_table(&law, &[g], Oracle::Mean, EvenMedian::Lower).unwrap();
+        let distribution = RewardDistribution::new(rewards.to_vec(), probs.to_vec()).unwrap();
+        let rows = signal_table(&distribution, &[g], Oracle::Mean, EvenMedian::Lower).unwrap();
         for (row, (flip, zero)) in rows.iter().zip(want) {
             let close = |got: f64, want: f64| (got - want).abs() <= 0.000_501;
             assert!(close(row.flip_share, flip), "g {g}: flip {flip} expected, {row:?}");
@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn the_extra_rollout_halves_the_groups_without_signal() {
-        let law = RewardLaw::new(vec![0.0, 1.0], vec![0.5, 0.5]).unwrap();
-        let rows = signal_table(&law, &[2], Oracle::Mean, EvenMedian::Lower).unwrap();
+        let distribution = RewardDistribution::new(vec![0.0, 1.0], vec![0.5, 0.5]).unwrap();
+        let rows = signal_table(&distribution, &[2], Oracle::Mean, EvenMedian::Lower).unwrap();
         let rates: Vec<f64> = rows.iter().map(|row| row.no_signal_rate).collect();
         assert_eq!(rates, [0.5, 0.25, 0.25]);
         assert_eq!((rows[1].group, rows[1].rollouts), (2, 3));
@@ -154,8 +154,8 @@ mod tests {
     fn levels_that_are_no_binary_fractions_give_the_signs_of_whole_numbers() {
         let third = vec![1.0 / 3.0; 3];
         let table = |rewards: Vec<f64>| {
-            let law = RewardLaw::new(rewards, third.clone()).unwrap();
-            signal_table(&law, &[2, 3, 6], Oracle::Mean, EvenMedian::Lower).unwrap()
+            let distribution = RewardDistribution::new(rewards, third.clone()).unwrap();
+            signal_table(&distribution, &[2, 3, 6], Oracle::Mean, EvenMedian::Lower).unwrap()
         };
         for (tenths, whole) in table(vec![0.1, 0.2, 0.3]).iter().zip(table(vec![1.0, 2.0, 3.0])) {
             let close = |got: f64, want: f64| (got - want).abs() < 1e-12;
@@ -167,8 +167,9 @@ mod tests {
 
     #[test]
     fn an_endless_enumeration_is_refused() {
-        let law = RewardLaw::new((0..10).map(f64::from).collect(), vec![0.1; 10]).unwrap();
-        let refused = signal_table(&law, &[64], Oracle::Mean, EvenMedian::Lower);
+        let distribution =
+            RewardDistribution::new((0..10).map(f64::from).collect(), vec![0.1; 10]).unwrap();
+        let refused = signal_table(&distribution, &[64], Oracle::Mean, EvenMedian::Lower);
         assert!(refused.unwrap_err().to_string().contains("too many outcomes"));
     }
 }

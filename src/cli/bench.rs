@@ -13,7 +13,7 @@ use super::{Changes, output};
 use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::{self, TrainingKernels};
-use crate::track::{Progress, StepMetrics, peak_rss_mib};
+use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::train::Trainer;
 
 /// Arguments of `wgrpo bench`.
@@ -107,7 +107,7 @@ impl OnDevice for Bench {
             }
         }
         let parameters = model.config.parameter_count();
-        failure::settle::<B>(&device)?;
+        failure::sync_and_check::<B>(&device)?;
         let in_use = kernel::device_memory::<B>(&device).map(|memory| memory.in_use);
         let device_mib = in_use.map(|bytes| bytes as f64 / (1 << 20) as f64);
         let result = result(&timed, parameters, rollouts_per_step, self.device.to_string());

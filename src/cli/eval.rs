@@ -10,7 +10,7 @@ use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
-use crate::track::RunPaths;
+use crate::monitor::RunPaths;
 use crate::train::{Evaluation, evaluate, evaluation_buffers};
 
 /// Completions of a problem where neither the command nor the configuration says how many.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::track::Progress;
+use crate::monitor::Progress;
 
 /// The exit status of a program ended by an interrupt.
 const INTERRUPTED: i32 = 130;

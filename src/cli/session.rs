@@ -8,9 +8,9 @@ use crate::config::{ModelBlock, RunConfig};
 use crate::data::Dataset;
 use crate::device::Limits;
 use crate::model::{Decoder, LoadedModel, ModelConfig};
+use crate::monitor::RunPaths;
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
-use crate::track::RunPaths;
 use crate::train::{PreparedProblems, RunSizes, model_buffers, run_buffers};
 
 /// Loads or makes the model that a configuration names, if a device of these limits can hold it.

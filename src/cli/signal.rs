@@ -1,4 +1,4 @@
-//! `wgrpo signal`: what groups of a given size make of a known reward law, by exact enumeration.
+//! `wgrpo signal`: what groups of a given size make of a known reward distribution, by exact enumeration.
 
 use clap::Args;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::de::value::Error as ValueError;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::output::{print, print_json};
-use crate::advantage::{Oracle, RewardLaw, SignalRow, signal_table};
+use crate::advantage::{Oracle, RewardDistribution, SignalRow, signal_table};
 use crate::kernel::group_rule::EvenMedian;
 
 /// Arguments of `wgrpo signal`.
@@ -21,7 +21,7 @@ pub(super) struct SignalArgs {
     /// Group sizes (rollouts of a prompt that reach the loss), as in `2,4,8`
     #[arg(long, value_delimiter = ',', required = true)]
     group: Vec<usize>,
-    /// The true baseline that signs are judged by: mean or median of the law
+    /// The true baseline that signs are judged by: mean or median of the distribution
     #[arg(long, default_value = "mean", value_parser = named::<Oracle>)]
     oracle: Oracle,
     /// The median of an even number of rollouts: lower or mean_of_two
@@ -41,11 +41,11 @@ struct Signal {
 
 impl SignalArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let law = RewardLaw::new(self.rewards, self.probs)?;
+        let distribution = RewardDistribution::new(self.rewards, self.probs)?;
         let signal = Signal {
             oracle: self.oracle,
-            oracle_baseline: law.oracle(self.oracle),
-            rows: signal_table(&law, &self.group, self.oracle, self.even_median)?,
+            oracle_baseline: distribution.oracle(self.oracle),
+            rows: signal_table(&distribution, &self.group, self.oracle, self.even_median)?,
         };
         match self.json {
             true => print_json(&signal),
@@ -61,7 +61,7 @@ impl Signal {
             Oracle::Median => "median",
         };
         let head = format!(
-            "signs are judged by the law's {oracle}, {:.4}; shares of the rollouts that reach the \
+            "signs are judged by the distribution's {oracle}, {:.4}; shares of the rollouts that reach the \
              loss\n\n{:<18}{:>6}{:>10}{:>10}{:>10}{:>14}\n",
             self.oracle_baseline, "baseline", "group", "rollouts", "flip", "zero", "no signal"
         );

@@ -15,12 +15,12 @@ use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
-use crate::reward::Rewards;
-use crate::text::Tokenizer;
-use crate::track::{
+use crate::monitor::{
     EvalMetrics, Existing, Phase, Progress, RunFacts, RunFolder, RunPaths, StepMetrics,
     peak_rss_mib, report,
 };
+use crate::reward::Rewards;
+use crate::text::Tokenizer;
 use crate::train::{
     CheckpointState, EvalOptions, Evaluation, PreparedProblems, StepReport, Trainer, evaluate,
     warm_start,
@@ -358,7 +358,7 @@ impl Run {
         after: Option<f64>,
     ) -> anyhow::Result<()> {
         let paths = self.folder.paths();
-        failure::settle::<B>(&trainer.policy().device())?;
+        failure::sync_and_check::<B>(&trainer.policy().device())?;
         LoadedModel {
             config: self.model_config.clone(),
             decoder: trainer.policy(),

@@ -158,7 +158,7 @@ impl RunConfig {
     }
 }
 
-/// Refuses a law that nothing can be drawn from.
+/// Refuses a distribution that nothing can be drawn from.
 ///
 /// # Errors
 /// The first setting out of its range.

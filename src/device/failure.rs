@@ -41,7 +41,7 @@ pub fn check() -> Result<(), DeviceFailed> {
 ///
 /// # Errors
 /// The first failure.
-pub fn settle<B: Backend>(device: &B::Device) -> Result<(), DeviceFailed> {
+pub fn sync_and_check<B: Backend>(device: &B::Device) -> Result<(), DeviceFailed> {
     if let Err(error) = B::sync(device) {
         record(&error.to_string());
     }

@@ -19,7 +19,7 @@ pub struct GroupRule {
     pub eps_mode: EpsMode,
     /// The epsilon of the scale.
     pub eps: f64,
-    /// What the MAD is multiplied by: 1 or 1.4826 (consistent with a normal law's deviation).
+    /// What the MAD is multiplied by: 1 or 1.4826 (consistent with a normal distribution's deviation).
     pub mad_factor: f64,
     /// What replaces a MAD of zero.
     pub mad_zero: MadZeroFallback,

@@ -203,7 +203,7 @@ pub fn attention<B: Kernels>(
     float(out)
 }
 
-/// Log-probability of `tokens [n]` and entropy of their laws: two tensors `[n]`, in nats, from
+/// Log-probability of `tokens [n]` and entropy of their distributions: two tensors `[n]`, in nats, from
 /// hidden states `[n, d]` and an output head `[v, d]`, logits divided by `temperature`.
 pub fn token_logprob<B: Kernels>(
     hidden: &Tensor<B, 2>,

@@ -1,8 +1,8 @@
 //! Draws one token a row by inverting the cumulative distribution at a given uniform number.
 //!
 //! The noise comes from the caller, so what is drawn never depends on the order of rows or on a
-//! generator hidden in a device. The reported log-probability is that of the temperature-scaled law
-//! before top-k and top-p, which is the law that the trainer differentiates.
+//! generator hidden in a device. The reported log-probability is that of the temperature-scaled distribution
+//! before top-k and top-p, which is the distribution that the trainer differentiates.
 
 use burn::tensor::TensorData;
 use rayon::prelude::*;
@@ -35,7 +35,7 @@ impl Sampling {
         Self { temperature: 0.0, ..Self::default() }
     }
 
-    /// Whether tokens are drawn from another law than the one whose log-probability is reported.
+    /// Whether tokens are drawn from another distribution than the one whose log-probability is reported.
     pub fn truncates(&self) -> bool {
         self.top_k > 0 || self.top_p < 1.0
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_probability_is_that_of_the_scaled_law_before_truncation() {
+    fn the_log_probability_is_that_of_the_scaled_distribution_before_truncation() {
         let sampling = Sampling { temperature: 0.5, top_k: 1, top_p: 1.0 };
         let (tokens, logps) = forward(&logits(), &[0.2], sampling);
         let exact = (0.25_f32 / (0.25 + 0.09 + 0.0225 + 0.0025)).ln();

@@ -1,4 +1,4 @@
-//! Log-probability of given tokens and entropy of the whole law, straight from hidden states.
+//! Log-probability of given tokens and entropy of the whole distribution, straight from hidden states.
 //!
 //! ```text
 //! z = h·Wᵀ / T      logp = z[token] − lse(z)      entropy = lse(z) − Σ_v softmax(z)_v · z_v

@@ -94,8 +94,8 @@ impl Aggregation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::row_weights;
     use super::*;
+    use crate::loss::tests::support::row_weights;
 
     const ALL: [Aggregation; 5] = [
         Aggregation::TokenMean,

@@ -70,9 +70,9 @@ impl Cispo {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, floats, gradient, tensor};
     use super::super::{ClippedSurrogate, PolicyLoss};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, floats, gradient, tensor};
 
     const RATIOS: [f64; 4] = [0.5, 0.95, 1.05, 2.0];
     const NARROW: Cispo = Cispo { pg_clip_low: 0.1, pg_clip_high: 0.1, unified_mask: false };

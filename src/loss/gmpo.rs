@@ -72,9 +72,9 @@ fn sequence_losses_bt<B: Backend>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, tensor};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{floats, tensor};
 
     /// Log-ratios −1, 0.1 and 1, first with a good advantage, then with a bad one; one pad.
     fn logps() -> Tensor<TestBackend, 2> {

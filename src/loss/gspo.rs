@@ -59,9 +59,9 @@ impl Gspo {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, gradient, tensor};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{floats, gradient, tensor};
     use burn::tensor::Tensor;
 
     const WIDE: Gspo = Gspo { pg_clip_low: 0.2, pg_clip_high: 0.2, token_gradient: false };

@@ -53,10 +53,10 @@ fn sequence_ratios_bt<B: Backend>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, floats, tensor};
     use super::*;
+    use crate::loss::tests::support::{assert_close, floats, tensor};
 
-    fn tokens() -> TokenBatch<super::super::testing::TestBackend> {
+    fn tokens() -> TokenBatch<crate::loss::tests::support::TestBackend> {
         TokenBatch::new(tensor([[-1.0, -0.5, -9.0]]), tensor([[1.0]]), tensor([[1.0, 1.0, 0.0]]))
             .with_old_logps(tensor([[-1.2, -0.1, -3.0]]))
     }

@@ -42,8 +42,8 @@ impl Kimi15 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, assert_gradient_is_the_slope, floats, tensor};
     use super::*;
+    use crate::loss::tests::support::{assert_close, assert_gradient_is_the_slope, floats, tensor};
 
     #[test]
     fn the_leash_pulls_back_to_the_policy_that_sampled() {

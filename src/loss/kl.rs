@@ -126,9 +126,9 @@ fn with_gradient_of<B: Backend>(value: Tensor<B, 2>, gradient: Tensor<B, 2>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{differences, floats, gradient, tensor};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{differences, floats, gradient, tensor};
     use KlEstimator::*;
 
     const LOG_RATIOS: [f64; 5] = [-2.0, -0.3, 1e-3, 0.4, 3.0];

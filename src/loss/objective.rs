@@ -161,10 +161,10 @@ fn finite(key: &'static str, value: f64) -> Result<(), LossError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, gradient, row_weights, tensor, tensor_of};
     use super::super::{Denominators, LossMetrics, PolicyGradient};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{floats, gradient, row_weights, tensor, tensor_of};
 
     const LENGTHS: [usize; 3] = [3, 1, 2];
     const LOGPS: [[f64; 3]; 3] = [[-1.0, -0.4, -2.0], [-0.7, -9.0, -9.0], [-3.0, -0.2, -9.0]];

@@ -27,9 +27,9 @@ impl PolicyGradient {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, gradient, tensor};
     use super::super::{ClippedSurrogate, PolicyLoss};
     use super::*;
+    use crate::loss::tests::support::{assert_close, gradient, tensor};
 
     #[test]
     fn the_gradient_is_minus_the_advantage_on_loss_tokens() {

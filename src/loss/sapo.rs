@@ -58,10 +58,10 @@ impl Sapo {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, gradient, tensor};
     use super::super::{ClippedSurrogate, PolicyLoss};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{floats, gradient, tensor};
 
     fn tokens(logps_bt: Tensor<TestBackend, 2>) -> TokenBatch<TestBackend> {
         TokenBatch::new(logps_bt, tensor([[1.5], [-0.5]]), tensor([[1.0; 3]; 2]))

@@ -120,9 +120,9 @@ pub(super) fn check_clip_bounds(low: f64, high: f64) -> Result<(), LossError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{TestBackend, assert_close, assert_gradient_is_the_slope};
-    use super::super::testing::{floats, gradient, tensor};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, assert_gradient_is_the_slope};
+    use crate::loss::tests::support::{floats, gradient, tensor};
 
     /// Ratios 0.5, 0.9, 1.1, 1.5 and 5, first with a good advantage, then with a bad one.
     fn logps() -> Tensor<TestBackend, 2> {

@@ -174,8 +174,8 @@ fn clean<B: Backend>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{floats, tensor};
     use super::*;
+    use crate::loss::tests::support::{floats, tensor};
 
     #[test]
     fn without_old_log_probabilities_the_ratio_is_one() {

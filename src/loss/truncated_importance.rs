@@ -127,8 +127,8 @@ fn weighted_losses_bt<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::super::PolicyLoss;
-    use super::super::testing::{TestBackend, assert_close, floats, gradient, tensor};
     use super::*;
+    use crate::loss::tests::support::{TestBackend, assert_close, floats, gradient, tensor};
 
     /// Ratios 0.5 and 2, first with a good advantage, then with a bad one.
     fn logps() -> Tensor<TestBackend, 2> {

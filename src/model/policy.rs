@@ -13,9 +13,9 @@ use crate::kernel::{self, Kernels};
 /// Log-probability and entropy of every completion token, row after row.
 #[derive(Debug, Clone)]
 pub struct TokenLogps<B: Backend> {
-    /// Log-probabilities `[n]` in nats, of the law with logits divided by the temperature.
+    /// Log-probabilities `[n]` in nats, of the distribution with logits divided by the temperature.
     pub logps: Tensor<B, 1>,
-    /// Entropies `[n]` of those laws, in nats.
+    /// Entropies `[n]` of those distributions, in nats.
     pub entropies: Tensor<B, 1>,
 }
 

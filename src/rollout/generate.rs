@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::{Completion, Finish, Noise, Prompt, RolloutGroup, Sampling};
+use super::{Completion, FinishReason, Noise, Prompt, RolloutGroup, Sampling};
 use crate::device::{DeviceFailed, failure};
 use crate::kernel::{self, Kernels, Span};
 use crate::model::{Decoder, KvCache, Packed};
@@ -93,7 +93,7 @@ struct Batch<'a, B: Kernels> {
     prompts: &'a [Prompt],
     noise: Noise,
     cache: KvCache<B>,
-    finished: Vec<(Row, Finish)>,
+    finished: Vec<(Row, FinishReason)>,
 }
 
 impl<'a, B: Kernels> Batch<'a, B> {
@@ -174,11 +174,11 @@ impl<'a, B: Kernels> Batch<'a, B> {
         still_open
     }
 
-    fn finish_of(&self, row: &Row) -> Option<Finish> {
+    fn finish_of(&self, row: &Row) -> Option<FinishReason> {
         if row.ids.last().is_some_and(|last| self.generator.eos_ids.contains(last)) {
-            return Some(Finish::Eos);
+            return Some(FinishReason::Eos);
         }
-        (row.ids.len() >= self.generator.response_length).then_some(Finish::Length)
+        (row.ids.len() >= self.generator.response_length).then_some(FinishReason::Length)
     }
 
     /// Runs the newest token of every open row through the decoder; logits of the next one.

@@ -25,14 +25,14 @@ pub struct Prompt {
 
 /// Why a completion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Finish {
+pub enum FinishReason {
     /// It ended itself with one of the EOS tokens, which is its last token.
     Eos,
     /// It reached the longest length allowed.
     Length,
 }
 
-impl Finish {
+impl FinishReason {
     /// The word that logs use.
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ pub struct Completion {
     /// Log-probability of each token when it was drawn, in nats.
     pub logps: Vec<f32>,
     /// Why it ended.
-    pub finish: Finish,
+    pub finish: FinishReason,
 }
 
 /// All completions of one prompt: the rows that are compared with each other.

@@ -9,7 +9,7 @@ use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
 use crate::rollout::RolloutGroup;
 
-use super::exact_kl::{Law, exact_kls};
+use super::exact_kl::{Distribution, exact_kls};
 
 /// The rows of one group that reach the loss.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ pub struct MicroBatch<B: Backend> {
     weights_bt: Tensor<B, 2>,
     old_logps_bt: Option<Tensor<B, 2>>,
     reference_logps_bt: Option<Tensor<B, 2>>,
-    reference_law: Option<Law<B>>,
+    reference_distribution: Option<Distribution<B>>,
 }
 
 impl<B: Kernels> MicroBatch<B> {
@@ -148,7 +148,7 @@ impl<B: Kernels> MicroBatch<B> {
             weights_bt,
             old_logps_bt: None,
             reference_logps_bt: None,
-            reference_law: None,
+            reference_distribution: None,
         }
     }
 
@@ -166,9 +166,9 @@ impl<B: Kernels> MicroBatch<B> {
         self
     }
 
-    /// Adds what the exact KL to the reference needs: its whole law at every completion token.
-    pub fn with_reference_law(mut self, reference: &Reference<B>) -> Self {
-        self.reference_law = Some(Law::of(reference.decoder(), &self.packing));
+    /// Adds what the exact KL to the reference needs: its whole distribution at every completion token.
+    pub fn with_reference_distribution(mut self, reference: &Reference<B>) -> Self {
+        self.reference_distribution = Some(Distribution::of(reference.decoder(), &self.packing));
         self
     }
 
@@ -188,16 +188,16 @@ impl<B: TrainingKernels> MicroBatch<B> {
         policy: &Decoder<Autodiff<B>>,
         temperature: f32,
     ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
-        let law = Law::of(policy, &self.packing);
-        let [logps, entropies] = law.logps(&self.packing.targets, temperature);
+        let distribution = Distribution::of(policy, &self.packing);
+        let [logps, entropies] = distribution.logps(&self.packing.targets, temperature);
         let mut tokens = TokenBatch::new(
             self.rows_of(logps),
             Tensor::from_inner(self.advantages_bt.clone()),
             Tensor::from_inner(self.mask_bt.clone()),
         )
         .with_entropies(self.rows_of(entropies));
-        if let Some(reference) = &self.reference_law {
-            let kls = exact_kls(&law, &reference.with_gradients(), temperature);
+        if let Some(reference) = &self.reference_distribution {
+            let kls = exact_kls(&distribution, &reference.with_gradients(), temperature);
             tokens = tokens.with_exact_kls(self.rows_of(kls));
         }
         if let Some(logps_bt) = &self.old_logps_bt {

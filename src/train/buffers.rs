@@ -154,8 +154,10 @@ impl RunSizes<'_> {
         if settings.objective.needs_exact_kls() {
             // A group whose prompt is shorter than it has rows predicts more tokens than it computes.
             let predicted = n * g.div_ceil(self.longest_prompt.max(1));
-            let what =
-                format!("the whole laws of kl_loss_type full [{predicted}, {}]", model.vocab_size);
+            let what = format!(
+                "the whole distributions of kl_loss_type full [{predicted}, {}]",
+                model.vocab_size
+            );
             let width = model.vocab_size * (predicted / n);
             buffers.push(self.of_micro_batch(what, n, row, width));
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::draw::Groups;
 use super::{TrainError, Trainer};
 use crate::kernel::TrainingKernels;
-use crate::rollout::{Completion, Finish, RolloutGroup};
+use crate::rollout::{Completion, FinishReason, RolloutGroup};
 
 /// A number written by its bits. JSON's decimal digits may come back as the next number, and a
 /// resumed run would no longer be the same.
@@ -47,7 +47,7 @@ impl CarriedGroup {
         let completions = group.completions.iter().map(|completion| CarriedCompletion {
             ids: completion.ids.clone(),
             logp_bits: completion.logps.iter().map(|logp| logp.to_bits()).collect(),
-            ended: completion.finish == Finish::Eos,
+            ended: completion.finish == FinishReason::Eos,
         });
         Self { problem: group.prompt.problem, completions: completions.collect() }
     }
@@ -56,7 +56,7 @@ impl CarriedGroup {
         let completion = |kept: &CarriedCompletion| Completion {
             ids: kept.ids.clone(),
             logps: kept.logp_bits.iter().map(|bits| f32::from_bits(*bits)).collect(),
-            finish: if kept.ended { Finish::Eos } else { Finish::Length },
+            finish: if kept.ended { FinishReason::Eos } else { FinishReason::Length },
         };
         self.completions.iter().map(completion).collect()
     }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_group_survives_a_checkpoint_to_the_bit() {
-        let group = group(3, &[(2, Finish::Eos), (4, Finish::Length)]);
+        let group = group(3, &[(2, FinishReason::Eos), (4, FinishReason::Length)]);
         let written = serde_json::to_string(&CarriedGroup::new(&group)).unwrap();
         let read: CarriedGroup = serde_json::from_str(&written).unwrap();
         assert_eq!((read.problem, read.completions()), (3, group.completions));

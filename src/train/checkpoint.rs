@@ -69,7 +69,7 @@ impl<B: TrainingKernels> Trainer<B> {
         config: &ModelConfig,
         accuracy_before: Option<f64>,
     ) -> Result<(), TrainError> {
-        failure::settle::<B>(&self.policy.device())?;
+        failure::sync_and_check::<B>(&self.policy.device())?;
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         self.policy().save(config, &folder.join(POLICY))?;

@@ -3,10 +3,10 @@
 use crate::advantage::AdvantageError;
 use crate::device::DeviceFailed;
 use crate::model::ModelError;
+use crate::monitor::RunFolderError;
 use crate::reward::RewardError;
 use crate::rollout::GenerationError;
 use crate::text::TextError;
-use crate::track::RunFolderError;
 
 /// What can end a run before its last step.
 #[derive(Debug, thiserror::Error)]

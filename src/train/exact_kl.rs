@@ -7,37 +7,37 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::kernel::{self, Kernels, TrainingKernels};
 use crate::model::{Decoder, PackedCompletions};
 
-/// What decides the law of every completion token: hidden states `[n, d]` and the head `[v, d]`.
+/// What decides the distribution of every completion token: hidden states `[n, d]` and the head `[v, d]`.
 #[derive(Debug, Clone)]
-pub(super) struct Law<B: Backend> {
+pub(super) struct Distribution<B: Backend> {
     hidden: Tensor<B, 2>,
     head: Tensor<B, 2>,
 }
 
-impl<B: Kernels> Law<B> {
-    /// The law of a model before each completion token.
+impl<B: Kernels> Distribution<B> {
+    /// The distribution of a model before each completion token.
     pub(super) fn of(decoder: &Decoder<B>, packing: &PackedCompletions) -> Self {
         let hidden = decoder.forward(&packing.packed, None);
         let hidden = kernel::gather_rows(&hidden, &packing.predictors);
         Self { hidden, head: decoder.head() }
     }
 
-    /// Log-probability of each token and entropy of its law, `[n]`, in nats.
+    /// Log-probability of each token and entropy of its distribution, `[n]`, in nats.
     pub(super) fn logps(&self, targets: &[u32], temperature: f32) -> [Tensor<B, 1>; 2] {
         kernel::token_logprob(&self.hidden, &self.head, targets, temperature)
     }
 
     /// Log-probabilities of the whole vocabulary at each token, `[n, v]`.
-    fn log_laws(&self, temperature: f32) -> Tensor<B, 2> {
+    fn log_distributions(&self, temperature: f32) -> Tensor<B, 2> {
         log_softmax(kernel::linear(&self.hidden, &self.head) / temperature, 1)
     }
 }
 
-impl<B: TrainingKernels> Law<B> {
-    /// The same law as a constant among tensors that carry gradients.
-    pub(super) fn with_gradients(&self) -> Law<Autodiff<B>> {
+impl<B: TrainingKernels> Distribution<B> {
+    /// The same distribution as a constant among tensors that carry gradients.
+    pub(super) fn with_gradients(&self) -> Distribution<Autodiff<B>> {
         let constant = |tensor: &Tensor<B, 2>| Tensor::from_inner(tensor.clone());
-        Law { hidden: constant(&self.hidden), head: constant(&self.head) }
+        Distribution { hidden: constant(&self.hidden), head: constant(&self.head) }
     }
 }
 
@@ -50,12 +50,12 @@ impl<B: TrainingKernels> Law<B> {
 /// The gradient keeps `[n, v]` tensors a few times over, the largest of a step where the vocabulary
 /// has tens of thousands of tokens: lower `device.micro_batch_tokens` there.
 pub(super) fn exact_kls<B: Kernels>(
-    policy: &Law<B>,
-    reference: &Law<B>,
+    policy: &Distribution<B>,
+    reference: &Distribution<B>,
     temperature: f32,
 ) -> Tensor<B, 1> {
-    let log_policy = policy.log_laws(temperature);
-    let differences = log_policy.clone() - reference.log_laws(temperature);
+    let log_policy = policy.log_distributions(temperature);
+    let differences = log_policy.clone() - reference.log_distributions(temperature);
     (log_policy.exp() * differences).sum_dim(1).squeeze_dim(1)
 }
 
@@ -70,34 +70,34 @@ mod tests {
     const HIDDEN: [f32; 6] = [0.4, -1.1, 0.7, 1.3, 0.2, -0.5];
     const HEAD: [f32; 8] = [0.9, -0.3, 0.1, 0.8, -0.7, 0.5, 0.6, -1.2];
 
-    fn law(hidden: &[f32]) -> Law<Training> {
+    fn distribution(hidden: &[f32]) -> Distribution<Training> {
         let device = Default::default();
         let matrix = |values: &[f32], width: usize| {
             Tensor::<Training, 1>::from_floats(values, &device)
                 .reshape([values.len() / width, width])
         };
-        Law { hidden: matrix(hidden, 2), head: matrix(&HEAD, 2) }
+        Distribution { hidden: matrix(hidden, 2), head: matrix(&HEAD, 2) }
     }
 
-    fn reference() -> Law<Training> {
-        law(&HIDDEN.map(|value| 0.5 * value + 0.1))
+    fn reference() -> Distribution<Training> {
+        distribution(&HIDDEN.map(|value| 0.5 * value + 0.1))
     }
 
     fn total(hidden: &[f32]) -> f32 {
-        exact_kls(&law(hidden), &reference(), 0.7).sum().into_scalar()
+        exact_kls(&distribution(hidden), &reference(), 0.7).sum().into_scalar()
     }
 
     #[test]
-    fn the_divergence_of_a_law_from_itself_is_zero_and_from_others_positive() {
-        let same = exact_kls(&law(&HIDDEN), &law(&HIDDEN), 0.7).into_data();
+    fn the_divergence_of_a_distribution_from_itself_is_zero_and_from_others_positive() {
+        let same = exact_kls(&distribution(&HIDDEN), &distribution(&HIDDEN), 0.7).into_data();
         assert!(same.iter::<f32>().all(|kl| kl.abs() < 1e-6));
-        let other = exact_kls(&law(&HIDDEN), &reference(), 0.7).into_data();
+        let other = exact_kls(&distribution(&HIDDEN), &reference(), 0.7).into_data();
         assert!(other.iter::<f32>().all(|kl| kl > 1e-3));
     }
 
     #[test]
     fn its_gradient_is_the_slope() {
-        let mut policy = law(&HIDDEN);
+        let mut policy = distribution(&HIDDEN);
         policy.hidden = policy.hidden.require_grad();
         let gradients = exact_kls(&policy, &reference(), 0.7).sum().backward();
         let gradient: Vec<f32> =

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::score::ScoredGroup;
 use crate::advantage::{GroupAdvantages, RewardBatch};
-use crate::rollout::{Completion, Finish, RolloutGroup};
+use crate::rollout::{Completion, FinishReason, RolloutGroup};
 
 /// What happens to a completion that was cut off at `response_length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl SampleFilters {
 }
 
 fn is_truncated(completion: &Completion) -> bool {
-    completion.finish == Finish::Length
+    completion.finish == FinishReason::Length
 }
 
 /// The mean of the rewards as they were scored; none where nothing was.
@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn truncated_completions_leave_the_loss_but_not_the_statistics() {
         let filters = SampleFilters { truncated: Truncated::Mask, ..Default::default() };
-        let rollout = group(0, &[(2, Finish::Eos), (5, Finish::Length), (3, Finish::Eos)]);
+        let rollout =
+            group(0, &[(2, FinishReason::Eos), (5, FinishReason::Length), (3, FinishReason::Eos)]);
         let masked =
             filters.masked(estimated(&[1.0, 0.0, 0.5]), &rollout, &scored(&[1.0, 0.0, 0.5]));
         assert_eq!(masked.kept, [true, false, true]);
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn a_group_whose_only_signal_is_masked_has_none() {
         let filters = SampleFilters { truncated: Truncated::Mask, ..Default::default() };
-        let rollout = group(0, &[(2, Finish::Length), (5, Finish::Length)]);
+        let rollout = group(0, &[(2, FinishReason::Length), (5, FinishReason::Length)]);
         assert!(!filters.masked(estimated(&[1.0, 0.0]), &rollout, &scored(&[1.0, 0.0])).has_signal);
     }
 
@@ -140,7 +141,7 @@ mod tests {
             truncation_penalty: 0.25,
             ..Default::default()
         };
-        let rollouts = [group(0, &[(2, Finish::Eos), (5, Finish::Length)])];
+        let rollouts = [group(0, &[(2, FinishReason::Eos), (5, FinishReason::Length)])];
         let batch = RewardBatch::from_rewards([vec![Some(1.0), Some(1.0)]]);
         let penalised = filters.penalised(batch, &rollouts);
         assert_eq!(penalised.groups[0].rewards, [Some(1.0), Some(0.75)]);
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn the_difficulty_window_is_open_at_both_ends() {
         let filters = SampleFilters { difficulty: Some([0.0, 1.0]), ..Default::default() };
-        let rollout = group(0, &[(1, Finish::Eos), (1, Finish::Eos)]);
+        let rollout = group(0, &[(1, FinishReason::Eos), (1, FinishReason::Eos)]);
         for (rewards, kept) in [([0.0, 0.0], false), ([1.0, 1.0], false), ([1.0, 0.0], true)] {
             let masked = filters.masked(estimated(&rewards), &rollout, &scored(&rewards));
             assert_eq!(masked.kept, [kept; 2], "{rewards:?}");

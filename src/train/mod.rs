@@ -153,7 +153,7 @@ impl<B: TrainingKernels> Trainer<B> {
         let kl_coef = self.kl_coef;
         self.steer_kl(kl, &drawn);
         self.refresh_reference();
-        failure::settle::<B>(&self.policy.device())?;
+        failure::sync_and_check::<B>(&self.policy.device())?;
         Ok(StepReport {
             step: self.steps_done,
             epoch: self.prompts_drawn as f64 / self.problems.len() as f64,

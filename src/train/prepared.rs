@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::TrainError;
 use crate::data::{self, Problem};
 use crate::reward;
-use crate::rollout::{Completion, Finish, Prompt};
+use crate::rollout::{Completion, FinishReason, Prompt};
 use crate::text::{TextError, Tokenizer};
 
 /// Problems whose prompts fit `prompt_length`.
@@ -110,7 +110,7 @@ pub fn scorable<'a>(
     reward::Completion {
         text,
         tokens: completion.ids.len(),
-        finished: completion.finish == Finish::Eos,
+        finished: completion.finish == FinishReason::Eos,
         max_tokens: response_length,
     }
 }

@@ -8,8 +8,8 @@ use super::score::ScoredGroup;
 use super::summary::{DrawSummary, mean, share};
 use crate::data::{Problem, Prompt};
 use crate::loss::{LossMetrics, Objective};
+use crate::monitor::{SampleLine, StepMetrics};
 use crate::rollout::RolloutGroup;
-use crate::track::{SampleLine, StepMetrics};
 
 /// Everything a training step produced.
 #[derive(Debug)]

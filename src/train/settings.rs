@@ -62,7 +62,7 @@ impl TrainSettings {
     }
 
     /// Temperature that divides the logits in rollouts and in training alike; greedy sampling
-    /// trains the plain law.
+    /// trains the plain distribution.
     pub(super) fn temperature(&self) -> f32 {
         match self.generator.sampling.temperature {
             0.0 => 1.0,

@@ -1,7 +1,7 @@
 //! What everything drawn in a step looks like, groups included that no loss ever saw.
 
 use super::score::{ScoredCompletion, ScoredGroup};
-use crate::rollout::{Finish, RolloutGroup};
+use crate::rollout::{FinishReason, RolloutGroup};
 
 /// Rewards that differ by no more are equal.
 const EQUAL_TOL: f64 = 1e-6;
@@ -23,7 +23,7 @@ pub struct DrawSummary {
     /// Seconds spent on rewards.
     pub reward_secs: f64,
     groups: Vec<GroupFacts>,
-    lengths: Vec<(usize, Finish)>,
+    lengths: Vec<(usize, FinishReason)>,
     correct: Vec<bool>,
     each: Vec<Vec<Option<f64>>>,
 }
@@ -95,12 +95,12 @@ impl DrawSummary {
     /// Lengths of the completions.
     pub fn lengths(&self) -> Lengths {
         let all = || self.lengths.iter().map(|(length, _)| *length as f64);
-        let ended = self.lengths.iter().filter(|(_, finish)| *finish == Finish::Eos);
+        let ended = self.lengths.iter().filter(|(_, finish)| *finish == FinishReason::Eos);
         Lengths {
             mean: mean(all()),
             min: all().fold(f64::INFINITY, f64::min),
             max: all().fold(0.0, f64::max),
-            clipped_ratio: share(&self.lengths, |(_, finish)| *finish == Finish::Length),
+            clipped_ratio: share(&self.lengths, |(_, finish)| *finish == FinishReason::Length),
             mean_terminated: mean(ended.map(|(length, _)| *length as f64)),
         }
     }
@@ -138,9 +138,12 @@ mod tests {
     #[test]
     fn the_summary_speaks_of_all_rounds() {
         let mut summary = DrawSummary::default();
-        let first = group(0, &[(2, Finish::Eos), (4, Finish::Length)]);
+        let first = group(0, &[(2, FinishReason::Eos), (4, FinishReason::Length)]);
         summary.add(&[first], &[scored(&[1.0, 0.0])]);
-        summary.add(&[group(1, &[(3, Finish::Eos), (3, Finish::Eos)])], &[scored(&[1.0, 1.0])]);
+        summary.add(
+            &[group(1, &[(3, FinishReason::Eos), (3, FinishReason::Eos)])],
+            &[scored(&[1.0, 1.0])],
+        );
         assert_eq!((summary.reward(), summary.frac_reward_zero_std()), (0.75, 0.5));
         assert_eq!(summary.reward_mean(0), 0.75);
         let lengths = summary.lengths();

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::score::{ScoredCompletion, ScoredGroup};
 use crate::reward::Score;
-use crate::rollout::{Completion, Finish, Prompt, RolloutGroup};
+use crate::rollout::{Completion, FinishReason, Prompt, RolloutGroup};
 
 /// A group of completions of the given lengths and endings.
-pub(crate) fn group(problem: u32, completions: &[(usize, Finish)]) -> RolloutGroup {
-    let completion = |&(length, finish): &(usize, Finish)| Completion {
+pub(crate) fn group(problem: u32, completions: &[(usize, FinishReason)]) -> RolloutGroup {
+    let completion = |&(length, finish): &(usize, FinishReason)| Completion {
         ids: vec![7; length],
         logps: vec![-1.0; length],
         finish,

@@ -116,7 +116,7 @@ impl<B: TrainingKernels> Trainer<B> {
             }
             match reference {
                 Some(reference) if objective.needs_exact_kls() => {
-                    batch.with_reference_law(reference)
+                    batch.with_reference_distribution(reference)
                 }
                 Some(reference) => batch.with_reference(reference, temperature),
                 None => batch,

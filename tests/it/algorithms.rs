@@ -2,7 +2,7 @@
 
 use wgrpo::config::RunConfig;
 use wgrpo::loss::{Aggregation, Denominators};
-use wgrpo::rollout::Finish;
+use wgrpo::rollout::FinishReason;
 use wgrpo::train::StepReport;
 
 use crate::runs::{config, saved_and_restored, shipped, small, small_with, steps, trainer};
@@ -153,14 +153,14 @@ fn masked_truncations_leave_the_loss_and_stay_in_the_group() {
     let plain = steps(&mut trainer(&small("")), 1).remove(0);
     let masked = steps(&mut trainer(&small("max_len_mask: true\n")), 1).remove(0);
     let completions = masked.rollouts.iter().flat_map(|group| &group.completions);
-    let truncated = completions.clone().filter(|c| c.finish == Finish::Length).count();
+    let truncated = completions.clone().filter(|c| c.finish == FinishReason::Length).count();
     assert!(truncated > 0, "no completion was cut off; choose another seed");
     assert_eq!(kept(&masked), kept(&plain) - truncated);
     for (masked, plain) in masked.advantages.groups.iter().zip(&plain.advantages.groups) {
         assert_eq!(masked.baseline, plain.baseline);
     }
     let tokens: usize = completions
-        .filter(|c| c.finish == Finish::Eos)
+        .filter(|c| c.finish == FinishReason::Eos)
         .map(|completion| completion.ids.len())
         .sum();
     assert_eq!(masked.update.tokens, tokens);

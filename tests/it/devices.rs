@@ -50,7 +50,7 @@ fn a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage() {
     let Some(adapter) = adapter() else { return };
     let test = "a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage";
     let Ok(how) = std::env::var(AGAIN) else {
-        for how in ["settle", "read"] {
+        for how in ["sync_and_check", "read"] {
             let printed = again(test, how);
             says(&printed, &["said: the device failed: ", "--device cpu", "devices --check"]);
             assert!(!printed.contains("panicked"), "{printed}");
@@ -61,7 +61,7 @@ fn a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage() {
     let outcome = failure::guarded(|| {
         let tensor = too_large(&adapter, &device);
         match how.as_str() {
-            "settle" => failure::settle::<Wgpu>(&device),
+            "sync_and_check" => failure::sync_and_check::<Wgpu>(&device),
             _ => {
                 println!("sum: {}", tensor.sum().into_scalar());
                 failure::check()

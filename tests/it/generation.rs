@@ -2,7 +2,8 @@
 
 use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup};
 use wgrpo::rollout::{
-    Completion, Finish, GenerationError, Generator, Noise, Prompt, Purpose, RolloutGroup, Sampling,
+    Completion, FinishReason, GenerationError, Generator, Noise, Prompt, Purpose, RolloutGroup,
+    Sampling,
 };
 
 use crate::support::{Cpu, assert_close, device, floats, open, token_ids, widen};
@@ -114,17 +115,17 @@ fn an_eos_is_the_last_token_of_its_completion_and_nothing_comes_after() {
         let (last, before) = completion.ids.split_last().unwrap();
         assert!(before.iter().all(|id| !EOS_IDS.contains(id)), "{completion:?}");
         let ended = EOS_IDS.contains(last);
-        assert_eq!(completion.finish == Finish::Eos, ended, "{completion:?}");
+        assert_eq!(completion.finish == FinishReason::Eos, ended, "{completion:?}");
         assert!(ended || completion.ids.len() == 12, "{completion:?}");
         assert!(completion.ids.len() <= 12);
         assert_eq!(completion.logps.len(), completion.ids.len());
         assert!(completion.logps.iter().all(|logp| logp.is_finite() && *logp <= 0.0));
     }
     let count = |finish| all.iter().filter(|completion| completion.finish == finish).count();
-    assert!(count(Finish::Eos) > 5 && count(Finish::Length) > 5);
+    assert!(count(FinishReason::Eos) > 5 && count(FinishReason::Length) > 5);
     let enders: std::collections::BTreeSet<_> = all
         .iter()
-        .filter(|completion| completion.finish == Finish::Eos)
+        .filter(|completion| completion.finish == FinishReason::Eos)
         .filter_map(|completion| completion.ids.last())
         .collect();
     assert!(enders.len() > 1, "several ids must be able to end a completion");
@@ -136,7 +137,7 @@ fn without_an_eos_every_completion_has_the_longest_length() {
     for length in [1, 5] {
         let generator = Generator { response_length: length, ..endless.clone() };
         for completion in completions(&generate(&generator, &prompts(2))) {
-            assert_eq!((completion.ids.len(), completion.finish), (length, Finish::Length));
+            assert_eq!((completion.ids.len(), completion.finish), (length, FinishReason::Length));
         }
     }
 }
@@ -146,7 +147,7 @@ fn an_eos_at_the_very_last_place_counts_as_an_end() {
     let all: Vec<u32> = (0..64).collect();
     let generator = Generator { eos_ids: all, response_length: 1, ..generator() };
     for completion in completions(&generate(&generator, &prompts(2))) {
-        assert_eq!((completion.ids.len(), completion.finish), (1, Finish::Eos));
+        assert_eq!((completion.ids.len(), completion.finish), (1, FinishReason::Eos));
     }
 }
 

@@ -12,7 +12,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("kernel", &[]),
     ("loss", &[]),
     ("device", &["kernel"]),
-    ("track", &[]),
+    ("monitor", &[]),
     ("reward", &["data"]),
     ("model", &["kernel", "text"]),
     // A device that failed makes up tokens, and whoever generates must not believe them.
@@ -26,7 +26,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "kernel",
             "loss",
             "device",
-            "track",
+            "monitor",
             "reward",
             "model",
             "rollout",
@@ -45,7 +45,7 @@ const ALL_ROOMS: [&str; 13] = [
     "kernel",
     "loss",
     "device",
-    "track",
+    "monitor",
     "reward",
     "model",
     "rollout",
@@ -61,7 +61,7 @@ const ALL_BUT_CLI: [&str; 11] = [
     "kernel",
     "loss",
     "device",
-    "track",
+    "monitor",
     "reward",
     "model",
     "rollout",
@@ -131,7 +131,14 @@ fn test_modules(file: &Path) -> Vec<PathBuf> {
         "mod" | "lib" | "main" => file.parent().unwrap().to_owned(),
         stem => file.with_file_name(stem),
     };
-    declared.captures_iter(&text).map(|name| folder.join(format!("{}.rs", &name[1]))).collect()
+    let names = declared.captures_iter(&text);
+    names
+        .flat_map(|name| {
+            let inside = folder.join(&name[1]);
+            let below = if inside.is_dir() { rust_files(&inside) } else { Vec::new() };
+            below.into_iter().chain([folder.join(format!("{}.rs", &name[1]))])
+        })
+        .collect()
 }
 
 /// Numbered lines without comments and without items under `#[cfg(test)]`.
@@ -236,7 +243,7 @@ fn losses_and_advantages_see_no_files_clocks_or_random_numbers() {
         pure,
     );
     assert_none(found, "the outside world in a pure room");
-    let randoms = hits(r"\bcrate::(random|files)\b|Distribution::|\.random\(", pure);
+    let randoms = hits(r"\bcrate::(random|files)\b|\bDistribution::|\.random\(", pure);
     assert_none(randoms, "random numbers or files in a pure room");
 }
 

@@ -333,7 +333,7 @@ fn attention_takes_scores_that_would_overflow_an_exponential() {
     }
 }
 
-fn law(hidden: &[f32], head: &[f32], width: usize, temperature: f64) -> Vec<f64> {
+fn distribution(hidden: &[f32], head: &[f32], width: usize, temperature: f64) -> Vec<f64> {
     let logits: Vec<f64> = head
         .chunks(width)
         .map(|row| row.iter().zip(hidden).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum())
@@ -352,9 +352,9 @@ fn token_logprob_is_the_log_softmax_and_its_entropy() {
         let tokens: Vec<u32> = (0..n).map(|i| (i * 31 % vocabulary) as u32).collect();
         let (mut logps, mut entropies) = (Vec::new(), Vec::new());
         for (row, token) in hidden.values.chunks(width).zip(&tokens) {
-            let law = law(row, &head.values, width, f64::from(temperature));
-            logps.push(law[*token as usize]);
-            entropies.push(-law.iter().map(|logp| logp.exp() * logp).sum::<f64>());
+            let distribution = distribution(row, &head.values, width, f64::from(temperature));
+            logps.push(distribution[*token as usize]);
+            entropies.push(-distribution.iter().map(|logp| logp.exp() * logp).sum::<f64>());
         }
         let (hidden, head) =
             (matrix::<Cpu>(hidden.values, hidden.shape), matrix(head.values, head.shape));
@@ -389,9 +389,10 @@ fn log_probabilities_beyond_one_block_of_logits_are_the_same() {
     );
     let [logps, entropies] = all.map(floats);
     for row in [0, 5, 6, 14] {
-        let law = law(&hidden.values[row * width..][..width], &head.values, width, 1.0);
-        let entropy = -law.iter().map(|logp| logp.exp() * logp).sum::<f64>();
-        assert_close(&logps[row..=row], &[law[tokens[row] as usize]], 1e-5, 1e-5);
+        let distribution =
+            distribution(&hidden.values[row * width..][..width], &head.values, width, 1.0);
+        let entropy = -distribution.iter().map(|logp| logp.exp() * logp).sum::<f64>();
+        assert_close(&logps[row..=row], &[distribution[tokens[row] as usize]], 1e-5, 1e-5);
         assert_close(&entropies[row..=row], &[entropy], 1e-5, 1e-5);
     }
 }

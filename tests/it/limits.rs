@@ -85,8 +85,16 @@ fn every_kind_of_tensor_is_refused_with_the_setting_that_shrinks_it() {
         (&["response_length=60000"], 40, &["the cache of keys", "lower num_return_sequences"]),
         (&["eval.samples=4000", "eval.k=1"], 128, &["the cache of keys", "take fewer samples"]),
         (&["diagnostics.oracle_rollouts=4000"], 128, &["diagnostics.oracle_rollouts or"]),
-        (&["kl_loss_type=full"], 200, &["laws of kl_loss_type full [4096, 49152]", "to 1066 or"]),
-        (&["kl_loss_type=full"], 128, &["laws of", "lower prompt_length or response_length"]),
+        (
+            &["kl_loss_type=full"],
+            200,
+            &["distributions of kl_loss_type full [4096, 49152]", "to 1066 or"],
+        ),
+        (
+            &["kl_loss_type=full"],
+            128,
+            &["distributions of", "lower prompt_length or response_length"],
+        ),
         (&["warm_start.batch_size=2000"], 128, &["the warm start", "warm_start.batch_size from"]),
         (
             &["prompt_length=1", "response_length=4", "device.cache_tokens=100000"],

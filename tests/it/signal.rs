@@ -31,7 +31,7 @@ fn with_input(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A law, a group size, and flip and zero shares of three baselines: the mean of the group, the
+/// A distribution, a group size, and flip and zero shares of three baselines: the mean of the group, the
 /// median of one rollout more without its pivot, and the mean of one rollout more. The figures are
 /// of another program, in Python.
 const TABLE: [(&str, &str, &str, [f64; 6]); 8] = [
@@ -46,7 +46,7 @@ const TABLE: [(&str, &str, &str, [f64; 6]); 8] = [
 ];
 
 #[test]
-fn the_signal_of_known_laws_is_that_of_the_table() {
+fn the_signal_of_known_distributions_is_that_of_the_table() {
     for (rewards, probs, group, expected) in TABLE {
         let arguments =
             ["signal", "--rewards", rewards, "--probs", probs, "--group", group, "--json"];
@@ -62,16 +62,17 @@ fn the_signal_of_known_laws_is_that_of_the_table() {
 
 #[test]
 fn the_table_for_people_names_its_oracle() {
-    let law = ["signal", "--rewards", "0,1.5,2", "--probs", ".4,.2,.4", "--group", "2,4,8"];
-    let table = printed(&law);
-    assert!(table.contains("the law's mean, 1.1000"), "{table}");
+    let distribution =
+        ["signal", "--rewards", "0,1.5,2", "--probs", ".4,.2,.4", "--group", "2,4,8"];
+    let table = printed(&distribution);
+    assert!(table.contains("the distribution's mean, 1.1000"), "{table}");
     assert_eq!(table.lines().filter(|line| line.starts_with("median of g + 1")).count(), 3);
-    let by_median = printed(&[&law[..], &["--oracle", "median"]].concat());
-    assert!(by_median.contains("the law's median, 1.5000"), "{by_median}");
+    let by_median = printed(&[&distribution[..], &["--oracle", "median"]].concat());
+    assert!(by_median.contains("the distribution's median, 1.5000"), "{by_median}");
 }
 
 #[test]
-fn a_law_that_is_none_is_refused() {
+fn a_distribution_that_is_none_is_refused() {
     for (probs, group, problem) in [
         (".4,.4", "2", "sum to 1"),
         ("1", "2", "one for each reward"),

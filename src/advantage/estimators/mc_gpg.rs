@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimator::check_settings;
 use super::mc_grpo::odd_count;
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::estimator::check_settings;
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::{Baseline, EvenMedian, GroupRule, PivotTie};
 
 /// Median baseline over g + 1 rollouts without any scale; the pivot leaves.

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimator::check_settings;
-use super::statistics::{deviation, mean, spread};
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::estimator::check_settings;
+use crate::advantage::statistics::{deviation, mean, spread};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::GroupRule;
 
 /// Mean and deviation of all rewards of the batch, with Bessel's correction.

@@ -3,7 +3,7 @@
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::{Aggregation, Denominators};
+use crate::loss::{Aggregation, Denominators};
 
 /// Differences of `f32` are too coarse to tell a wrong gradient, so tests run in `f64`.
 pub(crate) type TestBackend = Autodiff<NdArray>;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::{GroupRule, Scale};
 
 /// The best rollout's lead over the second best; all others, and a shared best, get zero.

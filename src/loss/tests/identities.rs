@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 
-use super::testing::{TestBackend, assert_close, floats, gradient, tensor_of};
-use super::*;
+use super::support::{TestBackend, assert_close, floats, gradient, tensor_of};
+use crate::loss::*;
 
 const ROWS: usize = 3;
 const COLUMNS: usize = 4;

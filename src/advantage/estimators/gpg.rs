@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::group_mean_batch_std::divide_by_batch_std;
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::{GroupRule, Scale};
 
 /// Group mean over a norm of choice; the paper's best is a norm of one together with alpha.
@@ -13,7 +15,7 @@ use crate::kernel::group_rule::{GroupRule, Scale};
 /// ```
 ///
 /// Alpha, which makes up for groups without signal, belongs to the loss: see
-/// [`GpgWindow`](super::GpgWindow). Source: Chu et al., 2025, arXiv 2504.02546, eq. 5.
+/// [`GpgWindow`](crate::advantage::GpgWindow). Source: Chu et al., 2025, arXiv 2504.02546, eq. 5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gpg {

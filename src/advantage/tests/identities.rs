@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
+use crate::advantage::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
 
 /// Rewards on a grid of sixteenths, where sums and means of small groups are exact.
 fn rewards(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Vec<f64>> {

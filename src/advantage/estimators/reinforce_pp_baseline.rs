@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::post::whiten;
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::post::whiten;
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean, then mean and deviation of the differences over all loss tokens of the batch.

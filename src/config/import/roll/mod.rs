@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use crate::config::ConfigError;
 use table::{Rule, rule};
 
 /// A pipeline as a configuration of ours.

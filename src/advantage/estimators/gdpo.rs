@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::statistics::{deviation, mean, spread};
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::statistics::{deviation, mean, spread};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::GroupRule;
 
 /// The weighted sum of per-reward z-scores, divided once more by its deviation over the batch.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::{Baseline, GroupRule};
 
 /// Leave-one-out baseline; unbiased, because no reward enters its own baseline.

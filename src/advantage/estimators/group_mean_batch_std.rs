@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::statistics::{deviation, mean};
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::statistics::{deviation, mean};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean, scaled by the deviation of all rewards of the batch, with Bessel's correction.

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::on_device::PaddedTable;
-use super::rule::fold_seed;
-use super::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
+use crate::advantage::on_device::PaddedTable;
+use crate::advantage::rule::fold_seed;
+use crate::advantage::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
 use crate::kernel::group_advantage::{RolloutAdvantages, group_advantage};
 use crate::kernel::group_baseline::{GroupBaselines, NO_PIVOT, group_baseline};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
@@ -46,7 +46,7 @@ struct Statistics {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("../../tests/fixtures/advantages/golden.json");
+    let text = include_str!("../../../tests/fixtures/advantages/golden.json");
     serde_json::from_str(text).unwrap()
 }
 

@@ -5,8 +5,8 @@
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::testing::{TestBackend, assert_close, floats, gradient, row_weights, tensor_of};
-use super::{Aggregation, Denominators, KlEstimator, PolicyLoss, TokenBatch};
+use super::support::{TestBackend, assert_close, floats, gradient, row_weights, tensor_of};
+use crate::loss::{Aggregation, Denominators, KlEstimator, PolicyLoss, TokenBatch};
 
 type Rows = Vec<Vec<f64>>;
 
@@ -57,7 +57,7 @@ const PADDINGS: [(Option<f64>, usize); 5] = [
 
 impl Golden {
     fn load() -> Self {
-        let text = include_str!("../../tests/fixtures/losses/losses.json");
+        let text = include_str!("../../../tests/fixtures/losses/losses.json");
         serde_json::from_str(text).unwrap()
     }
 

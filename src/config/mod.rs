@@ -7,9 +7,9 @@ mod build;
 mod check;
 mod choice;
 mod error;
+mod import;
 mod load;
 mod objective;
-mod roll;
 mod signal;
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, ModelBlock, TrackingBl
 pub use check::check_sampling;
 pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
-pub use roll::{Fate, Imported, ImportedKey, import_roll};
+pub use import::{Fate, Imported, ImportedKey, import_roll};
 
 use crate::advantage::{GpgWindow, NormOver};
 use crate::data::DataConfig;

@@ -1,16 +1,16 @@
-//! A known law of rewards, and every way in which a group drawn from it can fall.
+//! A known distribution of rewards, and every way in which a group drawn from it can fall.
 
 use super::{AdvantageError, Oracle};
 
 /// A reward that takes a few values, each with its probability.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RewardLaw {
+pub struct RewardDistribution {
     pub(super) rewards: Vec<f64>,
     probs: Vec<f64>,
 }
 
-impl RewardLaw {
-    /// A law from values and their probabilities.
+impl RewardDistribution {
+    /// A distribution from values and their probabilities.
     ///
     /// Errors: columns of different lengths or none, values that are not finite, probabilities that
     /// are negative or do not sum to 1 within 1e-6.
@@ -31,7 +31,7 @@ impl RewardLaw {
         Ok(Self { rewards, probs: probs.iter().map(|prob| prob / sum).collect() })
     }
 
-    /// The law's own mean or median (the least value with at least half the mass up to it).
+    /// The distribution's own mean or median (the least value with at least half the mass up to it).
     pub fn oracle(&self, oracle: Oracle) -> f64 {
         let pairs = || self.rewards.iter().copied().zip(self.probs.iter().copied());
         match oracle {
@@ -86,30 +86,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_oracle_is_the_laws_median() {
-        let law = RewardLaw::new(vec![2.0, 0.0, 1.5], vec![0.4, 0.4, 0.2]).unwrap();
-        assert_eq!(law.oracle(Oracle::Median), 1.5);
-        assert!((law.oracle(Oracle::Mean) - 1.1).abs() < 1e-12);
+    fn the_median_oracle_is_the_distributions_median() {
+        let distribution =
+            RewardDistribution::new(vec![2.0, 0.0, 1.5], vec![0.4, 0.4, 0.2]).unwrap();
+        assert_eq!(distribution.oracle(Oracle::Median), 1.5);
+        assert!((distribution.oracle(Oracle::Mean) - 1.1).abs() < 1e-12);
     }
 
     #[test]
-    fn the_outcomes_of_a_law_have_probability_one_and_its_mean() {
-        let law = RewardLaw::new(vec![2.0, 0.0, 1.5], vec![0.4, 0.4, 0.2]).unwrap();
+    fn the_outcomes_of_a_distribution_have_probability_one_and_its_mean() {
+        let distribution =
+            RewardDistribution::new(vec![2.0, 0.0, 1.5], vec![0.4, 0.4, 0.2]).unwrap();
         let (mut outcomes, mut total, mut mean) = (0.0, 0.0, 0.0);
-        law.for_each_outcome(5, &mut |counts, prob| {
-            let sum: f64 = counts.iter().zip(&law.rewards).map(|(&n, r)| n as f64 * r).sum();
+        distribution.for_each_outcome(5, &mut |counts, prob| {
+            let sum: f64 =
+                counts.iter().zip(&distribution.rewards).map(|(&n, r)| n as f64 * r).sum();
             outcomes += 1.0;
             total += prob;
             mean += prob * sum / 5.0;
         });
-        assert_eq!(outcomes, law.outcomes(5));
+        assert_eq!(outcomes, distribution.outcomes(5));
         assert!((total - 1.0).abs() < 1e-12 && (mean - 1.1).abs() < 1e-12);
     }
 
     #[test]
-    fn broken_laws_are_refused() {
-        assert!(RewardLaw::new(vec![0.0, 1.0], vec![1.0]).is_err());
-        assert!(RewardLaw::new(vec![0.0, 1.0], vec![0.5, 0.6]).is_err());
-        assert!(RewardLaw::new(vec![0.0, f64::NAN], vec![0.5, 0.5]).is_err());
+    fn broken_distributions_are_refused() {
+        assert!(RewardDistribution::new(vec![0.0, 1.0], vec![1.0]).is_err());
+        assert!(RewardDistribution::new(vec![0.0, 1.0], vec![0.5, 0.6]).is_err());
+        assert!(RewardDistribution::new(vec![0.0, f64::NAN], vec![0.5, 0.5]).is_err());
     }
 }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::at_least_two;
-use super::estimator::check_settings;
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::error::at_least_two;
+use crate::advantage::estimator::check_settings;
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::{
     Baseline, EpsMode, EvenMedian, GroupRule, MadZeroFallback, PivotTie, Scale,
 };
@@ -29,7 +31,7 @@ pub struct McGrpo {
     pub eps: f64,
     /// Whether epsilon is added to the scale or is its floor.
     pub eps_mode: EpsMode,
-    /// Factor of the MAD: 1, or 1.4826 for consistency with a normal law's deviation.
+    /// Factor of the MAD: 1, or 1.4826 for consistency with a normal distribution's deviation.
     pub mad_factor: f64,
     /// What replaces a MAD of zero.
     pub mad_zero_fallback: MadZeroFallback,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule};
+use crate::advantage::{
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+};
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean without any scale, so that hard and easy prompts weigh what their rewards say.

@@ -1,0 +1,4 @@
+//! Estimators against published numbers and against each other.
+
+mod golden;
+mod identities;

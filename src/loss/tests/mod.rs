@@ -1,0 +1,6 @@
+//! Losses against PyTorch and against each other.
+
+mod configuration;
+mod golden;
+mod identities;
+pub(in crate::loss) mod support;
