@@ -1,4 +1,4 @@
-// Advantages and keep mask of every rollout. Twin: src/kernel/group_advantage.rs.
+// Advantages and keep mask of every rollout. CPU reference: src/kernel/ops/group_advantage.rs.
 
 @group(0) @binding(0) var<storage, read_write> rewards: array<f32>; // [p, g]
 @group(0) @binding(1) var<storage, read_write> valid: array<f32>; // [p, g]: 1 or 0

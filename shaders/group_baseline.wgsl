@@ -1,7 +1,7 @@
-// Baseline, scale, signal and pivot of every group. Twin: src/kernel/group_baseline.rs.
+// Baseline, scale, signal and pivot of every group. CPU reference: src/kernel/ops/group_baseline/mod.rs.
 //
 // A workgroup holds 64 groups of at most 64 rollouts, one group a lane, or one larger group. There
-// every lane makes the same sums, in the twin's order, and only the order statistics, whose work
+// every lane makes the same sums, in the reference's order, and only the order statistics, whose work
 // grows with the square of the group, are shared among the lanes.
 
 @group(0) @binding(0) var<storage, read_write> rewards: array<f32>; // [p, g]
@@ -378,7 +378,7 @@ fn unit_for(largest: f32) -> f32 {
     return 1.0;
 }
 
-// Where the twin divides by the unit, which is exact; a division of WGSL need not be.
+// Where the CPU reference divides by the unit, which is exact; a division of WGSL need not be.
 fn inverse_of(unit: f32) -> f32 {
     if unit < 1.0 {
         return 0x1p+80f;
@@ -390,7 +390,7 @@ fn inverse_of(unit: f32) -> f32 {
 }
 
 // Source: the PCG-RXS-M-XS output function (Jarzynski and Olano, 2020, "Hash functions for GPU
-// rendering"). Twin: src/kernel/group_rule.rs.
+// rendering"). CPU reference: src/kernel/group_rule.rs.
 fn pivot_draw(seed: u32, group: u32) -> u32 {
     return pcg(seed + pcg(group));
 }

@@ -1,4 +1,4 @@
-// Weight and advantage of every token's loss. Twin: src/kernel/token_weights.rs.
+// Weight and advantage of every token's loss. CPU reference: src/kernel/ops/token_weights.rs.
 
 @group(0) @binding(0) var<storage, read_write> row_advantages: array<f32>; // [b, width]
 @group(0) @binding(1) var<storage, read_write> lengths: array<u32>; // [b]

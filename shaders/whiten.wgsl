@@ -1,4 +1,4 @@
-// Advantages whitened over their loss tokens. Twin: src/kernel/whiten.rs.
+// Advantages whitened over their loss tokens. CPU reference: src/kernel/ops/whiten.rs.
 //
 // One workgroup for the whole table: the sums are the same, in the same order, on every device.
 

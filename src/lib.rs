@@ -32,7 +32,7 @@
 //! |---|---|
 //! | [`text`] | characters and token ids |
 //! | [`data`] | problems, from files or generated; no tensor |
-//! | [`kernel`] | the operations with gradients of their own, and their twins on each backend |
+//! | [`kernel`] | the operations, each with its forms for CPU and GPU and its gradient |
 //! | [`model`] | decoders and their weights; nothing of rewards |
 //! | [`rollout`] | sampling completions; nothing of rewards |
 //! | [`reward`] | how good a text is; no tensor |

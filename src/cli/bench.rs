@@ -1,15 +1,12 @@
 //! `wgrpo bench`: how long whole training steps take on this machine.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 use serde::Serialize;
 
 use burn::backend::Autodiff;
 
-use super::bench_logprob::LogprobArgs;
 use super::session::{self, Problems};
-use super::{Changes, output};
+use super::{ConfigFile, output};
 use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice, failure};
 use crate::kernel::{self, TrainingKernels};
@@ -19,32 +16,20 @@ use crate::train::Trainer;
 /// Arguments of `wgrpo bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
-    /// The run's YAML file
-    #[arg(required_unless_present = "token_logprob")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    changes: Changes,
+    file: ConfigFile,
     /// Steps to time
     #[arg(long, default_value_t = 10)]
     steps: u64,
     /// Steps before them that are not counted
     #[arg(long, default_value_t = 2)]
     warmup: u64,
-    #[command(flatten)]
-    logprob: LogprobArgs,
 }
 
 impl BenchArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        match &self.config {
-            Some(config) => self.time_steps(config),
-            None => self.logprob.run(self.changes.device.as_deref().unwrap_or("cpu")),
-        }
-    }
-
-    fn time_steps(&self, config: &Path) -> anyhow::Result<()> {
         anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
-        let mut config = self.changes.load(config)?;
+        let mut config = self.file.load()?;
         config.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
         let bench = Bench { config, warmup: self.warmup, device: device.clone() };
@@ -149,7 +134,7 @@ fn result(
 }
 
 /// The median of sorted values.
-pub(super) fn median(sorted: &[f64]) -> f64 {
+fn median(sorted: &[f64]) -> f64 {
     let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
     0.5 * (sorted[low] + sorted[high])
 }

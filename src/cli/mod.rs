@@ -2,7 +2,6 @@
 
 mod advantages;
 mod bench;
-mod bench_logprob;
 mod check;
 mod config;
 mod devices;
@@ -10,7 +9,6 @@ mod eval;
 mod generate;
 mod import_roll;
 mod interrupt;
-mod logprob_forms;
 mod output;
 mod session;
 mod signal;
@@ -38,7 +36,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
-    /// Time whole training steps, or the log-probability kernel by itself
+    /// Time whole training steps
     Bench(bench::BenchArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),

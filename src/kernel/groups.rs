@@ -6,7 +6,7 @@ use super::group_advantage::RolloutAdvantages;
 use super::group_baseline::{GroupBaselines, GroupTable};
 use super::group_rule::{GroupRule, PivotDraws};
 use super::whiten::LARGEST_TABLE;
-use super::{Kernels, float, primitive};
+use super::{Kernels, group_advantage, group_baseline, whiten};
 
 /// The most elements of a buffer made here: 64 MiB, half of what every WebGPU adapter binds.
 const LARGEST_BUFFER: usize = (64 << 20) / size_of::<f32>();
@@ -62,10 +62,9 @@ fn one_run<B: Kernels>(
     let rewards = upload(rewards.map(|(&r, &valid)| if valid != 0 { r } else { 0.0 }).collect());
     let counts = |counts: &[u32]| upload(counts.iter().map(|&count| count as f32).collect());
     let (valid, lengths) = (counts(table.valid_pg), counts(table.lengths_pg));
-    let [rewards, valid, lengths] = [&rewards, &valid, &lengths].map(primitive);
-    let rows = B::group_baseline([&rewards, &valid, &lengths], rule, draws);
-    let [advantages, keep] = B::group_advantage([&rewards, &valid], &rows, clip);
-    let [rows, advantages_pg, keep] = read::<B, 3>([float(rows), float(advantages), float(keep)]);
+    let rows = group_baseline([&rewards, &valid, &lengths], rule, draws);
+    let [advantages, keep] = group_advantage([&rewards, &valid], &rows, clip);
+    let [rows, advantages_pg, keep] = read([rows, advantages, keep]);
     let keep_pg = keep.into_iter().map(|keep| keep as u32).collect();
     (GroupBaselines::from_rows(&rows), RolloutAdvantages { advantages_pg, keep_pg })
 }
@@ -83,7 +82,7 @@ pub fn whitened<B: Kernels>(advantages: &[f32], tokens: &[u32], device: &B::Devi
     let tokens = tokens.iter().map(|&count| count as f32).collect();
     let [advantages, tokens] =
         [advantages.to_vec(), tokens].map(|values| table_on::<B>(values, count, device));
-    let [white] = read::<B, 1>([float(B::whiten(&primitive(&advantages), &primitive(&tokens)))]);
+    let [white] = read([whiten(&advantages, &tokens)]);
     white
 }
 
@@ -132,10 +131,9 @@ mod tests {
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::kernel::group_advantage::group_advantage;
-    use crate::kernel::group_baseline::group_baseline;
+    use crate::kernel::group_advantage::advantages;
+    use crate::kernel::group_baseline::baselines;
     use crate::kernel::group_rule::{Baseline, PivotTie, Scale};
-    use crate::kernel::whiten::whiten;
 
     const G: usize = 5;
 
@@ -158,15 +156,15 @@ mod tests {
         let table =
             GroupTable { g: G, rewards_pg: &rewards, valid_pg: &valid, lengths_pg: &lengths };
         let draws = PivotDraws { seed: 3, first_group: 100 };
-        let baselines = group_baseline(&table, &rule(), draws);
-        let advantages = group_advantage(&table, &baselines, 1.5);
+        let rows = baselines(&table, &rule(), draws);
+        let rollouts = advantages(&table, &rows, 1.5);
         let device = Default::default();
         for groups in [1, 2, 7, 36, 37, 1000] {
             let got = in_runs::<NdArray>(groups, &table, &rule(), draws, 1.5, &device);
-            assert!(got == (baselines.clone(), advantages.clone()), "runs of {groups} groups");
+            assert!(got == (rows.clone(), rollouts.clone()), "runs of {groups} groups");
         }
         let other = PivotDraws { first_group: 101, ..draws };
-        assert_ne!(group_baseline(&table, &rule(), other).pivot_p, baselines.pivot_p);
+        assert_ne!(baselines(&table, &rule(), other).pivot_p, rows.pivot_p);
     }
 
     #[test]
@@ -177,22 +175,22 @@ mod tests {
             valid_pg: &[1, 0, 1],
             lengths_pg: &[1; 3],
         };
-        let (baselines, advantages) = group_advantages::<NdArray>(
+        let (rows, rollouts) = group_advantages::<NdArray>(
             &table,
             &GroupRule::default(),
             PivotDraws::default(),
             f32::INFINITY,
             &Default::default(),
         );
-        assert_eq!(baselines.baseline_p, [0.5]);
-        assert_eq!(advantages.advantages_pg, [0.5, 0.0, -0.5]);
+        assert_eq!(rows.baseline_p, [0.5]);
+        assert_eq!(rollouts.advantages_pg, [0.5, 0.0, -0.5]);
     }
 
     #[test]
-    fn whitening_on_a_device_is_that_of_the_twin() {
+    fn whitening_on_a_device_is_that_of_the_reference() {
         let (values, [_, tokens]) = values();
         let got = whitened::<NdArray>(&values, &tokens, &Default::default());
-        assert_eq!(got, whiten(&values, &tokens));
+        assert_eq!(got, crate::kernel::whiten::whitened(&values, &tokens));
         assert!(whitened::<NdArray>(&[], &[], &Default::default()).is_empty());
     }
 }

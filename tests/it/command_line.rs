@@ -176,35 +176,8 @@ fn bench_prints_its_figures_as_the_last_line() {
 }
 
 #[test]
-fn bench_holds_the_log_probability_kernel_against_tensor_operations() {
-    let scene = Scene::new();
-    let arguments = ["bench", "--token-logprob", "8x300,2x5", "--device", "cpu", "--repeats", "1"];
-    let table = scene.succeed(&arguments).stdout;
-    let parts =
-        ["8 × 300 on ", "\n2 × 5 on ", "\nkernel ", "\ncomposed ", "\nratio ", "×", "difference"];
-    says(&table, &parts);
-    let json = scene.succeed(&[&arguments[..], &["--json"]].concat()).stdout;
-    let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((lines.len(), &lines[0]["rows"], &lines[0]["words"]), (2, &8.into(), &300.into()));
-    for line in &lines {
-        assert!(line["largest_difference"].as_f64().unwrap() < 1e-5, "{line}");
-        assert!(line["time_ratio"].as_f64().unwrap() > 0.0, "{line}");
-        for form in ["kernel", "composed"] {
-            assert!(line[form]["median_s"].as_f64().unwrap() > 0.0, "{line}");
-            assert_eq!(line[form]["peak_mib"].is_number(), cfg!(target_os = "linux"), "{line}");
-        }
-    }
-}
-
-#[test]
-fn bench_takes_a_run_or_shapes_of_logits() {
-    let scene = Scene::new();
-    let refused = |arguments: &[&str]| scene.refused(&[&["bench"], arguments].concat());
-    says(&scene.run(&["bench"]).stderr, &["<CONFIG>"]);
-    says(&scene.run(&["bench", "tiny.yaml", "--token-logprob", "2x3"]).stderr, &["cannot be used"]);
-    says(&scene.run(&["bench", "--token-logprob", "512"]).stderr, &["512x50257"]);
-    says(&refused(&["--token-logprob", "2x3", "--repeats", "0"]), &["at least 1"]);
-    says(&refused(&["--token-logprob", "2x3", "--device", "abacus"]), &["no device `abacus`"]);
+fn bench_asks_for_a_run() {
+    says(&Scene::new().run(&["bench"]).stderr, &["<CONFIG>"]);
 }
 
 #[test]

@@ -154,26 +154,3 @@ fn an_adapter_that_is_not_there_is_refused_with_those_that_are() {
     }
     assert!(!scene.path("run").exists());
 }
-
-#[test]
-fn the_kernel_of_log_probabilities_keeps_rows_and_tensor_operations_keep_logits() {
-    if adapter().is_none() {
-        return;
-    }
-    let arguments = "bench --token-logprob 64x3000 --device vulkan --repeats 1 --json";
-    let line = Scene::new().succeed(&arguments.split(' ').collect::<Vec<_>>()).stdout;
-    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let kept = |form: &str| line[form]["kept_mib"].as_f64().unwrap();
-    assert!(line["largest_difference"].as_f64().unwrap() < 1e-4, "{line}");
-    // Logits of 0.73 MiB.
-    assert!(kept("kernel") < 0.05 && kept("composed") > 1.4, "{line}");
-}
-
-#[test]
-fn logits_that_the_device_cannot_hold_are_not_measured() {
-    let Some(adapter) = adapter() else { return };
-    let shape = format!("{}x50257", adapter.largest_tensor() / (4 * 50_257) + 1);
-    let message =
-        Scene::new().refused(&["bench", "--token-logprob", &shape, "--device", &adapter.device()]);
-    says(&message, &["a tensor of logits [", "take fewer rows", "--device cpu"]);
-}

@@ -272,7 +272,7 @@ fn whoever_generates_does_not_minimise() {
 #[test]
 fn only_one_thread_touches_tensors() {
     // Each thread that does gets a stream and a memory pool of its own on a GPU, never given back.
-    // Twins on the CPU divide slices among threads inside kernel/, where no tensor is left.
+    // Operations on the CPU divide slices among threads inside kernel/, where no tensor is left.
     let threads = Regex::new(r"\brayon\b|thread::(spawn|scope|Builder)|ctrlc::").unwrap();
     let tensors = Regex::new(r"\b(Tensor|Decoder|Backend|Kernels|TrainingKernels)\b").unwrap();
     let sources = sources();

@@ -377,7 +377,7 @@ fn the_gradients_of_log_probability_and_entropy_are_their_slopes() {
 
 #[test]
 fn log_probabilities_beyond_one_block_of_logits_are_the_same() {
-    // 2^21 logits are a block: with 300,000 words a block holds six rows.
+    // 2^21 logits are a block: with a vocabulary of 300,000 a block holds six rows.
     let (n, vocabulary, width) = (15, 300_000, 2);
     let (hidden, head) = (input(1, [n, width]), input(2, [vocabulary, width]));
     let tokens: Vec<u32> = (0..n as u32).map(|i| i * 17_003).collect();

@@ -25,4 +25,5 @@ mod shaders;
 mod signal;
 mod smollm2;
 mod support;
+mod token_logprob_bench;
 mod training;

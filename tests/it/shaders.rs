@@ -1,5 +1,5 @@
 //! Every shader is valid as it stands, keeps to the rules of `shaders/README.md`, and goes by one
-//! name in three places: its file, its twin, its row of the kernel test.
+//! name in four places: its file, its CPU reference, its launch, its row of the kernel test.
 
 use std::fs;
 use std::path::Path;
@@ -25,9 +25,13 @@ impl Shader {
         }
     }
 
-    /// The file of the kernel room: a backward pass stands beside its forward pass.
-    fn twin(&self) -> String {
-        format!("src/kernel/{}.rs", self.name.trim_end_matches("_backward"))
+    /// A file of the kernel room by what the shader computes: a backward pass stands beside its forward
+    /// pass, and what is long has a folder.
+    fn file(&self, folder: &str) -> String {
+        let stem = format!("src/kernel/{folder}/{}", self.name.trim_end_matches("_backward"));
+        let files = [format!("{stem}.rs"), format!("{stem}/mod.rs")];
+        let there = |file: &String| Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists();
+        files.into_iter().find(there).unwrap_or_else(|| panic!("no {stem}.rs"))
     }
 }
 
@@ -96,12 +100,17 @@ fn every_buffer_of_a_shader_is_bound_in_order_and_read_write() {
 }
 
 #[test]
-fn every_shader_names_its_twin_and_is_named_by_it_and_has_a_row_in_the_kernel_test() {
-    let table = read("src/kernel/shader_tests.rs");
+fn every_shader_names_its_cpu_reference_and_is_launched_and_has_a_row_in_the_kernel_test() {
+    let table = read("src/kernel/tests/shaders/mod.rs");
     for shader in shaders() {
-        let (name, twin) = (&shader.name, shader.twin());
-        assert!(shader.text.contains(&twin), "{name}.wgsl does not name {twin}");
-        assert!(read(&twin).contains(&format!("shaders/{name}.wgsl")), "{twin}: no {name}.wgsl");
+        let (name, reference, launch) = (&shader.name, shader.file("ops"), shader.file("cube"));
+        assert!(shader.text.contains(&reference), "{name}.wgsl does not name {reference}");
+        assert!(
+            read(&launch).contains(&format!("shaders/{name}.wgsl")),
+            "{launch}: no {name}.wgsl"
+        );
+        let named = format!("const NAME: &'static str = \"{name}\"");
+        assert!(read(&reference).contains(&named), "{reference}: no operation {name}");
         assert!(table.contains(&format!("(\"{name}\", ")), "the kernel test has no row {name}");
     }
 }

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::advantage::on_device::PaddedTable;
 use crate::advantage::rule::fold_seed;
 use crate::advantage::{AdvantageEstimator, Estimator, GroupAdvantages, GroupRewards, RewardBatch};
-use crate::kernel::group_advantage::{RolloutAdvantages, group_advantage};
-use crate::kernel::group_baseline::{GroupBaselines, NO_PIVOT, group_baseline};
+use crate::kernel::group_advantage::{RolloutAdvantages, advantages};
+use crate::kernel::group_baseline::{GroupBaselines, NO_PIVOT, baselines};
 use crate::kernel::group_rule::{GroupRule, PivotDraws};
 
 #[derive(Deserialize)]
@@ -107,8 +107,8 @@ fn compare(got: &GroupAdvantages, want: &Expected, place: &str) {
 
 fn run(table: &PaddedTable, rule: &GroupRule, seed: u64) -> (GroupBaselines, RolloutAdvantages) {
     let table = table.as_table();
-    let rows = group_baseline(&table, rule, PivotDraws { seed: fold_seed(seed), first_group: 0 });
-    let rollouts = group_advantage(&table, &rows, f32::INFINITY);
+    let rows = baselines(&table, rule, PivotDraws { seed: fold_seed(seed), first_group: 0 });
+    let rollouts = advantages(&table, &rows, f32::INFINITY);
     (rows, rollouts)
 }
 

@@ -1,4 +1,4 @@
-//! The kernels on CubeCL's runtimes: Vulkan, Metal, DX12, GL and CUDA.
+//! The GPU forms of the operations, on CubeCL's runtimes: Vulkan, Metal, DX12, GL and CUDA.
 //!
 //! Group baselines, advantages, token weights and log-probabilities are WGSL on wgpu (the shaders of
 //! `shaders/`); everything else is written once in CubeCL's own kernel language and compiled for
@@ -6,22 +6,75 @@
 //! fixed order, so that a step gives the same numbers every time; no kernel uses atomics, subgroups
 //! or relies on their size.
 
+mod adamw;
 mod attention;
-mod backend;
-mod elementwise;
-#[cfg(any(test, feature = "cuda"))]
-pub(super) mod forms;
-mod fusion;
+mod gather_rows;
+mod group_advantage;
+mod group_baseline;
+mod linear;
+mod logit_logprob;
 mod rms_norm;
-mod rows;
+mod rope;
 mod sample;
+mod shader;
+mod sum_of_squares;
+mod swiglu;
 pub(super) mod tensor;
 mod token_logprob;
+mod token_weights;
+mod whiten;
+mod write_rows;
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
+
+use super::Op;
+use super::op::Elements;
+
+/// How a GPU computes an operation.
+pub trait GpuForm<const I: usize, const O: usize> {
+    /// On any runtime: a kernel in CubeCL's language.
+    fn cubecl<R: CubeRuntime>(&self, inputs: [CubeTensor<R>; I]) -> [CubeTensor<R>; O];
+
+    /// On a runtime that takes WGSL: a hand-written shader, where there is one.
+    fn wgsl<R: CubeRuntime>(&self, inputs: [CubeTensor<R>; I]) -> [CubeTensor<R>; O] {
+        self.cubecl(inputs)
+    }
+}
+
+/// Runs an operation in the form that the runtime takes.
+pub(super) fn run<R: CubeRuntime, T: Op<I, O>, const I: usize, const O: usize>(
+    op: &T,
+    inputs: [CubeTensor<R>; I],
+) -> [CubeTensor<R>; O] {
+    // CubeCL calls its runtimes "wgpu<wgsl>", "wgpu<spirv>", "wgpu<msl>" and "cuda". All of wgpu's take
+    // WGSL, whichever language they compile CubeCL's own kernels to.
+    match R::name(&inputs[0].client).starts_with("wgpu") {
+        true => op.wgsl(inputs),
+        false => op.cubecl(inputs),
+    }
+}
+
+/// Runs an operation by its CPU body: for tables of a few thousand floats, which are read back and brought
+/// to the device again.
+fn through_host<R: CubeRuntime, T: Op<I, O>, const I: usize, const O: usize>(
+    op: &T,
+    inputs: [CubeTensor<R>; I],
+) -> [CubeTensor<R>; O] {
+    let mut shapes = op.shapes(inputs.each_ref().map(|input| input.meta.shape())).into_iter();
+    let elements = inputs
+        .each_ref()
+        .map(|input| Elements::new(tensor::floats(input), input.meta.shape().clone()));
+    op.cpu(elements).map(|values| match shapes.next() {
+        Some(shape) => tensor::tensor_of(&inputs[0], shape, &values),
+        None => unreachable!("a shape for each output"),
+    })
+}
+
+/// Units of a cube, lanes of a workgroup, where nothing speaks for another number.
+const LANES: usize = 256;
 
 /// Units of a cube that works on one row together; a power of two that every adapter allows.
 const ROW_UNITS: usize = 64;
@@ -46,7 +99,7 @@ fn upload<R: CubeRuntime, N: bytemuck::Pod + Default>(
 
 /// How to start `units` units that work alone.
 fn alone<R: CubeRuntime>(client: &ComputeClient<R>, units: usize) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new_1d(256);
+    let dim = CubeDim::new_1d(LANES as u32);
     (calculate_cube_count_elemwise(client, units, dim), dim)
 }
 

@@ -4,8 +4,9 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tensor::{dims, empty, empty_like, zeros};
-use super::{ROW_UNITS, a_cube_each, alone, array, cube_sum};
+use super::tensor::{dims, empty, empty_if, empty_like, nothing, zeros};
+use super::{GpuForm, ROW_UNITS, a_cube_each, alone, array, cube_sum};
+use crate::kernel::ops::rms_norm::{RmsNorm, RmsNormBackward};
 
 /// The inverse root mean square of one row, for all units of its cube.
 #[cube]
@@ -44,29 +45,27 @@ fn forward_kernel(
     }
 }
 
-/// `γ · x / √(mean(x²) + ε)`.
-pub fn forward<R: CubeRuntime>(
-    x: &CubeTensor<R>,
-    gamma: &CubeTensor<R>,
-    epsilon: f32,
-) -> CubeTensor<R> {
-    let ([n, d], y) = (dims(x), empty_like(x));
-    if n > 0 {
-        let (cubes, units) = a_cube_each(n);
-        let (x_arg, gamma) = (array(x), array(gamma));
-        forward_kernel::launch(
-            &x.client,
-            cubes,
-            units,
-            x_arg,
-            gamma,
-            array(&y),
-            epsilon,
-            n as u32,
-            d as u32,
-        );
+impl GpuForm<2, 1> for RmsNorm {
+    fn cubecl<R: CubeRuntime>(&self, [x, gamma]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
+        let ([n, d], y) = (dims(&x), empty_like(&x));
+        if n > 0 {
+            let (cubes, units) = a_cube_each(n);
+            let (of_x, gamma, of_y) = (array(&x), array(&gamma), array(&y));
+            let (rows, width) = (n as u32, d as u32);
+            forward_kernel::launch(
+                &x.client,
+                cubes,
+                units,
+                of_x,
+                gamma,
+                of_y,
+                self.epsilon,
+                rows,
+                width,
+            );
+        }
+        [y]
     }
-    y
 }
 
 #[cube(launch)]
@@ -79,6 +78,7 @@ fn input_gradient_kernel(
     epsilon: f32,
     rows: u32,
     width: u32,
+    #[comptime] of_x: bool,
 ) {
     let row = CUBE_POS;
     if row >= rows as usize {
@@ -87,18 +87,20 @@ fn input_gradient_kernel(
     let width = width as usize;
     let first = row * width;
     let scale = inverse_rms(x, first, width, epsilon);
-    let mut along = 0.0f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        along += x[first + i] * gamma[i] * dy[first + i];
-        i += ROW_UNITS;
-    }
-    let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
-    let along = cube_sum(along, &mut shared) * scale * scale * scale / width as f32;
-    let mut i = UNIT_POS as usize;
-    while i < width {
-        dx[first + i] = dy[first + i] * gamma[i] * scale - x[first + i] * along;
-        i += ROW_UNITS;
+    if comptime!(of_x) {
+        let mut along = 0.0f32;
+        let mut i = UNIT_POS as usize;
+        while i < width {
+            along += x[first + i] * gamma[i] * dy[first + i];
+            i += ROW_UNITS;
+        }
+        let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
+        let along = cube_sum(along, &mut shared) * scale * scale * scale / width as f32;
+        let mut i = UNIT_POS as usize;
+        while i < width {
+            dx[first + i] = dy[first + i] * gamma[i] * scale - x[first + i] * along;
+            i += ROW_UNITS;
+        }
     }
     if UNIT_POS == 0 {
         scales[row] = scale;
@@ -145,40 +147,46 @@ fn column_sums_kernel(sums: &Array<f32>, dgamma: &mut Array<f32>, blocks: u32, w
     dgamma[column] = sum;
 }
 
-/// Gradients of `x` and `γ`.
-pub fn backward<R: CubeRuntime>(
-    x: &CubeTensor<R>,
-    gamma: &CubeTensor<R>,
-    epsilon: f32,
-    dy: &CubeTensor<R>,
-) -> [CubeTensor<R>; 2] {
-    let ([n, d], client) = (dims(x), &x.client);
-    if n == 0 {
-        return [empty_like(x), zeros(x, [d])];
+impl GpuForm<3, 2> for RmsNormBackward {
+    fn cubecl<R: CubeRuntime>(&self, [x, gamma, dy]: [CubeTensor<R>; 3]) -> [CubeTensor<R>; 2] {
+        let ([n, d], [of_x, of_gamma]) = (dims(&x), self.needs);
+        if n == 0 {
+            return [empty_if(of_x, &x), if of_gamma { zeros(&x, [d]) } else { nothing(&x) }];
+        }
+        let (dx, scales) = (empty_if(of_x, &x), empty(&x, [n]));
+        let (cubes, units) = a_cube_each(n);
+        input_gradient_kernel::launch(
+            &x.client,
+            cubes,
+            units,
+            array(&x),
+            array(&gamma),
+            array(&dy),
+            array(&dx),
+            array(&scales),
+            self.epsilon,
+            n as u32,
+            d as u32,
+            of_x,
+        );
+        let dgamma = if of_gamma { scale_gradient(&x, &dy, &scales) } else { nothing(&x) };
+        [dx, dgamma]
     }
-    let [dx, scales, dgamma] = [empty_like(x), empty(x, [n]), empty(x, [d])];
-    let (rows, width) = (n as u32, d as u32);
-    let (cubes, units) = a_cube_each(n);
-    input_gradient_kernel::launch(
-        client,
-        cubes,
-        units,
-        array(x),
-        array(gamma),
-        array(dy),
-        array(&dx),
-        array(&scales),
-        epsilon,
-        rows,
-        width,
-    );
-    let blocks = n.div_ceil(BLOCK);
-    let sums = empty(x, [blocks, d]);
+}
+
+fn scale_gradient<R: CubeRuntime>(
+    x: &CubeTensor<R>,
+    dy: &CubeTensor<R>,
+    scales: &CubeTensor<R>,
+) -> CubeTensor<R> {
+    let ([n, d], client) = (dims(x), &x.client);
+    let (blocks, width) = (n.div_ceil(BLOCK), d as u32);
+    let [sums, dgamma] = [empty(x, [blocks, d]), empty(x, [d])];
     let (cubes, units) = alone(client, blocks * d);
-    let (x, dy, scales) = (array(x), array(dy), array(&scales));
-    block_sums_kernel::launch(client, cubes, units, x, dy, scales, array(&sums), rows, width);
+    let (x, dy, scales) = (array(x), array(dy), array(scales));
+    block_sums_kernel::launch(client, cubes, units, x, dy, scales, array(&sums), n as u32, width);
     let (cubes, units) = alone(client, d);
     let (sums, blocks) = (array(&sums), blocks as u32);
     column_sums_kernel::launch(client, cubes, units, sums, array(&dgamma), blocks, width);
-    [dx, dgamma]
+    dgamma
 }

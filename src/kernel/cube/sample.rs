@@ -5,7 +5,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::tensor::{dims, empty};
-use super::{ROW_UNITS, a_cube_each, array, cube_max, cube_sum, upload};
+use super::{GpuForm, ROW_UNITS, a_cube_each, array, cube_max, cube_sum, through_host, upload};
+use crate::kernel::ops::sample::Sample;
 
 #[cube(launch)]
 fn sample_kernel(
@@ -87,9 +88,18 @@ fn sample_kernel(
     }
 }
 
-/// Rows of (token, log-probability) `[n, 2]` from `logits [n, v]`; a temperature of 0 takes the
-/// first of the largest. Ids are exact in f32 below 16.7 million.
-pub fn draw<R: CubeRuntime>(
+impl GpuForm<1, 1> for Sample {
+    fn cubecl<R: CubeRuntime>(&self, [logits]: [CubeTensor<R>; 1]) -> [CubeTensor<R>; 1] {
+        if self.sampling.truncates() && self.sampling.temperature != 0.0 {
+            // Top-k and top-p need the order of the whole vocabulary, which a sort on the host gives.
+            return through_host(self, [logits]);
+        }
+        [draw(&logits, &self.uniforms, self.sampling.temperature)]
+    }
+}
+
+/// A temperature of 0 takes the first of the largest.
+fn draw<R: CubeRuntime>(
     logits: &CubeTensor<R>,
     uniforms: &[f32],
     temperature: f32,

@@ -4,6 +4,7 @@
 use burn::tensor::{DType, Shape, TensorMetadata};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::into_data_sync;
 use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
@@ -45,18 +46,41 @@ fn unwritten<R: CubeRuntime>(like: &CubeTensor<R>, shape: Shape) -> CubeTensor<R
 }
 
 /// A tensor of f32 beside `like` with these elements.
-#[cfg(any(test, feature = "cuda"))]
-pub(in crate::kernel) fn tensor_of<R: CubeRuntime, const D: usize>(
+pub(in crate::kernel) fn tensor_of<R: CubeRuntime>(
     like: &CubeTensor<R>,
-    shape: [usize; D],
+    shape: impl Into<Shape>,
     values: &[f32],
 ) -> CubeTensor<R> {
     if values.is_empty() {
-        return empty(like, shape);
+        return unwritten(like, shape.into());
     }
     let buffer = like.client.create_from_slice(bytemuck::cast_slice(values));
     let (client, device) = (like.client.clone(), like.device.clone());
-    CubeTensor::new_contiguous(client, device, Shape::new(shape), buffer, DType::F32)
+    CubeTensor::new_contiguous(client, device, shape.into(), buffer, DType::F32)
+}
+
+/// A gradient that nobody needs: a tensor of no elements.
+pub(in crate::kernel) fn nothing<R: CubeRuntime>(like: &CubeTensor<R>) -> CubeTensor<R> {
+    empty(like, [0])
+}
+
+/// A tensor like `like`, or of no elements where nobody needs it.
+pub(in crate::kernel) fn empty_if<R: CubeRuntime>(
+    needs: bool,
+    like: &CubeTensor<R>,
+) -> CubeTensor<R> {
+    if needs { empty_like(like) } else { nothing(like) }
+}
+
+/// The elements in row-major order, read back.
+pub(in crate::kernel) fn floats<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Vec<f32> {
+    if tensor.meta.num_elements() == 0 {
+        return Vec::new();
+    }
+    match into_data_sync(contiguous(tensor)).into_vec() {
+        Ok(values) => values,
+        Err(error) => panic!("a tensor of f32 reads back as such: {error:?}"),
+    }
 }
 
 /// Numbers, at least one, as a tensor beside `like`.

@@ -2,54 +2,64 @@
 
 use std::ops::Range;
 
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Slice, TensorMetadata};
+use burn::tensor::Slice;
+use burn::tensor::ops::FloatTensorOps;
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{CubeBackend, CubeRuntime};
 
-use crate::kernel::TrainingKernels;
+use super::tensor::nothing;
+use super::{GpuForm, run};
+use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
+use crate::kernel::ops::token_logprob::{TokenLogprob, TokenLogprobBackward};
 
 /// Bytes of one block's logits; the backward pass holds two such blocks.
 const BLOCK_BYTES: usize = 64 << 20;
 
-/// Output `[n, 2]` and log-sum-exp `[n]`.
-pub fn forward<B: TrainingKernels>(
-    [hidden, head]: [&FloatTensor<B>; 2],
-    tokens: &[u32],
-    temperature: f32,
-) -> [FloatTensor<B>; 2] {
-    let (mut outs, mut lses) = (Vec::new(), Vec::new());
-    for rows in blocks(tokens.len(), head.shape()[0]) {
-        let logits = B::project(&rows_of::<B>(hidden, &rows), head);
-        let [out, lse] = B::logit_logprob(&logits, &tokens[rows], temperature);
-        outs.push(out);
-        lses.push(lse);
+/// Burn's own operations on the tensors of a runtime; the type of its booleans makes no difference.
+type Burn<R> = CubeBackend<R, f32, i32, u8>;
+
+impl GpuForm<2, 2> for TokenLogprob {
+    fn cubecl<R: CubeRuntime>(&self, [hidden, head]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 2] {
+        let (mut outs, mut lses) = (Vec::new(), Vec::new());
+        for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
+            let [logits] = run(&Linear, [rows_of(&hidden, &rows), head.clone()]);
+            let tokens = self.tokens[rows].into();
+            let [out, lse] = run(&LogitLogprob { tokens, temperature: self.temperature }, [logits]);
+            outs.push(out);
+            lses.push(lse);
+        }
+        [joined(outs), joined(lses)]
     }
-    [joined::<B>(outs), joined::<B>(lses)]
 }
 
-/// Gradients of hidden states `[n, d]` and head `[v, d]`.
-pub fn backward<B: TrainingKernels>(
-    [hidden, head]: [&FloatTensor<B>; 2],
-    tokens: &[u32],
-    temperature: f32,
-    [out, lse]: [&FloatTensor<B>; 2],
-    dout: &FloatTensor<B>,
-) -> [FloatTensor<B>; 2] {
-    let (mut dhidden, mut dhead) = (Vec::new(), None);
-    for rows in blocks(tokens.len(), head.shape()[0]) {
-        let [hidden, out, lse, dout] =
-            [hidden, out, lse, dout].map(|tensor| rows_of::<B>(tensor, &rows));
-        let logits = B::project(&hidden, head);
-        let saved = [&out, &lse];
-        let dlogits = B::logit_logprob_backward(&logits, &tokens[rows], temperature, saved, &dout);
-        let [of_hidden, of_head] = B::project_backward(&hidden, head, &dlogits, [true, true]);
-        dhidden.extend(of_hidden);
-        dhead = match (dhead, of_head) {
-            (Some(sum), Some(new)) => Some(B::float_add(sum, new)),
-            (sum, new) => sum.or(new),
-        };
+impl GpuForm<5, 2> for TokenLogprobBackward {
+    fn cubecl<R: CubeRuntime>(
+        &self,
+        [hidden, head, out, lse, dout]: [CubeTensor<R>; 5],
+    ) -> [CubeTensor<R>; 2] {
+        let (mut dhidden, mut dhead) = (Vec::new(), None);
+        for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
+            let [hidden, out, lse, dout] =
+                [&hidden, &out, &lse, &dout].map(|tensor| rows_of(tensor, &rows));
+            let [logits] = run(&Linear, [hidden.clone(), head.clone()]);
+            let (tokens, temperature) = (self.tokens[rows].into(), self.temperature);
+            let op = LogitLogprobBackward { tokens, temperature };
+            let [dlogits] = run(&op, [logits, out, lse, dout]);
+            if self.needs[0] {
+                dhidden.extend(run(&LinearInputGradient, [dlogits.clone(), head.clone()]));
+            }
+            if self.needs[1] {
+                let [new] = run(&LinearWeightGradient, [dlogits, hidden]);
+                dhead = Some(match dhead {
+                    Some(sum) => Burn::<R>::float_add(sum, new),
+                    None => new,
+                });
+            }
+        }
+        let dhidden = if self.needs[0] { joined(dhidden) } else { nothing(&hidden) };
+        [dhidden, dhead.unwrap_or_else(|| nothing(&head))]
     }
-    let nothing = || B::float_mul_scalar(head.clone(), 0.0.into());
-    [joined::<B>(dhidden), dhead.unwrap_or_else(nothing)]
 }
 
 /// At least one block, so that no rows still give tensors of no rows.
@@ -58,22 +68,22 @@ fn blocks(n: usize, vocabulary: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n.max(1)).step_by(step).map(move |start| start.min(n)..n.min(start + step))
 }
 
-fn rows_of<B: TrainingKernels>(tensor: &FloatTensor<B>, rows: &Range<usize>) -> FloatTensor<B> {
-    let shape = tensor.shape();
+fn rows_of<R: CubeRuntime>(tensor: &CubeTensor<R>, rows: &Range<usize>) -> CubeTensor<R> {
+    let shape = tensor.meta.shape();
     if *rows == (0..shape[0]) {
         return tensor.clone();
     }
     let whole = shape.iter().skip(1).map(|size| Slice::from(0..*size));
     let slices: Vec<Slice> = std::iter::once(Slice::from(rows.clone())).chain(whole).collect();
-    B::float_slice(tensor.clone(), &slices)
+    Burn::<R>::float_slice(tensor.clone(), &slices)
 }
 
-fn joined<B: TrainingKernels>(mut pieces: Vec<FloatTensor<B>>) -> FloatTensor<B> {
+fn joined<R: CubeRuntime>(mut pieces: Vec<CubeTensor<R>>) -> CubeTensor<R> {
     match (pieces.len(), pieces.pop()) {
         (1, Some(only)) => only,
         (_, Some(last)) => {
             pieces.push(last);
-            B::float_cat(pieces, 0)
+            Burn::<R>::float_cat(pieces, 0)
         }
         (_, None) => unreachable!("there is at least one block"),
     }

@@ -1,0 +1,21 @@
+//! Operations on CubeCL's runtimes: an operation runs by its GPU form.
+
+use burn::tensor::ops::FloatTensor;
+use burn_cubecl::element::BoolElement;
+use burn_cubecl::{CubeBackend, CubeRuntime};
+
+use crate::kernel::{DeviceMemory, Kernels, Op, cube};
+
+impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
+    fn run<T: Op<I, O>, const I: usize, const O: usize>(
+        op: T,
+        inputs: [FloatTensor<Self>; I],
+    ) -> [FloatTensor<Self>; O] {
+        cube::run(&op, inputs)
+    }
+
+    fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
+        let usage = R::client(device).memory_usage().ok()?;
+        Some(DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
+    }
+}

@@ -1,0 +1,108 @@
+//! The linear map of a layer, `y = x · wᵀ`, with `w` as Hugging Face stores it.
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, Tensor};
+
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
+use crate::kernel::cpu::few_rows;
+use crate::kernel::cpu::gemm::{Matrix, Threads, product};
+use crate::kernel::op::{Elements, Keeps, Saved};
+use crate::kernel::{Kernels, Op, float, primitive};
+
+/// `x · weightᵀ`: `[n, input]` and `[output, input]` (as Hugging Face stores it) to `[n, output]`.
+pub fn linear<B: Kernels>(x: &Tensor<B, 2>, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
+    let [y] = B::run(Linear, [primitive(x), primitive(weight)]);
+    float(y)
+}
+
+/// `y [n, output]` from x `[n, input]` and weight `[output, input]`.
+#[derive(Debug, Clone)]
+pub struct Linear;
+
+impl Op<2, 1> for Linear {
+    const NAME: &'static str = "linear";
+
+    fn shapes(&self, [x, weight]: [&Shape; 2]) -> [Shape; 1] {
+        [Shape::new([x[0], weight[0]])]
+    }
+
+    fn cpu(&self, [x, weight]: [Elements; 2]) -> [Vec<f32>; 1] {
+        let [_, input] = x.dims();
+        [forward(&x, &weight, input)]
+    }
+
+    // A frozen weight keeps no activations: each gradient is made from the other input.
+    fn keeps([of_x, of_weight]: [bool; 2]) -> Option<Keeps<2>> {
+        Some(Keeps::some([of_weight, of_x]))
+    }
+
+    fn gradients<B: Kernels>(
+        &self,
+        saved: Saved<FloatTensor<B>, 2, 1>,
+        dy: FloatTensor<B>,
+        needs: [bool; 2],
+    ) -> [Option<FloatTensor<B>>; 2] {
+        let dx = needs[0].then(|| B::run(LinearInputGradient, [dy.clone(), saved.input(1)]));
+        let dweight = needs[1].then(|| B::run(LinearWeightGradient, [dy, saved.input(0)]));
+        [dx, dweight].map(|gradient| gradient.map(|[gradient]| gradient))
+    }
+}
+
+/// Gradient of x `[n, input]` from dy `[n, output]` and weight `[output, input]`.
+#[derive(Debug, Clone)]
+pub struct LinearInputGradient;
+
+impl Op<2, 1> for LinearInputGradient {
+    const NAME: &'static str = "linear_input_gradient";
+
+    fn shapes(&self, [dy, weight]: [&Shape; 2]) -> [Shape; 1] {
+        [Shape::new([dy[0], weight[1]])]
+    }
+
+    fn cpu(&self, [dy, weight]: [Elements; 2]) -> [Vec<f32>; 1] {
+        let [_, input] = weight.dims();
+        [input_gradient(&dy, &weight, input)]
+    }
+}
+
+/// Gradient of weight `[output, input]` from dy `[n, output]` and x `[n, input]`.
+#[derive(Debug, Clone)]
+pub struct LinearWeightGradient;
+
+impl Op<2, 1> for LinearWeightGradient {
+    const NAME: &'static str = "linear_weight_gradient";
+
+    fn shapes(&self, [dy, x]: [&Shape; 2]) -> [Shape; 1] {
+        [Shape::new([dy[1], x[1]])]
+    }
+
+    fn cpu(&self, [dy, x]: [Elements; 2]) -> [Vec<f32>; 1] {
+        let [_, input] = x.dims();
+        [weight_gradient(&dy, &x, input)]
+    }
+}
+
+/// The row of `linear` in the list of operations.
+pub fn visit(visitor: &mut impl Visitor) {
+    let inputs = [noise([N, WIDTH], 1), noise([130, WIDTH], 2)];
+    visitor.visit(Case::new("linear", Linear, inputs));
+}
+
+fn forward(x: &[f32], w: &[f32], input: usize) -> Vec<f32> {
+    let (n, output) = (x.len() / input, w.len() / input);
+    if n <= few_rows::MOST_ROWS && w.len() > 1 << 16 {
+        return few_rows::product(x, w, input);
+    }
+    product(Matrix::new(x, n, input), Matrix::new(w, output, input).t(), Threads::All)
+}
+
+fn input_gradient(dy: &[f32], w: &[f32], input: usize) -> Vec<f32> {
+    let output = w.len() / input;
+    product(Matrix::new(dy, dy.len() / output, output), Matrix::new(w, output, input), Threads::All)
+}
+
+fn weight_gradient(dy: &[f32], x: &[f32], input: usize) -> Vec<f32> {
+    let n = x.len() / input;
+    let output = dy.len() / n.max(1);
+    product(Matrix::new(dy, n, output).t(), Matrix::new(x, n, input), Threads::All)
+}

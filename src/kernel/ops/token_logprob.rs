@@ -1,0 +1,175 @@
+//! Log-probability of given tokens and entropy of the whole distribution, straight from hidden states.
+//!
+//! ```text
+//! z = h·Wᵀ / T      logp = z[token] − lse(z)      entropy = lse(z) − Σ_v softmax(z)_v · z_v
+//! ```
+//!
+//! Logits exist for one block of rows at a time and are computed again in the backward pass from
+//! the saved log-sum-exp: an [n, v] tensor of 16 × 96 tokens over a vocabulary of 49,152 would be 300 MB.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, Tensor};
+
+use super::logit_logprob::{Rows, columns, of_logits, turn_into_gradients};
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
+use crate::kernel::cpu::gemm::{Matrix, Threads, product, product_into};
+use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
+use crate::kernel::{Kernels, Op, primitive};
+
+/// Log-probability of `tokens [n]` and entropy of their distributions: two tensors `[n]`, in nats, from
+/// hidden states `[n, d]` and an output head `[v, d]`, logits divided by `temperature`.
+pub fn token_logprob<B: Kernels>(
+    hidden: &Tensor<B, 2>,
+    head: &Tensor<B, 2>,
+    tokens: &[u32],
+    temperature: f32,
+) -> [Tensor<B, 1>; 2] {
+    let op = TokenLogprob { tokens: tokens.into(), temperature };
+    let [out, _] = B::run(op, [primitive(hidden), primitive(head)]);
+    columns(out)
+}
+
+/// Rows of (log-probability, entropy) `[n, 2]` and log-sum-exps `[n]` of hidden states `[n, d]` after
+/// the final norm, and an output head `[v, d]`.
+#[derive(Debug, Clone)]
+pub struct TokenLogprob {
+    /// Chosen token of each row `[n]`.
+    pub tokens: Arc<[u32]>,
+    /// Sampling temperature that divides the logits.
+    pub temperature: f32,
+}
+
+impl Op<2, 2> for TokenLogprob {
+    const NAME: &'static str = "token_logprob";
+
+    fn shapes(&self, _: [&Shape; 2]) -> [Shape; 2] {
+        [Shape::new([self.tokens.len(), 2]), Shape::new([self.tokens.len()])]
+    }
+
+    fn cpu(&self, [hidden, head]: [Elements; 2]) -> [Vec<f32>; 2] {
+        let (tokens, temperature) = (&self.tokens, self.temperature);
+        forward(Inputs { hidden: &hidden, head: &head, tokens, temperature })
+    }
+
+    fn keeps(_: [bool; 2]) -> Option<Keeps<2>> {
+        Some(Keeps::EVERYTHING)
+    }
+
+    fn gradients<B: Kernels>(
+        &self,
+        saved: Saved<FloatTensor<B>, 2, 2>,
+        dout: FloatTensor<B>,
+        needs: [bool; 2],
+    ) -> [Option<FloatTensor<B>>; 2] {
+        let ([hidden, head], [out, lse]) = (saved.inputs(), saved.outputs());
+        let (tokens, temperature) = (self.tokens.clone(), self.temperature);
+        let op = TokenLogprobBackward { tokens, temperature, needs };
+        only(needs, B::run(op, [hidden, head, out, lse, dout]))
+    }
+}
+
+/// Gradients of hidden states `[n, d]` and head `[v, d]` from them, what the forward pass gave, and the
+/// gradient of its rows `[n, 2]`.
+#[derive(Debug, Clone)]
+pub struct TokenLogprobBackward {
+    /// As in the forward pass.
+    pub tokens: Arc<[u32]>,
+    /// As in the forward pass.
+    pub temperature: f32,
+    /// Which of the two are computed.
+    pub needs: [bool; 2],
+}
+
+impl Op<5, 2> for TokenLogprobBackward {
+    const NAME: &'static str = "token_logprob_backward";
+
+    fn shapes(&self, [hidden, head, ..]: [&Shape; 5]) -> [Shape; 2] {
+        [needed(self.needs[0], hidden), needed(self.needs[1], head)]
+    }
+
+    fn cpu(&self, [hidden, head, out, lse, dout]: [Elements; 5]) -> [Vec<f32>; 2] {
+        let (tokens, temperature) = (&self.tokens, self.temperature);
+        let inputs = Inputs { hidden: &hidden, head: &head, tokens, temperature };
+        backward(inputs, Rows { out: &out, lse: &lse, dout: &dout }, self.needs)
+    }
+}
+
+/// The row of `token_logprob` in the list of operations.
+pub fn visit(visitor: &mut impl Visitor) {
+    let op = TokenLogprob { tokens: tokens(301), temperature: 0.7 };
+    let inputs = [noise([N, WIDTH], 17), noise([301, WIDTH], 18)];
+    visitor.visit(Case::new("token_logprob", op, inputs));
+}
+
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    hidden: &'a [f32],
+    head: &'a [f32],
+    tokens: &'a [u32],
+    temperature: f32,
+}
+
+impl Inputs<'_> {
+    fn width(&self) -> usize {
+        self.hidden.len() / self.tokens.len().max(1)
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.head.len() / self.width().max(1)
+    }
+
+    /// Rows of a block: as many as keep its logits within 8 MiB.
+    fn block(&self) -> usize {
+        ((2 << 20) / self.vocabulary().max(1)).clamp(1, self.tokens.len().max(1))
+    }
+
+    fn logits(&self, rows: Range<usize>) -> Vec<f32> {
+        let d = self.width();
+        let hidden = Matrix::new(&self.hidden[rows.start * d..rows.end * d], rows.len(), d);
+        let head = Matrix::new(self.head, self.vocabulary(), d);
+        product(hidden, head.t(), Threads::All)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (n, step) = (self.tokens.len(), self.block());
+        (0..n).step_by(step).map(move |start| start..n.min(start + step))
+    }
+}
+
+fn forward(inputs: Inputs) -> [Vec<f32>; 2] {
+    let (mut out, mut lse) = (Vec::new(), Vec::new());
+    for rows in inputs.blocks() {
+        let tokens = &inputs.tokens[rows.clone()];
+        let [block_out, block_lse] = of_logits(&inputs.logits(rows), tokens, inputs.temperature);
+        out.extend(block_out);
+        lse.extend(block_lse);
+    }
+    [out, lse]
+}
+
+fn backward(inputs: Inputs, given: Rows, [of_hidden, of_head]: [bool; 2]) -> [Vec<f32>; 2] {
+    let (d, v) = (inputs.width(), inputs.vocabulary());
+    let elements = |needs: bool, all: &[f32]| vec![0.0; if needs { all.len() } else { 0 }];
+    let mut dhidden = elements(of_hidden, inputs.hidden);
+    let mut dhead = elements(of_head, inputs.head);
+    let head = Matrix::new(inputs.head, v, d);
+    for rows in inputs.blocks() {
+        let (tokens, given) = (&inputs.tokens[rows.clone()], given.of(rows.clone()));
+        let mut dlogits = inputs.logits(rows.clone());
+        turn_into_gradients(&mut dlogits, tokens, inputs.temperature, given);
+        let dlogits = Matrix::new(&dlogits, rows.len(), v);
+        let places = rows.start * d..rows.end * d;
+        if of_hidden {
+            let to = &mut dhidden[places.clone()];
+            product_into(to, d, dlogits, head, 1.0, false, Threads::All);
+        }
+        if of_head {
+            let hidden = Matrix::new(&inputs.hidden[places], rows.len(), d);
+            product_into(&mut dhead, d, dlogits.t(), hidden, 1.0, true, Threads::All);
+        }
+    }
+    [dhidden, dhead]
+}
