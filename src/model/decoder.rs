@@ -3,10 +3,11 @@
 //! Field names are those of Hugging Face's tensors, so the path of a parameter inside the module is
 //! its name in a checkpoint. Weights keep Hugging Face's layout, `[output, input]`.
 
-use burn::module::{Module, Param, ParamId};
-use burn::tensor::{DType, Tensor, backend::Backend};
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
+use super::linear::{Linear, Norm, in_f32, parameter};
 use super::packing::Packed;
 use super::parameters::Source;
 use super::{ModelConfig, ModelError};
@@ -75,7 +76,7 @@ impl<B: Kernels> Decoder<B> {
     /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
     pub fn head(&self) -> Tensor<B, 2> {
         match &self.lm_head {
-            Some(head) => in_f32(&head.weight),
+            Some(head) => head.matrix(),
             None => in_f32(&self.model.embed_tokens.weight),
         }
     }
@@ -96,7 +97,7 @@ impl<B: Backend> Backbone<B> {
         Self {
             embed_tokens: Embedding { weight },
             layers: (0..config.num_hidden_layers).map(|_| Layer::new(config, device)).collect(),
-            norm: Norm::new(config, config.hidden_size, device),
+            norm: Norm::new(config.hidden_size, config.rms_norm_eps, device),
             rope_theta: config.rope_theta,
         }
     }
@@ -143,7 +144,7 @@ struct Layer<B: Backend> {
 
 impl<B: Backend> Layer<B> {
     fn new(config: &ModelConfig, device: &B::Device) -> Self {
-        let norm = || Norm::new(config, config.hidden_size, device);
+        let norm = || Norm::new(config.hidden_size, config.rms_norm_eps, device);
         Self {
             input_layernorm: norm(),
             self_attn: Attention::new(config, device),
@@ -183,7 +184,8 @@ impl<B: Backend> Attention<B> {
         let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads());
         let (width, head_dim) = (config.hidden_size, config.head_dim());
         let project = |heads, bias| Linear::new([heads * head_dim, width], bias, device);
-        let norm = || config.has_qk_norm().then(|| Norm::new(config, head_dim, device));
+        let norm =
+            || config.has_qk_norm().then(|| Norm::new(head_dim, config.rms_norm_eps, device));
         let bias = config.has_qkv_bias();
         Self {
             q_proj: project(heads, bias),
@@ -252,66 +254,4 @@ impl<B: Kernels> Mlp<B> {
         let (gate, up) = (self.gate_proj.forward(x), self.up_proj.forward(x));
         self.down_proj.forward(&kernel::swiglu(&gate, &up))
     }
-}
-
-#[derive(Module, Debug)]
-struct Linear<B: Backend> {
-    weight: Param<Tensor<B, 2>>,
-    bias: Option<Param<Tensor<B, 1>>>,
-}
-
-impl<B: Backend> Linear<B> {
-    fn new(shape: [usize; 2], bias: bool, device: &B::Device) -> Self {
-        let weight = parameter(shape, device);
-        Self { weight, bias: bias.then(|| parameter([shape[0]], device)) }
-    }
-}
-
-impl<B: Kernels> Linear<B> {
-    fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = kernel::linear(x, &in_f32(&self.weight));
-        match &self.bias {
-            Some(bias) => y + in_f32(bias).unsqueeze(),
-            None => y,
-        }
-    }
-}
-
-#[derive(Module, Debug)]
-struct Norm<B: Backend> {
-    weight: Param<Tensor<B, 1>>,
-    epsilon: f64,
-}
-
-impl<B: Backend> Norm<B> {
-    fn new(config: &ModelConfig, width: usize, device: &B::Device) -> Self {
-        Self { weight: parameter([width], device), epsilon: config.rms_norm_eps }
-    }
-}
-
-impl<B: Kernels> Norm<B> {
-    fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
-    }
-}
-
-/// A parameter as the kernels take it. A frozen one may be stored in 16 bits; then only the weight at
-/// hand is there twice.
-fn in_f32<B: Backend, const D: usize>(weight: &Param<Tensor<B, D>>) -> Tensor<B, D> {
-    let weight = weight.val();
-    match weight.dtype() {
-        DType::F32 => weight,
-        _ => weight.cast(DType::F32),
-    }
-}
-
-/// A parameter that has a shape and no values yet; they come with [`Decoder::with_values`].
-fn parameter<B: Backend, const D: usize>(
-    shape: [usize; D],
-    device: &B::Device,
-) -> Param<Tensor<B, D>> {
-    let zeros = move |device: &B::Device, trainable| {
-        Tensor::zeros(shape, device).set_require_grad(trainable)
-    };
-    Param::uninitialized(ParamId::new(), zeros, device.clone(), true, shape.into())
 }

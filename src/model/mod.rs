@@ -7,6 +7,7 @@ mod decoder;
 mod error;
 mod folder;
 mod kv_cache;
+mod linear;
 mod packing;
 mod parameters;
 mod policy;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -102,20 +103,20 @@ impl<B: TrainingKernels> Trainer<B> {
     /// same of them trainable.
     ///
     /// # Errors
-    /// Files that are missing or do not fit the model.
+    /// Files that are missing or do not fit the model; then the trainer is as it was.
     pub fn restore(&mut self, folder: &Path, state: &CheckpointState) -> Result<(), TrainError> {
         let parameters = self.policy.parameters();
         let all = parameters.iter().map(|parameter| parameter.name.clone()).collect();
         let policy = read_into(self.policy.clone(), &folder.join(POLICY), &all)?;
-        self.policy.change(|_| (policy, ()));
-        if self.reference.is_some() {
-            let view = Reference::of(&self.policy).decoder().clone();
-            let own = read_into(view, &folder.join(REFERENCE), &trainable(&parameters))?;
-            let storage = self.settings.reference_storage;
-            self.reference = Some(Reference::new(own).stored_as(storage));
-        }
+        let reference = match self.reference {
+            Some(_) => Some(self.read_reference(&policy, &folder.join(REFERENCE))?),
+            None => None,
+        };
         let device = self.policy.device();
         let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, &device)?;
+        self.carried = self.take_up(&state.carried)?;
+        self.policy.change(|_| (policy, ()));
+        self.reference = reference;
         self.optimizer.restore(state.optimizer_steps, moments);
         self.steps_done = state.step;
         self.skipped_steps = state.skipped_steps;
@@ -124,8 +125,18 @@ impl<B: TrainingKernels> Trainer<B> {
         self.kl_coef = state.kl_coef.0;
         let (count, Exact(mean), Exact(squares)) = state.reward_moments;
         self.reward_moments = RunningMoments { count, mean, squares };
-        self.carried = self.take_up(&state.carried)?;
         Ok(())
+    }
+
+    /// The view of `policy` with the values of the parameters that are the reference's own.
+    fn read_reference(
+        &self,
+        policy: &Decoder<Autodiff<B>>,
+        path: &Path,
+    ) -> Result<Reference<B>, TrainError> {
+        let view = Reference::of(policy).decoder().clone();
+        let decoder = read_into(view, path, &trainable(&policy.parameters()))?;
+        Ok(Reference::new(decoder).stored_as(self.settings.reference_storage))
     }
 }
 
@@ -148,6 +159,7 @@ pub fn remove_checkpoint(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
+/// The names of the parameters that are trained.
 fn trainable(parameters: &[Parameter]) -> BTreeSet<String> {
     let trainable = parameters.iter().filter(|parameter| parameter.trainable);
     trainable.map(|parameter| parameter.name.clone()).collect()
