@@ -85,7 +85,7 @@ impl OnDevice for Training {
             None => Begin::Anew(Box::new(decoder)),
             Some((path, state)) => {
                 let mut trainer = trainer(&self.config, decoder, &tokenizer, &problems)?;
-                trainer.restore(&path, &model_config, &state)?;
+                trainer.restore(&path, &state)?;
                 Begin::Resumed(Box::new(trainer), path, state.accuracy_before)
             }
         };
@@ -342,7 +342,7 @@ impl Run {
     ) -> anyhow::Result<()> {
         self.folder.sync()?;
         let paths = self.folder.paths();
-        trainer.save(&paths.checkpoint(trainer.steps_done()), &self.model_config, before)?;
+        trainer.save(&paths.checkpoint(trainer.steps_done()), before)?;
         let folders = paths.checkpoint_folders();
         let surplus = folders.len().saturating_sub(self.config.checkpoint.keep);
         for folder in &folders[..surplus] {

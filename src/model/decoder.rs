@@ -4,24 +4,20 @@
 //! its name in a checkpoint. Weights keep Hugging Face's layout, `[output, input]`.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
+use super::linear::{Linear, Norm, in_f32, parameter};
 use super::packing::Packed;
+use super::parameters::Source;
 use super::{ModelConfig, ModelError};
 use crate::kernel::{self, AttentionPlan, Kernels, Rotary};
-
-/// Where the values of parameters come from: name and shape in, row-major values out.
-pub type Source<'a> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError> + 'a;
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
-    embed_tokens: Embedding<B>,
-    layers: Vec<Layer<B>>,
-    norm: Norm<B>,
+    model: Backbone<B>,
     lm_head: Option<Linear<B>>,
-    rope_theta: f64,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -35,37 +31,31 @@ impl<B: Backend> Decoder<B> {
         device: &B::Device,
     ) -> Result<Self, ModelError> {
         config.validate()?;
-        let mut build = Builder { config, source, device };
-        let vocabulary = [config.vocab_size, config.hidden_size];
-        Ok(Self {
-            embed_tokens: Embedding {
-                weight: build.matrix("model.embed_tokens.weight", vocabulary)?,
-            },
-            layers: (0..config.num_hidden_layers)
-                .map(|layer| Layer::new(&mut build, &format!("model.layers.{layer}")))
-                .collect::<Result<_, _>>()?,
-            norm: Norm::new(&mut build, "model.norm", config.hidden_size)?,
-            lm_head: match config.tie_word_embeddings {
-                true => None,
-                false => Some(Linear::new(&mut build, "lm_head", vocabulary, false)?),
-            },
-            rope_theta: config.rope_theta,
-        })
+        Self::without_values(config, device).with_values(|_| true, source)
+    }
+
+    fn without_values(config: &ModelConfig, device: &B::Device) -> Self {
+        let head = [config.vocab_size, config.hidden_size];
+        Self {
+            model: Backbone::new(config, device),
+            lm_head: (!config.tie_word_embeddings).then(|| Linear::new(head, false, device)),
+        }
     }
 
     /// Number of layers.
     pub fn depth(&self) -> usize {
-        self.layers.len()
+        self.model.layers.len()
     }
 
     /// Width of the keys of one token in one layer.
     pub fn kv_width(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.self_attn.kv_heads * layer.self_attn.head_dim)
+        let first = self.model.layers.first();
+        first.map_or(0, |layer| layer.self_attn.kv_heads * layer.self_attn.head_dim)
     }
 
     /// Where the parameters live.
     pub fn device(&self) -> B::Device {
-        self.embed_tokens.weight.device()
+        self.model.embed_tokens.weight.device()
     }
 }
 
@@ -74,7 +64,47 @@ impl<B: Kernels> Decoder<B> {
     ///
     /// With a cache, keys and values are written to the slots of `packed` and attention reads the
     /// whole cache; without one it reads the keys of this pass.
-    pub fn forward(&self, packed: &Packed, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
+    pub fn forward(&self, packed: &Packed, cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
+        self.model.forward(packed, cache)
+    }
+
+    /// Logits `[n, v]` of hidden states `[n, d]`.
+    pub fn logits(&self, hidden: &Tensor<B, 2>) -> Tensor<B, 2> {
+        kernel::linear(hidden, &self.head())
+    }
+
+    /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
+    pub fn head(&self) -> Tensor<B, 2> {
+        match &self.lm_head {
+            Some(head) => head.matrix(),
+            None => in_f32(&self.model.embed_tokens.weight),
+        }
+    }
+}
+
+/// The decoder without its output head.
+#[derive(Module, Debug)]
+struct Backbone<B: Backend> {
+    embed_tokens: Embedding<B>,
+    layers: Vec<Layer<B>>,
+    norm: Norm<B>,
+    rope_theta: f64,
+}
+
+impl<B: Backend> Backbone<B> {
+    fn new(config: &ModelConfig, device: &B::Device) -> Self {
+        let weight = parameter([config.vocab_size, config.hidden_size], device);
+        Self {
+            embed_tokens: Embedding { weight },
+            layers: (0..config.num_hidden_layers).map(|_| Layer::new(config, device)).collect(),
+            norm: Norm::new(config.hidden_size, config.rms_norm_eps, device),
+            rope_theta: config.rope_theta,
+        }
+    }
+}
+
+impl<B: Kernels> Backbone<B> {
+    fn forward(&self, packed: &Packed, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
         let mut x = kernel::gather_rows(&in_f32(&self.embed_tokens.weight), &packed.ids);
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
@@ -89,19 +119,6 @@ impl<B: Kernels> Decoder<B> {
             x = layer.forward(x, &pass, cache);
         }
         self.norm.forward(&x)
-    }
-
-    /// Logits `[n, v]` of hidden states `[n, d]`.
-    pub fn logits(&self, hidden: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::linear(hidden, &self.head())
-    }
-
-    /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
-    pub fn head(&self) -> Tensor<B, 2> {
-        match &self.lm_head {
-            Some(head) => in_f32(&head.weight),
-            None => in_f32(&self.embed_tokens.weight),
-        }
     }
 }
 
@@ -126,18 +143,14 @@ struct Layer<B: Backend> {
 }
 
 impl<B: Backend> Layer<B> {
-    fn new(build: &mut Builder<B>, name: &str) -> Result<Self, ModelError> {
-        let width = build.config.hidden_size;
-        Ok(Self {
-            input_layernorm: Norm::new(build, &format!("{name}.input_layernorm"), width)?,
-            self_attn: Attention::new(build, &format!("{name}.self_attn"))?,
-            post_attention_layernorm: Norm::new(
-                build,
-                &format!("{name}.post_attention_layernorm"),
-                width,
-            )?,
-            mlp: Mlp::new(build, &format!("{name}.mlp"))?,
-        })
+    fn new(config: &ModelConfig, device: &B::Device) -> Self {
+        let norm = || Norm::new(config.hidden_size, config.rms_norm_eps, device);
+        Self {
+            input_layernorm: norm(),
+            self_attn: Attention::new(config, device),
+            post_attention_layernorm: norm(),
+            mlp: Mlp::new(config, device),
+        }
     }
 }
 
@@ -167,23 +180,24 @@ struct Attention<B: Backend> {
 }
 
 impl<B: Backend> Attention<B> {
-    fn new(build: &mut Builder<B>, name: &str) -> Result<Self, ModelError> {
-        let config = build.config;
+    fn new(config: &ModelConfig, device: &B::Device) -> Self {
         let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads());
         let (width, head_dim) = (config.hidden_size, config.head_dim());
-        let mut linear =
-            |part: &str, shape, bias| Linear::new(build, &format!("{name}.{part}"), shape, bias);
+        let project = |heads, bias| Linear::new([heads * head_dim, width], bias, device);
+        let norm =
+            || config.has_qk_norm().then(|| Norm::new(head_dim, config.rms_norm_eps, device));
         let bias = config.has_qkv_bias();
-        let q_proj = linear("q_proj", [heads * head_dim, width], bias)?;
-        let k_proj = linear("k_proj", [kv_heads * head_dim, width], bias)?;
-        let v_proj = linear("v_proj", [kv_heads * head_dim, width], bias)?;
-        let o_proj = linear("o_proj", [width, heads * head_dim], config.has_output_bias())?;
-        let mut norm = |part: &str| match config.has_qk_norm() {
-            true => Norm::new(build, &format!("{name}.{part}"), head_dim).map(Some),
-            false => Ok(None),
-        };
-        let (q_norm, k_norm) = (norm("q_norm")?, norm("k_norm")?);
-        Ok(Self { q_proj, k_proj, v_proj, q_norm, k_norm, o_proj, heads, kv_heads, head_dim })
+        Self {
+            q_proj: project(heads, bias),
+            k_proj: project(kv_heads, bias),
+            v_proj: project(kv_heads, bias),
+            q_norm: norm(),
+            k_norm: norm(),
+            o_proj: Linear::new([width, heads * head_dim], config.has_output_bias(), device),
+            heads,
+            kv_heads,
+            head_dim,
+        }
     }
 
     fn plan(&self, packed: &Packed) -> AttentionPlan {
@@ -225,15 +239,13 @@ struct Mlp<B: Backend> {
 }
 
 impl<B: Backend> Mlp<B> {
-    fn new(build: &mut Builder<B>, name: &str) -> Result<Self, ModelError> {
-        let (width, inner) = (build.config.hidden_size, build.config.intermediate_size);
-        let mut linear =
-            |part: &str, shape| Linear::new(build, &format!("{name}.{part}"), shape, false);
-        Ok(Self {
-            gate_proj: linear("gate_proj", [inner, width])?,
-            up_proj: linear("up_proj", [inner, width])?,
-            down_proj: linear("down_proj", [width, inner])?,
-        })
+    fn new(config: &ModelConfig, device: &B::Device) -> Self {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        Self {
+            gate_proj: Linear::new([inner, width], false, device),
+            up_proj: Linear::new([inner, width], false, device),
+            down_proj: Linear::new([width, inner], false, device),
+        }
     }
 }
 
@@ -241,92 +253,5 @@ impl<B: Kernels> Mlp<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         let (gate, up) = (self.gate_proj.forward(x), self.up_proj.forward(x));
         self.down_proj.forward(&kernel::swiglu(&gate, &up))
-    }
-}
-
-#[derive(Module, Debug)]
-struct Linear<B: Backend> {
-    weight: Param<Tensor<B, 2>>,
-    bias: Option<Param<Tensor<B, 1>>>,
-}
-
-impl<B: Backend> Linear<B> {
-    fn new(
-        build: &mut Builder<B>,
-        name: &str,
-        shape: [usize; 2],
-        bias: bool,
-    ) -> Result<Self, ModelError> {
-        let weight = build.matrix(&format!("{name}.weight"), shape)?;
-        let bias = match bias {
-            true => Some(build.vector(&format!("{name}.bias"), shape[0])?),
-            false => None,
-        };
-        Ok(Self { weight, bias })
-    }
-}
-
-impl<B: Kernels> Linear<B> {
-    fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = kernel::linear(x, &in_f32(&self.weight));
-        match &self.bias {
-            Some(bias) => y + in_f32(bias).unsqueeze(),
-            None => y,
-        }
-    }
-}
-
-#[derive(Module, Debug)]
-struct Norm<B: Backend> {
-    weight: Param<Tensor<B, 1>>,
-    epsilon: f64,
-}
-
-impl<B: Backend> Norm<B> {
-    fn new(build: &mut Builder<B>, name: &str, width: usize) -> Result<Self, ModelError> {
-        let weight = build.vector(&format!("{name}.weight"), width)?;
-        Ok(Self { weight, epsilon: build.config.rms_norm_eps })
-    }
-}
-
-impl<B: Kernels> Norm<B> {
-    fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
-    }
-}
-
-/// A parameter as the kernels take it. A frozen one may be stored in 16 bits; then only the weight at
-/// hand is there twice.
-fn in_f32<B: Backend, const D: usize>(weight: &Param<Tensor<B, D>>) -> Tensor<B, D> {
-    let weight = weight.val();
-    match weight.dtype() {
-        DType::F32 => weight,
-        _ => weight.cast(DType::F32),
-    }
-}
-
-/// Makes parameters out of what a [`Source`] gives.
-struct Builder<'a, 's, B: Backend> {
-    config: &'a ModelConfig,
-    source: &'a mut Source<'s>,
-    device: &'a B::Device,
-}
-
-impl<B: Backend> Builder<'_, '_, B> {
-    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Param<Tensor<B, 2>>, ModelError> {
-        self.parameter(name, shape)
-    }
-
-    fn vector(&mut self, name: &str, width: usize) -> Result<Param<Tensor<B, 1>>, ModelError> {
-        self.parameter(name, [width])
-    }
-
-    fn parameter<const D: usize>(
-        &mut self,
-        name: &str,
-        shape: [usize; D],
-    ) -> Result<Param<Tensor<B, D>>, ModelError> {
-        let values = (self.source)(name, &shape)?;
-        Ok(Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), self.device)))
     }
 }

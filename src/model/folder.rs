@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::weights::MODEL_FILE;
-use super::{Decoder, ModelConfig, ModelError, Weights, save_tensors};
+use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_tensors};
 use crate::files::write_atomically;
 use crate::random::Stream;
 use crate::text::Tokenizer;
@@ -53,7 +53,7 @@ impl<B: Backend> LoadedModel<B> {
         write("config.json", self.config.to_hf_json())?;
         write("generation_config.json", self.config.to_generation_json())?;
         self.tokenizer.save(folder)?;
-        self.decoder.save(&self.config, &folder.join(MODEL_FILE))
+        self.decoder.save(&folder.join(MODEL_FILE))
     }
 }
 
@@ -99,24 +99,36 @@ impl<B: Backend> Decoder<B> {
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save(&self, config: &ModelConfig, path: &Path) -> Result<(), ModelError> {
-        Ok(save_tensors(path, &config.parameters(), &[("format", "pt")], self.values())?)
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        self.save_where(path, |_| true)
     }
 
-    /// The values of every parameter, in the order of [`ModelConfig::parameters`].
-    fn values(&self) -> impl Iterator<Item = Vec<f32>> + use<B> {
-        let mut parameters = Parameters(Vec::new());
-        self.visit(&mut parameters);
-        parameters.0.into_iter().map(|read| read())
+    /// Writes the parameters that `chosen` picks by name.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save_where(&self, path: &Path, chosen: impl Fn(&str) -> bool) -> Result<(), ModelError> {
+        let mut list = Stored { chosen, layout: Vec::new(), values: Vec::new() };
+        self.visit_parameters(&mut list);
+        let values = list.values.into_iter().map(|read| read());
+        Ok(save_tensors(path, &list.layout, &[("format", "pt")], values)?)
     }
 }
 
-/// What reads each parameter off the device when its turn comes.
-struct Parameters(Vec<Box<dyn FnOnce() -> Vec<f32>>>);
+/// Parameters on their way to a file: name and shape, and what reads each off the device when its
+/// turn comes.
+struct Stored<F> {
+    chosen: F,
+    layout: Vec<(String, Vec<usize>)>,
+    values: Vec<Box<dyn FnOnce() -> Vec<f32>>>,
+}
 
-impl<B: Backend> ModuleVisitor<B> for Parameters {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let tensor = param.val();
-        self.0.push(Box::new(|| tensor.into_data().iter().collect()));
+impl<B: Backend, F: Fn(&str) -> bool> ParameterVisitor<B> for Stored<F> {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+        if (self.chosen)(name) {
+            let tensor = param.val();
+            self.layout.push((name.to_owned(), tensor.dims().to_vec()));
+            self.values.push(Box::new(|| tensor.into_data().iter().collect()));
+        }
     }
 }

@@ -1,13 +1,13 @@
-//! What training asks of a decoder: log-probabilities of completions, and a frozen reference.
+//! What training asks of a decoder: log-probabilities of completions, and how frozen weights are stored.
 
-use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
-use burn::tensor::backend::DTypeUsage;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::module::Param;
+use burn::tensor::backend::{Backend, DTypeUsage};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::decoder::Decoder;
 use super::packing::PackedCompletions;
+use super::parameters::ParameterMapper;
 use crate::kernel::{self, Kernels};
 
 /// Log-probability and entropy of every completion token, row after row.
@@ -71,48 +71,8 @@ impl WeightStorage {
     }
 }
 
-impl<B: Backend> ModuleMapper<B> for WeightStorage {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let (id, weight, mapper) = param.consume();
-        Param::from_mapped_value(id, weight.cast(self.dtype()), mapper)
-    }
-}
-
-/// A frozen copy of the policy, with no gradient and no optimiser.
-#[derive(Debug)]
-pub struct Reference<B: Backend> {
-    decoder: Decoder<B>,
-}
-
-impl<B: Kernels> Reference<B> {
-    /// The policy as it is now.
-    ///
-    /// Tensors are copied on write, so the copy costs memory only once the policy has moved on.
-    pub fn snapshot<A>(policy: &Decoder<A>) -> Self
-    where
-        A: AutodiffBackend<InnerBackend = B>,
-    {
-        Self { decoder: policy.valid().no_grad() }
-    }
-
-    /// A reference with parameters of its own, as a resumed run loads it.
-    pub fn new(decoder: Decoder<B>) -> Self {
-        Self { decoder }
-    }
-
-    /// The reference with its weights stored like this, where its device can, and in f32 elsewhere.
-    pub fn stored_as(self, storage: WeightStorage) -> Self {
-        let mut storage = storage.or_f32::<B>(&self.decoder.device());
-        Self { decoder: self.decoder.map(&mut storage) }
-    }
-
-    /// Log-probabilities of packed completions under the reference.
-    pub fn completion_logps(&self, packing: &PackedCompletions, temperature: f32) -> Tensor<B, 1> {
-        self.decoder.completion_logps(packing, temperature).logps
-    }
-
-    /// The frozen parameters.
-    pub fn decoder(&self) -> &Decoder<B> {
-        &self.decoder
+impl<B: Backend> ParameterMapper<B> for WeightStorage {
+    fn map<const D: usize>(&mut self, _: &str, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(|weight| weight.cast(self.dtype()))
     }
 }

@@ -1,16 +1,20 @@
 //! A run's state on disk: what a resumed run needs to go on bit for bit.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use burn::backend::Autodiff;
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::carried::{CarriedGroup, Exact};
+use super::moments::Moments;
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
 use crate::device::failure;
 use crate::files::write_atomically;
 use crate::kernel::TrainingKernels;
-use crate::model::{Decoder, ModelConfig, ModelError, Reference, TensorFile, save_tensors};
+use crate::model::{Decoder, ModelError, Parameter, Reference, TensorFile};
 
 const STATE: &str = "state.json";
 const POLICY: &str = "policy.safetensors";
@@ -63,20 +67,18 @@ impl<B: TrainingKernels> Trainer<B> {
     ///
     /// # Errors
     /// A file that cannot be written, or a device that failed; older checkpoints are untouched.
-    pub fn save(
-        &self,
-        folder: &Path,
-        config: &ModelConfig,
-        accuracy_before: Option<f64>,
-    ) -> Result<(), TrainError> {
+    pub fn save(&self, folder: &Path, accuracy_before: Option<f64>) -> Result<(), TrainError> {
         failure::sync_and_check::<B>(&self.policy.device())?;
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
-        self.policy().save(config, &folder.join(POLICY))?;
+        let parameters = self.policy.parameters();
+        self.policy().save(&folder.join(POLICY))?;
         if let Some(reference) = &self.reference {
-            reference.decoder().save(config, &folder.join(REFERENCE))?;
+            // What the policy does not train it shares with its reference.
+            let own = trainable(&parameters);
+            reference.decoder().save_where(&folder.join(REFERENCE), |name| own.contains(name))?;
         }
-        self.save_optimizer(config, &folder.join(OPTIMIZER))?;
+        self.optimizer.moments().save(&folder.join(OPTIMIZER), &parameters)?;
         let moments = self.reward_moments;
         let state = CheckpointState {
             step: self.steps_done,
@@ -97,26 +99,25 @@ impl<B: TrainingKernels> Trainer<B> {
         Ok(())
     }
 
-    /// Takes up a checkpoint that [`Self::save`] wrote.
+    /// Takes up a checkpoint that [`Self::save`] wrote for a policy of the same parameters, the
+    /// same of them trainable.
     ///
     /// # Errors
-    /// Files that are missing or do not fit the model.
-    pub fn restore(
-        &mut self,
-        folder: &Path,
-        config: &ModelConfig,
-        state: &CheckpointState,
-    ) -> Result<(), TrainError> {
+    /// Files that are missing or do not fit the model; then the trainer is as it was.
+    pub fn restore(&mut self, folder: &Path, state: &CheckpointState) -> Result<(), TrainError> {
+        let parameters = self.policy.parameters();
+        let all = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let policy = read_into(self.policy.clone(), &folder.join(POLICY), &all)?;
+        let reference = match self.reference {
+            Some(_) => Some(self.read_reference(&policy, &folder.join(REFERENCE))?),
+            None => None,
+        };
         let device = self.policy.device();
-        let policy = load(config, &folder.join(POLICY), &device)?;
+        let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, &device)?;
+        self.carried = self.take_up(&state.carried)?;
         self.policy.change(|_| (policy, ()));
-        if self.reference.is_some() {
-            let reference = load(config, &folder.join(REFERENCE), &device)?;
-            let storage = self.settings.reference_storage;
-            self.reference = Some(Reference::new(reference).stored_as(storage));
-        }
-        let moments = read_moments(config, &folder.join(OPTIMIZER), state.optimizer_steps)?;
-        self.optimizer.restore(state.optimizer_steps, moments, &device);
+        self.reference = reference;
+        self.optimizer.restore(state.optimizer_steps, moments);
         self.steps_done = state.step;
         self.skipped_steps = state.skipped_steps;
         self.prompts_drawn = state.prompts_drawn;
@@ -124,15 +125,18 @@ impl<B: TrainingKernels> Trainer<B> {
         self.kl_coef = state.kl_coef.0;
         let (count, Exact(mean), Exact(squares)) = state.reward_moments;
         self.reward_moments = RunningMoments { count, mean, squares };
-        self.carried = self.take_up(&state.carried)?;
         Ok(())
     }
 
-    fn save_optimizer(&self, config: &ModelConfig, path: &Path) -> Result<(), TrainError> {
-        let stepped = self.optimizer.steps() > 0;
-        let layout = if stepped { moment_layout(config) } else { Vec::new() };
-        let moments = self.optimizer.moments().flatten();
-        Ok(save_tensors(path, &layout, &[], moments).map_err(ModelError::from)?)
+    /// The view of `policy` with the values of the parameters that are the reference's own.
+    fn read_reference(
+        &self,
+        policy: &Decoder<Autodiff<B>>,
+        path: &Path,
+    ) -> Result<Reference<B>, TrainError> {
+        let view = Reference::of(policy).decoder().clone();
+        let decoder = read_into(view, path, &trainable(&policy.parameters()))?;
+        Ok(Reference::new(decoder).stored_as(self.settings.reference_storage))
     }
 }
 
@@ -155,36 +159,54 @@ pub fn remove_checkpoint(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Names and shapes of both moments of every parameter, in the order of the parameters.
-fn moment_layout(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
-    let pair = |(name, shape): (String, Vec<usize>)| {
-        ["first", "second"].map(|moment| (format!("{moment}.{name}"), shape.clone()))
-    };
-    config.parameters().into_iter().flat_map(pair).collect()
+/// The names of the parameters that are trained.
+fn trainable(parameters: &[Parameter]) -> BTreeSet<String> {
+    let trainable = parameters.iter().filter(|parameter| parameter.trainable);
+    trainable.map(|parameter| parameter.name.clone()).collect()
 }
 
-fn read_moments(
-    config: &ModelConfig,
+/// The decoder with the values of a file, which has to hold the parameters `names` and no others.
+fn read_into<B: Backend>(
+    decoder: Decoder<B>,
     path: &Path,
-    steps: u64,
-) -> Result<Vec<[Vec<f32>; 2]>, TrainError> {
-    if steps == 0 {
-        return Ok(Vec::new());
-    }
-    let file = TensorFile::open(path).map_err(ModelError::from)?;
-    let layout = moment_layout(config);
-    let read = |(name, shape): &(String, Vec<usize>)| file.get(name, shape);
-    let pairs = layout.chunks_exact(2).map(|pair| Ok([read(&pair[0])?, read(&pair[1])?]));
-    pairs.collect::<Result<_, ModelError>>().map_err(TrainError::from)
-}
-
-fn load<B: burn::tensor::backend::Backend>(
-    config: &ModelConfig,
-    path: &Path,
-    device: &B::Device,
+    names: &BTreeSet<String>,
 ) -> Result<Decoder<B>, TrainError> {
     let file = TensorFile::open(path).map_err(ModelError::from)?;
-    Ok(Decoder::new(config, &mut |name, shape| Ok(file.get(name, shape)?), device)?)
+    check_names(path, &file, names)?;
+    let mut source = |name: &str, shape: &[usize]| Ok(file.get(name, shape)?);
+    Ok(decoder.with_values(|name| names.contains(name), &mut source)?)
+}
+
+/// Refuses a file of other tensors than those of this run, and says which.
+pub(super) fn check_names(
+    path: &Path,
+    file: &TensorFile,
+    expected: &BTreeSet<String>,
+) -> Result<(), TrainError> {
+    let found: BTreeSet<String> = file.names().map(str::to_owned).collect();
+    let missing: Vec<&String> = expected.difference(&found).collect();
+    let surplus: Vec<&String> = found.difference(expected).collect();
+    let mut problems = Vec::new();
+    if !missing.is_empty() {
+        problems.push(format!("it lacks {}", few_of(&missing)));
+    }
+    if !surplus.is_empty() {
+        problems.push(format!("it has {}, which this run has no place for", few_of(&surplus)));
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(broken(path, problems.join(", and "))),
+    }
+}
+
+/// The first names of a list, and how many more there are.
+fn few_of(names: &[&String]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<&str> = names.iter().take(SHOWN).map(|name| name.as_str()).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 fn broken(path: &Path, problem: impl ToString) -> TrainError {

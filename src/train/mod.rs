@@ -18,7 +18,9 @@ mod estimate;
 mod evaluate;
 mod exact_kl;
 mod filters;
+mod gradients;
 mod held;
+mod moments;
 mod optimizer;
 mod prepared;
 mod reference;
@@ -48,7 +50,9 @@ pub use error::TrainError;
 pub use estimate::StepAdvantages;
 pub use evaluate::{EvalOptions, Evaluation, evaluate};
 pub use filters::{SampleFilters, Truncated};
-pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepGradients, StepOutcome};
+pub use gradients::StepGradients;
+pub use moments::Moments;
+pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;
 pub use report::{StepReport, Update};
@@ -103,7 +107,7 @@ impl<B: TrainingKernels> Trainer<B> {
         rewards: Rewards,
     ) -> Self {
         let storage = settings.reference_storage;
-        let reference = || Reference::snapshot(&policy).stored_as(storage);
+        let reference = || Reference::of(&policy).stored_as(storage);
         let reference = settings.needs_reference().then(reference);
         let order = Order::new(settings.seed, problems.len());
         let optimizer = Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps());

@@ -1,13 +1,16 @@
-//! AdamW over all parameters of a decoder, with the global gradient norm that Burn does not have.
+//! AdamW over the parameters of a decoder that have a gradient.
+
+use std::collections::BTreeMap;
 
 use burn::backend::Autodiff;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Param;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::gradients::StepGradients;
+use super::moments::Moments;
 use crate::kernel::{self, AdamW, TrainingKernels};
-use crate::model::Decoder;
+use crate::model::{Decoder, ParameterMapper};
 
 /// How the learning rate moves after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,62 +84,6 @@ impl OptimizerConfig {
     }
 }
 
-/// Gradients of all parameters, flat, in the order of the module's parameters.
-#[derive(Debug)]
-pub struct StepGradients<B: TrainingKernels> {
-    parameters: Vec<Option<Tensor<B, 1>>>,
-}
-
-impl<B: TrainingKernels> Default for StepGradients<B> {
-    fn default() -> Self {
-        Self { parameters: Vec::new() }
-    }
-}
-
-impl<B: TrainingKernels> StepGradients<B> {
-    /// Differentiates a micro-batch's loss and adds its gradients to the step's.
-    pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
-        let mut taken = Taken { gradients: loss.backward(), parameters: Vec::new() };
-        decoder.visit(&mut taken);
-        if self.parameters.is_empty() {
-            self.parameters = taken.parameters;
-            return;
-        }
-        for (sum, new) in self.parameters.iter_mut().zip(taken.parameters) {
-            *sum = match (sum.take(), new) {
-                (Some(sum), Some(new)) => Some(sum + new),
-                (sum, new) => sum.or(new),
-            };
-        }
-    }
-
-    /// Euclidean norm over all parameters together.
-    pub fn norm(&self) -> f64 {
-        let squares: Vec<_> =
-            self.parameters.iter().flatten().map(kernel::sum_of_squares).collect();
-        if squares.is_empty() {
-            return 0.0;
-        }
-        let squares = Tensor::cat(squares, 0).into_data();
-        squares.iter::<f64>().sum::<f64>().sqrt()
-    }
-}
-
-struct Taken<B: TrainingKernels> {
-    gradients: <Autodiff<B> as AutodiffBackend>::Gradients,
-    parameters: Vec<Option<Tensor<B, 1>>>,
-}
-
-impl<B: TrainingKernels> ModuleVisitor<Autodiff<B>> for Taken<B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<Autodiff<B>, D>>) {
-        let gradient = param.val().grad_remove(&mut self.gradients);
-        self.parameters.push(gradient.map(|gradient| {
-            let count = gradient.shape().num_elements();
-            gradient.reshape([count])
-        }));
-    }
-}
-
 /// What an optimiser step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepOutcome {
@@ -152,13 +99,13 @@ pub struct Optimizer<B: TrainingKernels> {
     config: OptimizerConfig,
     total_steps: u64,
     steps: u64,
-    moments: Vec<[Tensor<B, 1>; 2]>,
+    moments: Moments<B>,
 }
 
 impl<B: TrainingKernels> Optimizer<B> {
     /// An optimiser that has not stepped, for a schedule over `total_steps`.
     pub fn new(config: OptimizerConfig, total_steps: u64) -> Self {
-        Self { config, total_steps, steps: 0, moments: Vec::new() }
+        Self { config, total_steps, steps: 0, moments: Moments::default() }
     }
 
     /// Steps taken.
@@ -169,6 +116,9 @@ impl<B: TrainingKernels> Optimizer<B> {
     /// Updates every parameter that has a gradient.
     ///
     /// A gradient that is not finite changes nothing; its norm says so.
+    ///
+    /// # Panics
+    /// Gradients of another decoder.
     pub fn step(
         &mut self,
         decoder: Decoder<Autodiff<B>>,
@@ -181,16 +131,15 @@ impl<B: TrainingKernels> Optimizer<B> {
             return (decoder, outcome);
         }
         self.steps += 1;
-        let moments = std::mem::take(&mut self.moments);
         let mut update = Update {
             hyper: self.hyper(outcome),
             weight_decay: self.config.weight_decay as f32,
-            gradients: gradients.parameters.into_iter(),
-            old_moments: moments.into_iter(),
-            moments: Vec::new(),
+            gradients: gradients.by_name(),
+            moments: &mut self.moments,
         };
-        let decoder = decoder.map(&mut update);
-        self.moments = update.moments;
+        let decoder = decoder.map_parameters(&mut update);
+        let left: Vec<&String> = update.gradients.keys().collect();
+        assert!(left.is_empty(), "gradients of parameters that the policy lacks: {left:?}");
         (decoder, outcome)
     }
 
@@ -208,56 +157,64 @@ impl<B: TrainingKernels> Optimizer<B> {
         }
     }
 
-    /// Values of both moments of every parameter, in order; empty before the first step.
-    pub fn moments(&self) -> impl Iterator<Item = [Vec<f32>; 2]> + '_ {
-        self.moments.iter().map(|pair| pair.clone().map(|m| m.into_data().iter().collect()))
+    /// The moments of the parameters that ever had a gradient.
+    pub fn moments(&self) -> &Moments<B> {
+        &self.moments
     }
 
-    /// Takes up a saved state: the steps taken and the moments in the order of [`Self::moments`].
-    pub fn restore(&mut self, steps: u64, moments: Vec<[Vec<f32>; 2]>, device: &B::Device) {
-        let tensor = |values: Vec<f32>| {
-            let count = values.len();
-            Tensor::from_data(TensorData::new(values, [count]), device)
-        };
+    /// Takes up a saved state: the steps taken and the moments then.
+    pub fn restore(&mut self, steps: u64, moments: Moments<B>) {
         self.steps = steps;
-        self.moments = moments.into_iter().map(|pair| pair.map(tensor)).collect();
+        self.moments = moments;
     }
 }
 
-struct Update<B: TrainingKernels> {
+struct Update<'a, B: TrainingKernels> {
     hyper: AdamW,
     weight_decay: f32,
-    gradients: std::vec::IntoIter<Option<Tensor<B, 1>>>,
-    old_moments: std::vec::IntoIter<[Tensor<B, 1>; 2]>,
-    moments: Vec<[Tensor<B, 1>; 2]>,
+    gradients: BTreeMap<String, Tensor<B, 1>>,
+    moments: &'a mut Moments<B>,
 }
 
-impl<B: TrainingKernels> ModuleMapper<Autodiff<B>> for Update<B> {
-    fn map_float<const D: usize>(
+impl<B: TrainingKernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
+    fn map<const D: usize>(
         &mut self,
+        name: &str,
         param: Param<Tensor<Autodiff<B>, D>>,
     ) -> Param<Tensor<Autodiff<B>, D>> {
-        let gradient = self.gradients.next().flatten();
-        let (id, tensor, mapper) = param.consume();
-        let (count, device) = (tensor.shape().num_elements(), tensor.device());
-        let zeros = || Tensor::zeros([count], &device);
-        let moments = self.old_moments.next().unwrap_or_else(|| [zeros(), zeros()]);
-        let Some(gradient) = gradient else {
-            self.moments.push(moments);
-            return Param::from_mapped_value(id, tensor, mapper);
-        };
+        let Some(gradient) = self.gradients.remove(name) else { return param };
         let weight_decay = if D > 1 { self.weight_decay } else { 0.0 };
         let hyper = AdamW { weight_decay, ..self.hyper };
-        let (weight, moments) = kernel::adamw_step(hyper, tensor.inner(), moments, &gradient);
-        self.moments.push(moments);
-        let tensor = Tensor::from_inner(weight).require_grad();
-        Param::from_mapped_value(id, tensor, mapper)
+        param.map(|weight| {
+            let moments = self.moments.take(name, weight.shape().num_elements(), &weight.device());
+            let (weight, moments) = kernel::adamw_step(hyper, weight.inner(), moments, &gradient);
+            self.moments.put(name, moments);
+            Tensor::from_inner(weight).require_grad()
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::testing::{policy, values};
+
+    #[test]
+    fn a_parameter_without_a_gradient_keeps_its_values_and_has_no_moments() {
+        let policy = policy();
+        let mut gradients = StepGradients::default();
+        gradients.add(&policy, policy.head().sum());
+        let config =
+            OptimizerConfig { learning_rate: 0.1, weight_decay: 0.5, ..Default::default() };
+        let mut optimizer = Optimizer::new(config, 1);
+        let (after, _) = optimizer.step(policy, gradients);
+        let embedding = "model.embed_tokens.weight";
+        assert_eq!(optimizer.moments().names().collect::<Vec<_>>(), [embedding]);
+        let before = values(&crate::train::testing::policy());
+        for (name, after) in values(&after) {
+            assert_eq!(after != before[&name], name == embedding, "{name}");
+        }
+    }
 
     fn rate(schedule: Schedule, step: u64) -> f64 {
         let config = OptimizerConfig {

@@ -1,14 +1,10 @@
-//! What the policy is held near: a frozen copy of it, renewed as the config says.
+//! When the frozen view of the policy that it is held near is renewed.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::Trainer;
 use crate::advantage::AdvantageError;
-use crate::kernel::{Kernels, TrainingKernels};
-use crate::model::{Decoder, Reference};
+use crate::kernel::TrainingKernels;
 
 /// When the reference follows the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -81,50 +77,7 @@ impl<B: TrainingKernels> Trainer<B> {
     pub(super) fn refresh_reference(&mut self) {
         let share = self.settings.reference_refresh.share(self.steps_done);
         let (Some(reference), Some(share)) = (&self.reference, share) else { return };
-        let policy = Reference::snapshot(&self.policy);
-        let renewed = match share {
-            1.0 => policy,
-            _ => Reference::new(mixed(policy.decoder(), reference.decoder(), share)),
-        };
-        self.reference = Some(renewed.stored_as(self.settings.reference_storage));
-    }
-}
-
-/// `share · policy + (1 − share) · reference`, parameter by parameter.
-fn mixed<B: Kernels>(policy: &Decoder<B>, reference: &Decoder<B>, share: f64) -> Decoder<B> {
-    let mut weights = Weights { flat: Vec::new() };
-    policy.visit(&mut weights);
-    reference.clone().map(&mut Mix { policy: weights.flat.into_iter(), share })
-}
-
-/// Every parameter of a module, flat, in order.
-struct Weights<B: Backend> {
-    flat: Vec<Tensor<B, 1>>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Weights<B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let weight = param.val();
-        let count = weight.shape().num_elements();
-        self.flat.push(weight.reshape([count]));
-    }
-}
-
-struct Mix<B: Backend> {
-    policy: std::vec::IntoIter<Tensor<B, 1>>,
-    share: f64,
-}
-
-impl<B: Backend> ModuleMapper<B> for Mix<B> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let Some(policy) = self.policy.next() else {
-            panic!("the policy has fewer parameters than its reference");
-        };
-        let (id, reference, mapper) = param.consume();
-        let policy = policy.reshape(reference.shape());
-        let reference = reference.cast(policy.dtype());
-        let mixed = policy * self.share + reference * (1.0 - self.share);
-        Param::from_mapped_value(id, mixed, mapper)
+        self.reference = Some(reference.moved(&self.policy, share));
     }
 }
 
@@ -146,28 +99,5 @@ mod tests {
         assert!(never.validate().unwrap_err().to_string().starts_with("every_steps is 0"));
         let far = ReferenceRefresh::MovingAverage { every_steps: 1, mixup_alpha: 1.5 };
         assert!(far.validate().unwrap_err().to_string().starts_with("mixup_alpha is 1.5"));
-    }
-
-    #[test]
-    fn a_mixture_lies_between_reference_and_policy() {
-        use burn::backend::NdArray;
-        let config: crate::model::ModelConfig = serde_json::from_str(
-            r#"{"vocab_size": 7, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
-                "num_attention_heads": 1}"#,
-        )
-        .unwrap();
-        let decoder =
-            |seed| Decoder::<NdArray>::initialise(&config, seed, &Default::default()).unwrap();
-        let flat = |decoder: &Decoder<NdArray>| -> Vec<f32> {
-            let mut weights = Weights { flat: Vec::new() };
-            decoder.visit(&mut weights);
-            Tensor::cat(weights.flat, 0).into_data().to_vec().unwrap()
-        };
-        let (policy, reference) = (decoder(1), decoder(2));
-        let mixture = flat(&mixed(&policy, &reference, 0.25));
-        for ((mixed, policy), reference) in mixture.iter().zip(flat(&policy)).zip(flat(&reference))
-        {
-            assert!((mixed - (0.25 * policy + 0.75 * reference)).abs() < 1e-6);
-        }
     }
 }

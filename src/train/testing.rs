@@ -1,8 +1,15 @@
-//! What the tests of this room share: groups made by hand.
+//! What the tests of this room share: groups made by hand, and a tiny policy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use burn::backend::{Autodiff, NdArray};
+use burn::module::Param;
+use burn::tensor::{Tensor, backend::Backend};
+
+use super::gradients::StepGradients;
 use super::score::{ScoredCompletion, ScoredGroup};
+use crate::model::{Decoder, PackedCompletions, ParameterVisitor, PromptGroup};
 use crate::reward::Score;
 use crate::rollout::{Completion, FinishReason, Prompt, RolloutGroup};
 
@@ -27,4 +34,42 @@ pub(crate) fn scored(rewards: &[f64]) -> ScoredGroup {
         correct: None,
     };
     rewards.iter().map(completion).collect()
+}
+
+/// A tiny policy, whose head is the embedding.
+pub(crate) fn policy() -> Decoder<Autodiff<NdArray>> {
+    let config = serde_json::json!({
+        "model_type": "qwen2", "vocab_size": 9, "hidden_size": 4, "intermediate_size": 6,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "tie_word_embeddings": true,
+    });
+    let config = serde_json::from_value(config).unwrap();
+    Decoder::initialise(&config, 5, &Default::default()).unwrap()
+}
+
+/// A loss that depends on every parameter.
+pub(crate) fn loss(policy: &Decoder<Autodiff<NdArray>>) -> Tensor<Autodiff<NdArray>, 1> {
+    let group = PromptGroup { prompt: &[3, 4], completions: vec![&[5, 8, 2], &[7]] };
+    policy.completion_logps(&PackedCompletions::new(&[group]), 1.0).logps.mean().neg()
+}
+
+/// Its gradients.
+pub(crate) fn gradients(policy: &Decoder<Autodiff<NdArray>>) -> StepGradients<NdArray> {
+    let mut gradients = StepGradients::default();
+    gradients.add(policy, loss(policy));
+    gradients
+}
+
+/// Values of every parameter, by name.
+pub(crate) fn values(policy: &Decoder<Autodiff<NdArray>>) -> BTreeMap<String, Vec<f32>> {
+    let mut values = Values(BTreeMap::new());
+    policy.visit_parameters(&mut values);
+    values.0
+}
+
+struct Values(BTreeMap<String, Vec<f32>>);
+
+impl<B: Backend> ParameterVisitor<B> for Values {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
+        self.0.insert(name.to_owned(), param.val().into_data().iter().collect());
+    }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::evaluate::{EvalOptions, evaluate};
-use super::optimizer::{Optimizer, OptimizerConfig, StepGradients};
+use super::gradients::StepGradients;
+use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
 use crate::device::failure;

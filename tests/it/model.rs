@@ -9,8 +9,8 @@ use serde_json::Value;
 use wgrpo::device::{BACKENDS, OnDevice, run_on};
 use wgrpo::kernel::{Span, TrainingKernels};
 use wgrpo::model::{
-    Decoder, KvCache, LoadedModel, ModelConfig, Packed, PackedCompletions, PromptGroup, Reference,
-    TensorFile, WeightStorage, Weights, save_tensors,
+    Decoder, KvCache, LoadedModel, ModelConfig, Packed, PackedCompletions, Parameter, PromptGroup,
+    Reference, TensorFile, WeightStorage, Weights, save_tensors,
 };
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 use wgrpo::text::Tokenizer;
@@ -110,7 +110,7 @@ fn greedy_continuations_are_those_of_transformers() {
 
 #[test]
 fn the_gradient_of_every_parameter_is_that_of_pytorch() {
-    let (config, decoder) = open::<Training>("llama");
+    let (_, decoder) = open::<Training>("llama");
     let golden = golden("llama");
     let of = &golden["gradient"];
     let ids = ids_of(&of["ids"]);
@@ -121,7 +121,7 @@ fn the_gradient_of_every_parameter_is_that_of_pytorch() {
     assert_close(&floats(loss.clone()), &[of["loss"].as_f64().unwrap()], 1e-5, 0.0);
     let gradients = gradients(&decoder, loss);
     assert_eq!(gradients.len(), of["parameters"].as_object().unwrap().len());
-    for ((name, _), gradient) in config.parameters().iter().zip(&gradients) {
+    for (Parameter { name, .. }, gradient) in decoder.parameters().iter().zip(&gradients) {
         let expected = &of["parameters"][name];
         let number = |key: &str| expected[key].as_f64().unwrap();
         let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
@@ -262,7 +262,7 @@ fn rows_that_share_a_prompt_have_the_log_probabilities_and_gradients_of_rows_alo
 fn a_reference_stays_where_it_was_taken_while_the_policy_moves_on() {
     let (config, decoder) = open::<Training>("llama");
     let before = values(&decoder);
-    let reference = Reference::snapshot(&decoder);
+    let reference = Reference::of(&decoder);
     let ids = token_ids(1, 9, config.vocab_size);
     let group = PromptGroup { prompt: &ids[..3], completions: vec![&ids[3..]] };
     let packing = PackedCompletions::new(&[group]);
@@ -283,7 +283,7 @@ fn saved_weights_come_back_bit_for_bit() {
     for name in FIXTURES {
         let (config, decoder) = open::<Cpu>(name);
         let folder = tempfile::tempdir().unwrap();
-        decoder.save(&config, &folder.path().join("model.safetensors")).unwrap();
+        decoder.save(&folder.path().join("model.safetensors")).unwrap();
         let again = Decoder::<Cpu>::load(&config, folder.path(), &device()).unwrap();
         assert_eq!(values(&again), values(&decoder), "{name}");
     }
@@ -311,8 +311,8 @@ fn fresh_weights_follow_from_the_seed_alone() {
     let of = |seed| values(&Decoder::<Cpu>::initialise(&config, seed, &device()).unwrap());
     assert_eq!(of(3), of(3));
     assert_ne!(of(3), of(4));
-    let names = config.parameters();
-    for ((name, shape), values) in names.iter().zip(of(3)) {
+    let fresh = Decoder::<Cpu>::initialise(&config, 3, &device()).unwrap();
+    for (Parameter { name, shape, .. }, values) in fresh.parameters().iter().zip(of(3)) {
         match name {
             _ if name.ends_with("bias") => assert!(values.iter().all(|x| *x == 0.0)),
             _ if shape.len() == 1 => assert!(values.iter().all(|x| *x == 1.0)),
@@ -346,6 +346,30 @@ fn refusal(folder: &Path) -> String {
 }
 
 const TENSOR: &str = "model.layers.1.mlp.up_proj.weight";
+
+#[test]
+fn every_parameter_has_the_name_and_shape_that_transformers_gave_it() {
+    for name in FIXTURES {
+        let (config, decoder) = open::<Cpu>(name);
+        let stored = Weights::open(&fixture(name)).unwrap();
+        let mut names: Vec<_> = decoder.parameters().into_iter().map(|p| p.name).collect();
+        names.sort();
+        assert_eq!(names, stored.names().collect::<Vec<_>>(), "{name}");
+        for Parameter { name, shape, .. } in decoder.parameters() {
+            stored.get(&name, &shape).unwrap();
+        }
+        let listed = decoder.parameters().into_iter().map(|p| (p.name, p.shape));
+        assert_eq!(listed.collect::<Vec<_>>(), config.parameters(), "{name}");
+    }
+}
+
+#[test]
+fn values_find_their_parameter_by_name_whatever_their_order_in_the_file() {
+    let folder = broken(|tensors| tensors.reverse());
+    let config = ModelConfig::from_folder(folder.path()).unwrap();
+    let reversed = Decoder::<Cpu>::load(&config, folder.path(), &device()).unwrap();
+    assert_eq!(values(&reversed), values(&open::<Cpu>("llama").1));
+}
 
 #[test]
 fn a_missing_tensor_is_named_with_its_folder() {
@@ -407,11 +431,11 @@ impl OnDevice for StoredReference {
         // A checkpoint holds f32, from which the same 16 bits come back.
         let scratch = tempfile::tempdir().unwrap();
         let [once, twice] = ["once", "twice"].map(|name| scratch.path().join(name));
-        stored.decoder().save(&config, &once).unwrap();
+        stored.decoder().save(&once).unwrap();
         let file = TensorFile::open(&once).unwrap();
         let mut source = |name: &str, shape: &[usize]| Ok(file.get(name, shape)?);
         let again = Reference::new(Decoder::<B>::new(&config, &mut source, &device).unwrap());
-        again.stored_as(self.storage).decoder().save(&config, &twice).unwrap();
+        again.stored_as(self.storage).decoder().save(&twice).unwrap();
         let saved = fs::read(once).unwrap() == fs::read(twice).unwrap();
         let supported = self.storage.or_f32::<B>(&device) == self.storage;
         Stored { supported, logps: [logps(&load()), logps(&stored)], saved }

@@ -99,11 +99,10 @@ pub fn steps(trainer: &mut Trainer<Cpu>, count: usize) -> Vec<StepReport> {
 
 /// A trainer that goes on where another was saved.
 pub fn saved_and_restored(config: &RunConfig, trainer: &Trainer<Cpu>) -> Trainer<Cpu> {
-    let (_, architecture) = model(config);
     let folder = tempfile::tempdir().unwrap();
-    trainer.save(folder.path(), &architecture, None).unwrap();
+    trainer.save(folder.path(), None).unwrap();
     let state = CheckpointState::read(folder.path()).unwrap().unwrap();
     let mut restored = self::trainer(config);
-    restored.restore(folder.path(), &architecture, &state).unwrap();
+    restored.restore(folder.path(), &state).unwrap();
     restored
 }

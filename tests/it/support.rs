@@ -1,5 +1,6 @@
 //! What the topics share: the backend, numbers, comparisons, fixture models.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,12 @@ impl<B: Backend> ModuleVisitor<B> for Values {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         self.0.push(floats(param.val()));
     }
+}
+
+/// Every parameter's values by its name.
+pub fn named_values<B: Backend>(decoder: &Decoder<B>) -> BTreeMap<String, Vec<f32>> {
+    let names = decoder.parameters().into_iter().map(|parameter| parameter.name);
+    names.zip(values(decoder)).collect()
 }
 
 /// The gradient of `loss` in every parameter, in order; zeros where there is none.

@@ -3,7 +3,10 @@
 use super::ModelConfig;
 
 impl ModelConfig {
-    /// Every trained tensor under its Hugging Face name with its shape (`[out, in]` for projections), in a fixed order.
+    /// Every parameter under its Hugging Face name with its shape (`[out, in]` for projections), in the
+    /// order of the decoder: what [`Decoder::parameters`] will say, before anything is allocated.
+    ///
+    /// [`Decoder::parameters`]: crate::model::Decoder::parameters
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = vec![self.embedding()];
         for layer in 0..self.num_hidden_layers {

@@ -1,0 +1,79 @@
+//! What a layer is made of: linear maps and norms, and how their parameters begin and are read.
+
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::{DType, Tensor, backend::Backend};
+
+use crate::kernel::{self, Kernels};
+
+/// `y = x·Wᵀ + b`, with a bias only where the family has one.
+#[derive(Module, Debug)]
+pub(super) struct Linear<B: Backend> {
+    weight: Param<Tensor<B, 2>>,
+    bias: Option<Param<Tensor<B, 1>>>,
+}
+
+impl<B: Backend> Linear<B> {
+    /// A map of `shape`, `[output, input]`, without values yet.
+    pub(super) fn new(shape: [usize; 2], bias: bool, device: &B::Device) -> Self {
+        let weight = parameter(shape, device);
+        Self { weight, bias: bias.then(|| parameter([shape[0]], device)) }
+    }
+}
+
+impl<B: Kernels> Linear<B> {
+    /// `[n, output]` of `x` `[n, input]`.
+    pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        let y = kernel::linear(x, &self.matrix());
+        match &self.bias {
+            Some(bias) => y + in_f32(bias).unsqueeze(),
+            None => y,
+        }
+    }
+
+    /// The matrix `[output, input]`.
+    pub(super) fn matrix(&self) -> Tensor<B, 2> {
+        in_f32(&self.weight)
+    }
+}
+
+/// RMSNorm with a factor a channel.
+#[derive(Module, Debug)]
+pub(super) struct Norm<B: Backend> {
+    weight: Param<Tensor<B, 1>>,
+    epsilon: f64,
+}
+
+impl<B: Backend> Norm<B> {
+    /// A norm over `width` channels, without values yet.
+    pub(super) fn new(width: usize, epsilon: f64, device: &B::Device) -> Self {
+        Self { weight: parameter([width], device), epsilon }
+    }
+}
+
+impl<B: Kernels> Norm<B> {
+    /// `x` `[n, width]`, every row by itself.
+    pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
+    }
+}
+
+/// A parameter as the kernels take it. A frozen one may be stored in 16 bits; then only the weight at
+/// hand is there twice.
+pub(super) fn in_f32<B: Backend, const D: usize>(weight: &Param<Tensor<B, D>>) -> Tensor<B, D> {
+    let weight = weight.val();
+    match weight.dtype() {
+        DType::F32 => weight,
+        _ => weight.cast(DType::F32),
+    }
+}
+
+/// A parameter that has a shape and no values yet; they come with `Decoder::with_values`.
+pub(super) fn parameter<B: Backend, const D: usize>(
+    shape: [usize; D],
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
+    let zeros = move |device: &B::Device, trainable| {
+        Tensor::zeros(shape, device).set_require_grad(trainable)
+    };
+    Param::uninitialized(ParamId::new(), zeros, device.clone(), true, shape.into())
+}

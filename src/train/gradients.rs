@@ -1,0 +1,153 @@
+//! Gradients of an optimiser step, by the names of parameters, with the global norm that Burn does
+//! not have.
+
+use std::collections::BTreeMap;
+
+use burn::backend::Autodiff;
+use burn::module::Param;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::kernel::{self, TrainingKernels};
+use crate::model::{Decoder, ParameterVisitor};
+
+/// Gradients of the parameters that have one, each flat under its parameter's name.
+#[derive(Debug)]
+pub struct StepGradients<B: TrainingKernels> {
+    /// In the order of the module, in which the norm sums them.
+    named: Vec<(String, Tensor<B, 1>)>,
+}
+
+impl<B: TrainingKernels> Default for StepGradients<B> {
+    fn default() -> Self {
+        Self { named: Vec::new() }
+    }
+}
+
+impl<B: TrainingKernels> StepGradients<B> {
+    /// Differentiates a micro-batch's loss and adds its gradients to the step's.
+    pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
+        // A loss in which nothing is trainable has no graph to go back along.
+        if !decoder.parameters().iter().any(|parameter| parameter.trainable) {
+            return;
+        }
+        let earlier = self.named.drain(..).collect();
+        let mut sums = Sums { earlier, new: loss.backward(), named: Vec::new() };
+        decoder.visit_parameters(&mut sums);
+        self.named = sums.named;
+    }
+
+    /// Euclidean norm over all parameters together.
+    pub fn norm(&self) -> f64 {
+        let squares: Vec<_> =
+            self.named.iter().map(|(_, gradient)| kernel::sum_of_squares(gradient)).collect();
+        if squares.is_empty() {
+            return 0.0;
+        }
+        let squares = Tensor::cat(squares, 0).into_data();
+        squares.iter::<f64>().sum::<f64>().sqrt()
+    }
+
+    /// Each gradient under its parameter's name.
+    pub(super) fn by_name(self) -> BTreeMap<String, Tensor<B, 1>> {
+        self.named.into_iter().collect()
+    }
+}
+
+/// What earlier micro-batches gave and what a new one adds to it.
+struct Sums<B: TrainingKernels> {
+    earlier: BTreeMap<String, Tensor<B, 1>>,
+    new: <Autodiff<B> as AutodiffBackend>::Gradients,
+    named: Vec<(String, Tensor<B, 1>)>,
+}
+
+impl<B: TrainingKernels> ParameterVisitor<Autodiff<B>> for Sums<B> {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<Autodiff<B>, D>>) {
+        let new = param.val().grad_remove(&mut self.new).map(flat);
+        let sum = match (self.earlier.remove(name), new) {
+            (Some(earlier), Some(new)) => Some(earlier + new),
+            (earlier, new) => earlier.or(new),
+        };
+        self.named.extend(sum.map(|sum| (name.to_owned(), sum)));
+    }
+}
+
+fn flat<B: TrainingKernels, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
+    let count = gradient.shape().num_elements();
+    gradient.reshape([count])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::NdArray;
+
+    use super::*;
+    use crate::train::testing::{gradients, loss, policy, values};
+    use crate::train::{Optimizer, OptimizerConfig};
+
+    const EMBEDDING: &str = "model.embed_tokens.weight";
+
+    fn floats(gradients: StepGradients<NdArray>) -> Vec<(String, Vec<f32>)> {
+        let named = gradients.named.into_iter();
+        named.map(|(name, gradient)| (name, gradient.into_data().iter().collect())).collect()
+    }
+
+    #[test]
+    fn every_parameter_has_a_gradient_under_its_name() {
+        let policy = policy();
+        let names: Vec<_> = policy.parameters().into_iter().map(|p| p.name).collect();
+        let found: Vec<_> = floats(gradients(&policy)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, names);
+    }
+
+    #[test]
+    fn what_is_frozen_has_no_gradient_and_the_others_have_theirs_to_the_last_bit() {
+        for part in ["embed_tokens", "norm", "k_proj", "layers.1.", "bias"] {
+            let mut expected = floats(gradients(&policy()));
+            expected.retain(|(name, _)| !name.contains(part));
+            let frozen = policy().freeze(|name| name.contains(part));
+            assert_eq!(floats(gradients(&frozen)), expected, "{part}");
+        }
+    }
+
+    #[test]
+    fn where_everything_is_frozen_a_step_changes_nothing() {
+        let frozen = policy().freeze(|_| true);
+        let gradients = gradients(&frozen);
+        assert_eq!(gradients.norm(), 0.0);
+        let (after, _) = Optimizer::new(OptimizerConfig::default(), 1).step(frozen, gradients);
+        assert_eq!(values(&after), values(&policy()));
+    }
+
+    #[test]
+    fn micro_batches_add_up_by_name_though_one_reaches_a_single_parameter() {
+        let policy = policy();
+        let alone = floats(gradients(&policy));
+        let mut later = gradients(&policy);
+        later.add(&policy, policy.head().sum());
+        let mut earlier = StepGradients::default();
+        earlier.add(&policy, policy.head().sum());
+        earlier.add(&policy, loss(&policy));
+        let (later, earlier) = (floats(later), floats(earlier));
+        assert_eq!(later, earlier);
+        for ((name, sum), (_, alone)) in later.iter().zip(&alone) {
+            // The gradient of a sum is 1 everywhere.
+            let added = if name == EMBEDDING { 1.0 } else { 0.0 };
+            let expected: Vec<f32> = alone.iter().map(|gradient| gradient + added).collect();
+            assert_eq!(sum, &expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_step_finds_gradients_by_name_in_whatever_order_they_come() {
+        let config =
+            OptimizerConfig { learning_rate: 0.1, max_grad_norm: 0.0, ..Default::default() };
+        let step =
+            |gradients| values(&Optimizer::new(config.clone(), 1).step(policy(), gradients).0);
+        let mut reversed = gradients(&policy());
+        reversed.named.reverse();
+        let after = step(gradients(&policy()));
+        assert_ne!(after, values(&policy()));
+        assert_eq!(step(reversed), after);
+    }
+}
