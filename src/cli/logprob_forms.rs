@@ -12,11 +12,12 @@ use burn::tensor::{Int, Tensor, TensorData};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{OnDevice, failure};
+use crate::device::OnDevice;
 use crate::kernel::check::{self, Outcome};
 use crate::kernel::{self, TrainingKernels};
 use crate::monitor::peak_rss_mib;
 use crate::random::Stream;
+use crate::readback;
 
 /// Shape of logits: `[rows, words]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl OnDevice for Forms {
         // between two of them is tensors.
         Case::<B>::new(LogitShape { rows: 2, words: 64 }, &device).difference()?;
         let case = Case::<B>::new(self.shape, &device);
-        failure::sync_and_check::<B>(&device)?;
+        readback::sync_and_check::<B>(&device)?;
         let measured = match self.part {
             Part::Logits => Measured::default(),
             Part::Kernel => case.measure(kernel_form, self.repeats)?,
@@ -182,16 +183,16 @@ impl<B: TrainingKernels> Case<B> {
     }
 
     fn in_use(&self) -> anyhow::Result<Option<u64>> {
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         Ok(kernel::device_memory::<B>(&self.device).map(|memory| memory.in_use))
     }
 
     fn seconds(&self, form: Form<B>) -> anyhow::Result<f64> {
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         let began = Instant::now();
         // Held until the device is done: fusion leaves out what nobody can read any more.
         let _results = self.forward(form).backward()?;
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         Ok(began.elapsed().as_secs_f64())
     }
 

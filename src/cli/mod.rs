@@ -12,7 +12,6 @@ mod import_roll;
 mod interrupt;
 mod logprob_forms;
 mod output;
-mod session;
 mod signal;
 mod train;
 
