@@ -4,13 +4,12 @@
 
 use std::error::Error;
 
-use burn::backend::{Autodiff, NdArray};
+use burn::backend::NdArray;
 use wgrpo::config::RunConfig;
 use wgrpo::data::Problem;
-use wgrpo::model::Decoder;
-use wgrpo::reward::{Completion, Reward, Rewards};
-use wgrpo::text::Tokenizer;
-use wgrpo::train::{PreparedProblems, Trainer};
+use wgrpo::monitor::{Progress, Screen};
+use wgrpo::reward::{Completion, Reward};
+use wgrpo::run::{Options, Run};
 
 /// The share of letters that have their like on the other side.
 struct Palindrome;
@@ -29,6 +28,7 @@ impl Reward for Palindrome {
 }
 
 const RUN: &str = "
+output_dir: runs/palindromes
 max_steps: 60
 rollout_batch_size: 16
 num_return_sequences_in_group: 8
@@ -41,37 +41,18 @@ model:
 data: {kind: reversal, alphabet: abcd, max_length: 3, count: 60, held_out: 4}
 rewards: [{kind: exact, weight: 0}]
 optimizer: {learning_rate: 3e-3}
+tracking: {show_every: 10}
 ";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let config = RunConfig::parse("run.yaml".as_ref(), RUN, &[])?;
-    let mut trainer = trainer(&config)?;
-    for _ in 0..config.max_steps {
-        let step = trainer.step()?;
-        if step.step % 10 == 0 {
-            let sample = &step.scored[0][0];
-            println!("step {:>2}: {:.2}  {:?}", step.step, step.summary.reward(), sample.text);
-        }
+    let screen = Screen::new(Progress::new(false));
+    let options = Options { overwrite: true, ..Options::default() };
+    let options = options.reward(1.0, Palindrome).monitor(screen);
+    let mut run = Run::<NdArray>::begin(config, &Default::default(), options)?;
+    while !run.is_over() {
+        run.step()?;
     }
+    print!("{}", run.finish()?.report);
     Ok(())
-}
-
-fn trainer(config: &RunConfig) -> Result<Trainer<NdArray>, Box<dyn Error>> {
-    let alphabet = config.model.alphabet.as_deref().ok_or("a new model has an alphabet")?;
-    let tokenizer = Tokenizer::characters(alphabet)?;
-    let architecture = config.model.architecture.clone().ok_or("a new model has a shape")?;
-    let architecture = architecture.for_tokenizer(
-        tokenizer.vocab_size(),
-        tokenizer.bos_id(),
-        tokenizer.eos_ids().to_vec(),
-        Some(tokenizer.pad_id()),
-    );
-    let policy: Decoder<Autodiff<NdArray>> =
-        Decoder::initialise(&architecture, config.seed, &Default::default())?;
-    let data = config.data.load(config.seed)?;
-    let problems = PreparedProblems::new("training", data.train, &tokenizer, config.prompt_length)?;
-    let mut rewards = Rewards::new(&config.rewards)?;
-    rewards.push(1.0, Box::new(Palindrome))?;
-    let settings = config.settings(tokenizer.eos_ids())?;
-    Ok(Trainer::new(settings, policy, tokenizer, problems, rewards))
 }

@@ -39,12 +39,14 @@
 //! | [`advantage`] | rewards of groups in, advantages out; no text, no token |
 //! | [`loss`] | log-probabilities and advantages in, one number out; no file, clock or random number |
 //! | [`train`] | the order of things, micro-batches, optimiser, checkpoints, evaluation |
-//! | [`monitor`] | what a run writes down and shows; plain numbers and text |
+//! | [`monitor`] | the events of a run and what listens to them; plain numbers and text |
 //! | [`config`] | a run in one YAML file |
-//! | [`device`] | names of devices, their adapters and limits; whether one failed |
+//! | [`device`] | names of devices, their adapters and limits; a session on one |
+//! | [`run`] | a run as a library: begin, resume, step, evaluate, save, finish |
 //! | [`cli`] | the commands |
 //!
-//! [`files`] writes files whole or not at all and [`random`] is the one source of random numbers.
+//! [`files`] writes files whole or not at all, [`random`] is the one source of random numbers, and
+//! [`readback`] reads numbers off a device, or tells why they are not to be believed.
 //!
 //! Everything that computes is generic over Burn's [`Backend`](burn::tensor::backend::Backend) with
 //! the operations of [`kernel::Kernels`], and [`device::run_on`] picks the backend once, by name.
@@ -61,7 +63,9 @@ pub mod model;
 pub mod monitor;
 mod pattern;
 pub mod random;
+pub mod readback;
 pub mod reward;
 pub mod rollout;
+pub mod run;
 pub mod text;
 pub mod train;

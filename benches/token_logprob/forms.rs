@@ -12,11 +12,12 @@ use burn::tensor::{Int, Tensor, TensorData};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use wgrpo::device::{OnDevice, failure};
+use wgrpo::device::OnDevice;
 use wgrpo::kernel::check::{self, Outcome};
 use wgrpo::kernel::{self, Kernels};
 use wgrpo::monitor::peak_rss_mib;
 use wgrpo::random::Stream;
+use wgrpo::readback;
 
 /// Shape of logits: `[rows, vocabulary]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl OnDevice for Forms {
         // between two of them is tensors.
         Case::<B>::new(LogitShape { rows: 2, vocabulary: 64 }, &device).difference()?;
         let case = Case::<B>::new(self.shape, &device);
-        failure::sync_and_check::<B>(&device)?;
+        readback::sync_and_check::<B>(&device)?;
         let measured = match self.part {
             Part::Logits => Measured::default(),
             Part::Kernel => case.measure(kernel_form, self.repeats)?,
@@ -184,16 +185,16 @@ impl<B: Kernels> Case<B> {
     }
 
     fn in_use(&self) -> anyhow::Result<Option<u64>> {
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         Ok(kernel::device_memory::<B>(&self.device).map(|memory| memory.in_use))
     }
 
     fn seconds(&self, form: Form<B>) -> anyhow::Result<f64> {
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         let began = Instant::now();
         // Held until the device is done: fusion leaves out what nobody can read any more.
         let _results = self.forward(form).backward()?;
-        failure::sync_and_check::<B>(&self.device)?;
+        readback::sync_and_check::<B>(&self.device)?;
         Ok(began.elapsed().as_secs_f64())
     }
 

@@ -3,15 +3,13 @@
 use clap::Args;
 use serde::Serialize;
 
-use burn::backend::Autodiff;
-
-use super::session::{self, Problems};
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
-use crate::device::{self, Device, OnDevice, failure};
+use crate::device::{self, Device, OnDevice};
 use crate::kernel::{self, TrainingKernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
-use crate::train::Trainer;
+use crate::readback;
+use crate::run::Opened;
 
 /// Arguments of `wgrpo bench`.
 #[derive(Debug, Args)]
@@ -71,14 +69,9 @@ impl OnDevice for Bench {
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
         let config = self.config;
-        let limits = self.device.limits();
-        let model = session::model::<Autodiff<B>>(&config, &device, &limits)?;
-        let problems = Problems::load(&config, &model.tokenizer)?;
-        session::check_sizes(&limits, &config, &model.config, &problems)?;
-        let settings = config.settings(model.tokenizer.eos_ids())?;
-        let rewards = session::rewards(&config)?;
-        let mut trainer =
-            Trainer::new(settings, model.decoder, model.tokenizer, problems.train, rewards);
+        let opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
+        let parameters = opened.model.config.parameter_count();
+        let mut trainer = opened.trainer(&config)?;
         let progress = Progress::new(false);
         let mut timed = Vec::new();
         let mut rollouts_per_step = 0;
@@ -91,8 +84,7 @@ impl OnDevice for Bench {
                 timed.push(metrics);
             }
         }
-        let parameters = model.config.parameter_count();
-        failure::sync_and_check::<B>(&device)?;
+        readback::sync_and_check::<B>(&device)?;
         let in_use = kernel::device_memory::<B>(&device).map(|memory| memory.in_use);
         let device_mib = in_use.map(|bytes| bytes as f64 / (1 << 20) as f64);
         let result = result(&timed, parameters, rollouts_per_step, self.device.to_string());

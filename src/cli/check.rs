@@ -5,11 +5,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
 use super::output;
-use super::session::{self, Problems};
 use crate::config::RunConfig;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
@@ -17,6 +15,7 @@ use crate::kernel::check::{Difference, Outcome, differences, outcomes};
 use crate::loss::LossMetrics;
 use crate::model::LoadedModel;
 use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup, Sampling};
+use crate::run::Opened;
 use crate::train::{StepReport, Trainer};
 
 /// A difference above this is not rounding; every figure is relative to the CPU's largest number.
@@ -107,16 +106,14 @@ fn training_steps<B: TrainingKernels>(
     limits: &Limits,
 ) -> anyhow::Result<Vec<Outcome>> {
     let config = RunConfig::parse(Path::new("the check's own run"), RUN, &[])?;
-    let LoadedModel { decoder, tokenizer, .. } =
-        session::model::<Autodiff<B>>(&config, device, limits)?;
-    let problems = Problems::load(&config, &tokenizer)?.train;
+    let Opened { model, problems, rewards } = Opened::<B>::open(&config, device, limits)?;
+    let (LoadedModel { decoder, tokenizer, .. }, problems) = (model, problems.train);
     let mut settings = config.settings(tokenizer.eos_ids())?;
     settings.generator.sampling = Sampling::greedy();
     let prompts: Vec<Prompt> = (0..40).map(|index| problems.prompt(index, 1)).collect();
     let noise = Noise::new(config.seed, Purpose::Reading, 0);
     let greedy = settings.generator.generate(&decoder.valid(), &prompts, noise)?;
     settings.generator.sampling = Sampling::default();
-    let rewards = session::rewards(&config)?;
     let mut trainer = Trainer::new(settings, decoder, tokenizer, problems, rewards);
     let steps = [trainer.step()?, trainer.step()?];
     let all = |numbers: fn(&StepReport) -> Vec<f32>| steps.iter().flat_map(numbers).collect();

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use super::session::{self, Problems};
 use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::monitor::RunPaths;
+use crate::reward::Rewards;
+use crate::run::{Problems, saved_model};
 use crate::train::{Evaluation, evaluate, evaluation_buffers};
 
 /// Completions of a problem where neither the command nor the configuration says how many.
@@ -99,7 +100,7 @@ impl OnDevice for Evaluating {
     type Output = anyhow::Result<Evaluation>;
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
-        let model = session::saved_model::<B>(&self.folder, &device, &self.limits)?;
+        let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?;
         let held_out = problems
             .held_out
@@ -107,7 +108,7 @@ impl OnDevice for Evaluating {
         let options = self.config.eval_options(model.tokenizer.eos_ids());
         let (prompts, longest) = (held_out.len(), held_out.longest_prompt());
         self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
-        let rewards = session::rewards(&self.config)?;
+        let rewards = Rewards::new(&self.config.rewards)?;
         Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
     }
 }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{output, session};
+use super::output;
 use crate::config::check_sampling;
 use crate::data::Message;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::TrainingKernels;
 use crate::rollout::{Completion, Generator, Noise, Prompt, Purpose, Sampling};
+use crate::run::saved_model;
 use crate::text::Tokenizer;
 use crate::train::{Generation, generation_buffers};
 
@@ -108,7 +109,7 @@ impl OnDevice for Generating {
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, limits } = self;
-        let model = session::saved_model::<B>(&args.folder, &device, &limits)?;
+        let model = saved_model::<B>(&args.folder, &device, &limits)?;
         let ids = args.prompt_ids(&model.tokenizer)?;
         let generator = args.generator(model.tokenizer.eos_ids());
         let sizes = Generation {

@@ -10,7 +10,6 @@ mod generate;
 mod import_roll;
 mod interrupt;
 mod output;
-mod session;
 mod signal;
 mod train;
 

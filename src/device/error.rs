@@ -1,8 +1,8 @@
 //! Why a device cannot be had.
 
 use super::BACKENDS;
-use super::failure::DeviceFailed;
 use super::name::FAMILIES;
+use crate::readback::DeviceFailed;
 
 /// A device that cannot be had, or that broke down.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use wgpu::{Backends, DeviceLostReason, DeviceType, Features};
 
 use super::adapter::Adapter;
 use super::error::DeviceError;
-use super::failure;
 use super::name::{Api, Kind};
+use crate::kernel::Graphics;
+use crate::readback::{self, Session};
 
 /// What this process runs on; CubeCL takes one setup a device and never gives it back.
 static TAKEN: Mutex<Option<(Adapter, WgpuDevice)>> = Mutex::new(None);
@@ -108,8 +109,7 @@ pub fn open(adapter: &Adapter) -> Result<WgpuDevice, DeviceError> {
         return Err(DeviceError::NotOpened { name: adapter.device(), problem });
     }
     let device = cubecl_device(adapter)?;
-    failure::watch();
-    let setup = failure::guarded(|| set_up(adapter.api, &device))?;
+    let setup = Session::new::<Graphics>().run(|| set_up(adapter.api, &device))?;
     let opened = setup.adapter.get_info().name;
     if opened != adapter.name {
         let problem = format!("`{opened}` was opened in its place; choose that, or another");
@@ -152,10 +152,15 @@ fn set_up(api: Api, device: &WgpuDevice) -> WgpuSetup {
 
 /// Without these wgpu panics on whatever thread it happens to be, and says nothing of a lost device.
 fn report_errors(setup: &WgpuSetup) {
-    setup.device.on_uncaptured_error(Arc::new(|error| failure::record(&error.to_string())));
+    setup.device.on_uncaptured_error(Arc::new(|error| told(&error.to_string())));
     setup.device.set_device_lost_callback(|reason, message| {
         if reason == DeviceLostReason::Unknown {
-            failure::record(&format!("the device was lost: {message}"));
+            told(&format!("the device was lost: {message}"));
         }
     });
+}
+
+/// Gives the driver's words to the live sessions; where there is none, nobody waits for results.
+fn told(said: &str) {
+    readback::record(said);
 }

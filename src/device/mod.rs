@@ -2,11 +2,10 @@
 //! were compiled in.
 //!
 //! A name becomes a [`Device`] ([`find`]), which knows its [`Limits`] and runs programs that are
-//! written for any backend. What breaks on a device ends the program, by way of [`failure`].
+//! written for any backend. Each such program is a [`Session`]; what breaks on the device ends it.
 
 mod adapter;
 mod error;
-pub mod failure;
 #[cfg(feature = "wgpu")]
 mod graphics;
 mod limits;
@@ -18,13 +17,13 @@ use burn::tensor::backend::BackendTypes;
 
 pub use adapter::{Adapter, choose};
 pub use error::DeviceError;
-pub use failure::DeviceFailed;
 #[cfg(feature = "wgpu")]
 pub use graphics::open;
 pub use limits::{Buffer, Limits, Mend, TooLarge};
 pub use name::{Api, DeviceName, Family, Kind, Pick};
 
 use crate::kernel::TrainingKernels;
+pub use crate::readback::{DeviceFailed, Session};
 
 /// Something that runs on whatever backend was chosen.
 pub trait OnDevice {
@@ -230,13 +229,12 @@ impl Device {
             #[cfg(feature = "wgpu")]
             Self::Graphics(adapter) => {
                 let device = open(adapter)?;
-                Ok(failure::guarded(|| program.run::<crate::kernel::Graphics>(device))?)
+                Ok(in_session::<crate::kernel::Graphics, P>(program, device)?)
             }
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => {
-                failure::watch();
                 let device = burn::backend::cuda::CudaDevice::new(*index);
-                Ok(failure::guarded(|| program.run::<crate::kernel::Cuda>(device))?)
+                Ok(in_session::<crate::kernel::Cuda, P>(program, device)?)
             }
             _ => Err(backend_lacks(self)),
         }
@@ -251,6 +249,15 @@ impl fmt::Display for Device {
             Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
+}
+
+/// Runs `program` in a session of its own on a device that works on other threads.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn in_session<B: TrainingKernels, P: OnDevice>(
+    program: P,
+    device: B::Device,
+) -> Result<P::Output, DeviceFailed> {
+    Session::begin::<B>(&device).run(|| program.run::<B>(device))
 }
 
 fn on<B: TrainingKernels, P: OnDevice>(program: P) -> P::Output {

@@ -219,7 +219,7 @@ mod tests {
         let loss = losses.iter().map(|part| floats(part.loss.clone())[0]).sum();
         let sums = losses.into_iter().map(|part| part.sums);
         let sums = sums.reduce(LossSums::plus).unwrap();
-        (loss, gradients, sums.read(&Denominators::of_step(&LENGTHS, 4)))
+        (loss, gradients, sums.read(&Denominators::of_step(&LENGTHS, 4)).unwrap())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::Denominators;
+use crate::readback::{self, DeviceFailed};
 
 /// Sums over loss tokens that stay on the device and add across micro-batches.
 #[derive(Debug, Clone)]
@@ -48,16 +49,19 @@ impl<B: Backend> LossSums<B> {
     }
 
     /// Waits for the device and divides by the tokens of the step.
-    pub fn read(self, step: &Denominators) -> LossMetrics {
-        let sums: Vec<f64> = self.sums_k.into_data().iter().collect();
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn read(self, step: &Denominators) -> Result<LossMetrics, DeviceFailed> {
+        let sums: Vec<f64> = readback::read(self.sums_k)?.iter().collect();
         let per_token = |index: usize| sums[index] / step.tokens.max(1.0);
-        LossMetrics {
+        Ok(LossMetrics {
             loss: sums[0],
             policy_loss: per_token(1),
             kl: per_token(2),
             entropy: per_token(3),
             clip_low: per_token(4),
             clip_high: per_token(5),
-        }
+        })
     }
 }

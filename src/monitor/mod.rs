@@ -1,21 +1,32 @@
-//! What a run says about itself: metric lines, the run folder, progress and the closing report.
+//! What listens to a run: its logs, the screen and the closing report, and the folder they lie in.
 //!
-//! This room only receives plain numbers and text; it knows no tensor, no model and no config.
+//! A run tells [`Event`]s, and each [`Monitor`] makes of them what it is for. This room only receives
+//! plain numbers and text; it knows no tensor, no model and no config.
 
 mod diagnosis;
+mod event;
 mod json_lines;
 mod layout;
+mod logs;
 mod metrics;
+mod monitors;
 mod progress;
+mod report_file;
 mod rss;
 mod run_folder;
+mod screen;
 mod summary;
 
 pub use diagnosis::diagnose;
+pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 pub use json_lines::JsonLines;
 pub use layout::RunPaths;
+pub use logs::Logs;
 pub use metrics::{EvalMetrics, SampleLine, StepMetrics};
+pub use monitors::{Monitors, RecordFailed};
 pub use progress::{Phase, Progress, Stage};
+pub use report_file::ReportFile;
 pub use rss::peak_rss_mib;
 pub use run_folder::{Existing, RunFolder, RunFolderError};
+pub use screen::Screen;
 pub use summary::{RunFacts, report};

@@ -26,8 +26,8 @@ pub struct Progress {
 }
 
 /// One phase being shown, from [`Progress::begin`] until it is dropped.
-pub struct Stage<'a> {
-    progress: &'a Progress,
+pub struct Stage {
+    progress: Progress,
     phase: Phase,
     total: u64,
     bar: Option<ProgressBar>,
@@ -71,17 +71,17 @@ impl Progress {
     }
 
     /// Begins to show a phase of `total` units, of which `done` were done before, as on a resume.
-    pub fn begin(&self, phase: Phase, done: u64, total: u64) -> Stage<'_> {
+    pub fn begin(&self, phase: Phase, done: u64, total: u64) -> Stage {
         let bar = match &self.watch {
             Watch::Bars(bars) => Some(bars.add(new_bar(phase, done, total))),
             _ => None,
         };
         let pacer = Pacer { start: done, total, last: None };
-        Stage { progress: self, phase, total, bar, pacer, began: Instant::now() }
+        Stage { progress: self.clone(), phase, total, bar, pacer, began: Instant::now() }
     }
 }
 
-impl Stage<'_> {
+impl Stage {
     /// Shows that `done` units are done, with a short `note` such as "loss 0.31".
     pub fn advance(&mut self, done: u64, note: &str) {
         if let Some(bar) = &self.bar {
@@ -112,7 +112,7 @@ impl Stage<'_> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,12 +1,12 @@
-//! The folder of one run: who may begin there, and the files that grow in it.
+//! The folder of one run: who may begin there, and what is read back from it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::json_lines::{JsonLines, read_lines, truncate_after};
+use super::json_lines::{read_lines, truncate_after};
 use super::layout::RunPaths;
-use super::metrics::{EvalMetrics, SampleLine, StepMetrics};
+use super::metrics::{EvalMetrics, StepMetrics};
 
 /// What to do with a folder that already holds a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,17 +60,14 @@ pub enum RunFolderError {
     },
 }
 
-/// An open run folder with its growing logs.
+/// A folder that belongs to a run.
 #[derive(Debug)]
 pub struct RunFolder {
     paths: RunPaths,
-    metrics: JsonLines,
-    eval: JsonLines,
-    samples: JsonLines,
 }
 
 impl RunFolder {
-    /// Opens `output_dir` and its logs, so that a folder without room or rights is found at once.
+    /// Takes `output_dir` for a run: made, cleared or cut back as `existing` says.
     ///
     /// # Errors
     /// When it holds a run and `existing` refuses, holds none to resume, or cannot be written.
@@ -78,13 +75,7 @@ impl RunFolder {
         let paths = RunPaths::new(output_dir);
         prepare(&paths, existing)?;
         fs::create_dir_all(output_dir).map_err(failed("create", output_dir))?;
-        let log = |path: PathBuf| JsonLines::open(&path).map_err(failed("open", &path));
-        Ok(Self {
-            metrics: log(paths.metrics())?,
-            eval: log(paths.eval())?,
-            samples: log(paths.samples())?,
-            paths,
-        })
+        Ok(Self { paths })
     }
 
     /// Where the files of this run lie.
@@ -98,48 +89,6 @@ impl RunFolder {
     /// When the file cannot be written.
     pub fn write_config(&self, yaml: &str) -> Result<(), RunFolderError> {
         write_whole(&self.paths.config(), yaml)
-    }
-
-    /// Writes the closing report.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn write_report(&self, text: &str) -> Result<(), RunFolderError> {
-        write_whole(&self.paths.report(), text)
-    }
-
-    /// Appends the metrics of one step.
-    ///
-    /// # Errors
-    /// When the line cannot be written.
-    pub fn metrics(&mut self, line: &StepMetrics) -> Result<(), RunFolderError> {
-        self.metrics.append(line).map_err(failed("append to", &self.paths.metrics()))
-    }
-
-    /// Appends the result of one evaluation.
-    ///
-    /// # Errors
-    /// When the line cannot be written.
-    pub fn eval(&mut self, line: &EvalMetrics) -> Result<(), RunFolderError> {
-        self.eval.append(line).map_err(failed("append to", &self.paths.eval()))
-    }
-
-    /// Appends one sampled completion.
-    ///
-    /// # Errors
-    /// When the line cannot be written.
-    pub fn sample(&mut self, line: &SampleLine) -> Result<(), RunFolderError> {
-        self.samples.append(line).map_err(failed("append to", &self.paths.samples()))
-    }
-
-    /// Puts all lines on the disk; call it before a checkpoint, which must never be ahead of its logs.
-    ///
-    /// # Errors
-    /// When the disk refuses them.
-    pub fn sync(&self) -> Result<(), RunFolderError> {
-        self.metrics.sync().map_err(failed("append to", &self.paths.metrics()))?;
-        self.eval.sync().map_err(failed("append to", &self.paths.eval()))?;
-        self.samples.sync().map_err(failed("append to", &self.paths.samples()))
     }
 
     /// All steps logged so far, those before a resume included.
@@ -195,12 +144,15 @@ fn cut_logs(paths: &RunPaths, step: u64) -> Result<(), RunFolderError> {
     Ok(())
 }
 
-fn write_whole(path: &Path, text: &str) -> Result<(), RunFolderError> {
+pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), RunFolderError> {
     crate::files::write_atomically(path, text.as_bytes())
         .map_err(|reason| RunFolderError::Write { reason })
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunFolderError {
+pub(super) fn failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> RunFolderError {
     let path = path.to_owned();
     move |reason| RunFolderError::Io { action, path, reason }
 }
@@ -223,20 +175,29 @@ fn mend(kind: io::ErrorKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::{Event, Logs, Monitor, SampleLine, StepEvent};
 
     fn step(step: u64) -> StepMetrics {
         StepMetrics { step, reward: 0.5, ..StepMetrics::default() }
     }
 
     fn run_of_three_steps(folder: &Path) -> RunFolder {
-        let mut run = RunFolder::open(folder, Existing::Refuse).unwrap();
+        let run = RunFolder::open(folder, Existing::Refuse).unwrap();
         run.write_config("seed: 1\n").unwrap();
         for number in 1..=3 {
-            run.metrics(&step(number)).unwrap();
-            run.sample(&SampleLine { step: number, ..SampleLine::default() }).unwrap();
-            run.eval(&EvalMetrics { step: number, ..EvalMetrics::default() }).unwrap();
+            log(&run, number);
         }
         run
+    }
+
+    /// Logs a step with a sample, and an evaluation.
+    fn log(run: &RunFolder, number: u64) {
+        let mut logs = Logs::open(run.paths()).unwrap();
+        let samples = [SampleLine { step: number, ..SampleLine::default() }];
+        let metrics = &step(number);
+        logs.take(&Event::Step(StepEvent { metrics, samples: &samples, shown: None })).unwrap();
+        let eval = EvalMetrics { step: number, ..EvalMetrics::default() };
+        logs.take(&Event::Evaluated(&eval)).unwrap();
     }
 
     fn lines(path: PathBuf) -> usize {
@@ -272,7 +233,8 @@ mod tests {
         for file in ours.iter().chain(&theirs) {
             fs::write(file, "x").unwrap();
         }
-        RunFolder::open(root.path(), Existing::Overwrite).unwrap();
+        let run = RunFolder::open(root.path(), Existing::Overwrite).unwrap();
+        Logs::open(run.paths()).unwrap();
         assert!(theirs.iter().all(|file| file.exists()));
         assert!(ours.iter().all(|file| !file.exists()) && !paths.checkpoint(2).exists());
         assert_eq!(lines(paths.metrics()), 0);
@@ -293,10 +255,10 @@ mod tests {
         let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let whole = run_of_three_steps(whole.path());
         drop(run_of_three_steps(stopped.path()));
-        let mut resumed = RunFolder::open(stopped.path(), Existing::Resume { step: 2 }).unwrap();
+        let resumed = RunFolder::open(stopped.path(), Existing::Resume { step: 2 }).unwrap();
         assert_eq!(lines(resumed.paths().samples()), 2);
         assert_eq!(lines(resumed.paths().eval()), 2);
-        resumed.metrics(&step(3)).unwrap();
+        log(&resumed, 3);
         let read = |run: &RunFolder| fs::read(run.paths().metrics()).unwrap();
         assert_eq!(read(&resumed), read(&whole));
     }
@@ -324,18 +286,6 @@ mod tests {
         fs::write(&file, "x").unwrap();
         let error = RunFolder::open(&file, Existing::Refuse).unwrap_err().to_string();
         assert!(error.contains("file") && error.contains("choose another output_dir"), "{error}");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_is_named_with_a_way_out() {
-        let root = tempfile::tempdir().unwrap();
-        let metrics = root.path().join("metrics.jsonl");
-        let mut run = RunFolder::open(root.path(), Existing::Refuse).unwrap();
-        run.metrics = JsonLines::open(Path::new("/dev/full")).unwrap();
-        let error = run.metrics(&step(1)).unwrap_err().to_string();
-        let path = metrics.display().to_string();
-        assert!(error.contains(&path) && error.contains("free some space"), "{error}");
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 
 use super::{Completion, FinishReason, Noise, Prompt, RolloutGroup, Sampling};
-use crate::device::{DeviceFailed, failure};
 use crate::kernel::{self, Kernels, Span};
 use crate::model::{Decoder, KvCache, Packed};
+use crate::readback::{self, DeviceFailed};
 
 /// Why a generation came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +111,7 @@ impl<'a, B: Kernels> Batch<'a, B> {
     fn run(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
         let (mut open, mut logits) = self.prefill();
         while !open.is_empty() {
-            self.draw(&mut open, &logits);
-            failure::check()?;
+            self.draw(&mut open, &logits)?;
             open = self.close_finished(open);
             if !open.is_empty() {
                 logits = self.advance(&open);
@@ -148,18 +147,19 @@ impl<'a, B: Kernels> Batch<'a, B> {
     }
 
     /// Appends one token to every open row: the one readback that a token costs.
-    fn draw(&mut self, open: &mut [Row], logits: &Tensor<B, 2>) {
+    fn draw(&self, open: &mut [Row], logits: &Tensor<B, 2>) -> Result<(), DeviceFailed> {
         let uniform = |row: &Row| {
             let problem = self.prompts[row.group].problem;
             self.noise.uniform(problem, row.sample as u32, row.ids.len() as u32)
         };
         let uniforms: Vec<f32> = open.iter().map(uniform).collect();
-        let drawn = kernel::sample(logits, &uniforms, self.generator.sampling).into_data();
+        let drawn = readback::read(kernel::sample(logits, &uniforms, self.generator.sampling))?;
         let mut drawn = drawn.iter::<f32>();
         for row in open {
             row.ids.extend(drawn.next().map(|id| id as u32));
             row.logps.extend(drawn.next());
         }
+        Ok(())
     }
 
     /// Takes out the rows that ended; they are never computed again.
@@ -197,7 +197,6 @@ impl<'a, B: Kernels> Batch<'a, B> {
 
     /// The finished rows, by group and in the order of their sample index.
     fn groups(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
-        failure::check()?;
         self.finished.sort_by_key(|(row, _)| (row.group, row.sample));
         let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
         let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();

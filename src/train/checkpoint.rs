@@ -11,10 +11,10 @@ use super::carried::{CarriedGroup, Exact};
 use super::moments::Moments;
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
-use crate::device::failure;
 use crate::files::write_atomically;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, ModelError, Parameter, Reference, TensorFile};
+use crate::readback;
 
 const STATE: &str = "state.json";
 const POLICY: &str = "policy.safetensors";
@@ -68,7 +68,7 @@ impl<B: TrainingKernels> Trainer<B> {
     /// # Errors
     /// A file that cannot be written, or a device that failed; older checkpoints are untouched.
     pub fn save(&self, folder: &Path, accuracy_before: Option<f64>) -> Result<(), TrainError> {
-        failure::sync_and_check::<B>(&self.policy.device())?;
+        readback::sync_and_check::<B>(&self.policy.device())?;
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         let parameters = self.policy.parameters();
@@ -91,7 +91,8 @@ impl<B: TrainingKernels> Trainer<B> {
             carried: self.carried.rollouts.iter().map(CarriedGroup::new).collect(),
             accuracy_before,
         };
-        failure::check()?;
+        // Nothing is whole that was read off a device that failed meanwhile.
+        readback::sync_and_check::<B>(&self.policy.device())?;
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(&state).map_err(|error| broken(&path, error))?;
         write_atomically(&path, text.as_bytes())

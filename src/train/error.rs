@@ -1,9 +1,9 @@
 //! Why training stops.
 
 use crate::advantage::AdvantageError;
-use crate::device::DeviceFailed;
 use crate::model::ModelError;
 use crate::monitor::RunFolderError;
+use crate::readback::DeviceFailed;
 use crate::reward::RewardError;
 use crate::rollout::GenerationError;
 use crate::text::TextError;

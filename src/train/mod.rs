@@ -67,9 +67,9 @@ use held::Held;
 
 use crate::advantage::RunningMoments;
 use crate::data::Order;
-use crate::device::failure;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, Reference};
+use crate::readback;
 use crate::reward::Rewards;
 use crate::rollout::RolloutGroup;
 use crate::text::Tokenizer;
@@ -136,6 +136,11 @@ impl<B: TrainingKernels> Trainer<B> {
         self.steps_done
     }
 
+    /// The rewards that completions earn.
+    pub fn rewards(&self) -> &Rewards {
+        &self.rewards
+    }
+
     /// The policy as it is now, without gradients.
     pub fn policy(&self) -> Decoder<B> {
         self.policy.valid()
@@ -157,7 +162,7 @@ impl<B: TrainingKernels> Trainer<B> {
         let kl_coef = self.kl_coef;
         self.steer_kl(kl, &drawn);
         self.refresh_reference();
-        failure::sync_and_check::<B>(&self.policy.device())?;
+        readback::sync_and_check::<B>(&self.policy.device())?;
         Ok(StepReport {
             step: self.steps_done,
             epoch: self.prompts_drawn as f64 / self.problems.len() as f64,

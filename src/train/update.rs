@@ -40,8 +40,8 @@ impl<B: TrainingKernels> Trainer<B> {
         for _ in 0..self.settings.ppo_epochs {
             for mini_batch in &mini_batches {
                 let (sums, gradients) = self.differentiate(&mini_batch.micro_batches, &objective);
-                let metrics = sums.map(|sums| sums.read(&mini_batch.seen)).unwrap_or_default();
-                outcomes.push((metrics, self.optimise(gradients)?));
+                let metrics = sums.map(|sums| sums.read(&mini_batch.seen)).transpose()?;
+                outcomes.push((metrics.unwrap_or_default(), self.optimise(gradients)?));
             }
         }
         if outcomes.is_empty() {

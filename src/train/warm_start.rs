@@ -13,10 +13,10 @@ use super::gradients::StepGradients;
 use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
-use crate::device::failure;
 use crate::kernel::TrainingKernels;
 use crate::model::{Decoder, PackedCompletions, PromptGroup};
 use crate::random::Stream;
+use crate::readback::{self, DeviceFailed};
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 
@@ -94,8 +94,7 @@ pub fn warm_start<B: TrainingKernels>(
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
-        (policy, outcome.loss, step) = learn(policy, &batch, &mut optimizer);
-        failure::check()?;
+        (policy, outcome.loss, step) = learn(policy, &batch, &mut optimizer)?;
         if !step.is_finite() {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
@@ -125,18 +124,18 @@ fn learn<B: TrainingKernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,
-) -> (Decoder<Autodiff<B>>, f64, f64) {
+) -> Result<(Decoder<Autodiff<B>>, f64, f64), DeviceFailed> {
     let groups: Vec<PromptGroup> = batch
         .iter()
         .map(|(prompt, answer)| PromptGroup { prompt, completions: vec![answer] })
         .collect();
     let logps = policy.completion_logps(&PackedCompletions::new(&groups), 1.0).logps;
     let loss = logps.mean().neg();
-    let value = loss.clone().into_data().iter::<f64>().sum();
+    let value = readback::read(loss.clone())?.iter::<f64>().sum();
     let mut gradients = StepGradients::default();
     gradients.add(&policy, loss);
     let (policy, outcome) = optimizer.step(policy, gradients);
-    (policy, value, outcome.grad_norm)
+    Ok((policy, value, outcome.grad_norm))
 }
 
 /// Prompts with their answers, and problems that are kept unseen to judge by.

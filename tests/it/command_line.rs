@@ -20,7 +20,7 @@ const TIMES: [&str; 7] = [
 ];
 
 /// The lines of `metrics.jsonl` without what the clock decides.
-fn metrics(scene: &Scene, folder: &str) -> Vec<Value> {
+pub fn metrics(scene: &Scene, folder: &str) -> Vec<Value> {
     let mut lines = scene.lines(&format!("{folder}/metrics.jsonl"));
     for line in &mut lines {
         for key in TIMES {
@@ -30,8 +30,9 @@ fn metrics(scene: &Scene, folder: &str) -> Vec<Value> {
     lines
 }
 
+/// Checks that two runs have the same metrics, evaluations, samples and model.
 #[track_caller]
-fn assert_same_run(scene: &Scene, one: &str, other: &str) {
+pub fn assert_same_run(scene: &Scene, one: &str, other: &str) {
     assert_eq!(metrics(scene, one), metrics(scene, other));
     for file in ["eval.jsonl", "samples.jsonl", "model/model.safetensors", "model/tokenizer.json"] {
         let read = |folder: &str| fs::read(scene.path(folder).join(file)).unwrap();

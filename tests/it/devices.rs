@@ -7,7 +7,8 @@ use burn::backend::Wgpu;
 use burn::backend::wgpu::WgpuDevice;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use wgrpo::device::{self, Adapter, Device, failure};
+use wgrpo::device::{self, Adapter, Device, Session};
+use wgrpo::readback;
 
 use crate::program::{Scene, says};
 use crate::support::skipped;
@@ -50,26 +51,57 @@ fn a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage() {
     let Some(adapter) = adapter() else { return };
     let test = "a_tensor_over_the_limit_ends_the_run_instead_of_giving_garbage";
     let Ok(how) = std::env::var(AGAIN) else {
-        for how in ["sync_and_check", "read"] {
+        for how in ["sync_and_check", "read", "believed"] {
             let printed = again(test, how);
+            assert!(how != "read" || printed.contains("as a result: true"), "{printed}");
             says(&printed, &["said: the device failed: ", "--device cpu", "devices --check"]);
             assert!(!printed.contains("panicked"), "{printed}");
         }
         return;
     };
     let device = device::open(&adapter).unwrap();
-    let outcome = failure::guarded(|| {
+    let session = Session::begin::<Wgpu>(&device);
+    let outcome = session.run(|| {
         let tensor = too_large(&adapter, &device);
         match how.as_str() {
-            "sync_and_check" => failure::sync_and_check::<Wgpu>(&device),
+            "sync_and_check" => readback::sync_and_check::<Wgpu>(&device),
+            "read" => {
+                let read = readback::read(tensor.sum()).map(drop);
+                println!("as a result: {}", read.is_err());
+                read
+            }
             _ => {
                 println!("sum: {}", tensor.sum().into_scalar());
-                failure::check()
+                session.check()
             }
         }
     });
     println!("said: {}", outcome.and_then(|inner| inner).unwrap_err());
-    assert!(failure::check().is_err(), "a failure is not forgotten");
+    assert!(session.check().is_err(), "a failure is not forgotten");
+}
+
+#[test]
+fn a_session_after_one_that_failed_starts_clean() {
+    let Some(adapter) = adapter() else { return };
+    if std::env::var_os(AGAIN).is_none() {
+        let printed = again("a_session_after_one_that_failed_starts_clean", "");
+        says(&printed, &["first: the device failed: ", "second: 6"]);
+        assert!(!printed.contains("panicked"), "{printed}");
+        return;
+    }
+    let device = device::open(&adapter).unwrap();
+    let first = Session::begin::<Wgpu>(&device);
+    let failed = first.run(|| readback::read(too_large(&adapter, &device).sum()).map(drop));
+    println!("first: {}", failed.and_then(|inner| inner).unwrap_err());
+    drop(first);
+    let second = Session::begin::<Wgpu>(&device);
+    let sum = second.run(|| {
+        let tensor = Tensor::<Wgpu, 1>::from_floats([1.0, 2.0, 3.0], &device);
+        readback::read(tensor.sum())
+    });
+    println!("second: {}", sum.unwrap().unwrap().iter::<f32>().sum::<f32>());
+    assert_eq!(second.check(), Ok(()));
+    readback::sync_and_check::<Wgpu>(&device).unwrap();
 }
 
 #[test]

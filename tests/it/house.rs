@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms, and which others each may import.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("text", &[]),
     ("data", &[]),
     ("kernel", &[]),
@@ -15,8 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("monitor", &[]),
     ("reward", &["data"]),
     ("model", &["kernel", "text"]),
-    // A device that failed makes up tokens, and whoever generates must not believe them.
-    ("rollout", &["device", "kernel", "model", "text"]),
+    ("rollout", &["kernel", "model", "text"]),
     ("advantage", &["kernel"]),
     (
         "train",
@@ -33,13 +32,14 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "advantage",
         ],
     ),
-    ("config", &ALL_BUT_CLI),
+    ("config", &BELOW_CONFIG),
+    ("run", &BELOW_RUN),
     ("cli", &ALL_ROOMS),
     ("allocator", &[]),
     ("main", &ALL_ROOMS),
 ];
 
-const ALL_ROOMS: [&str; 13] = [
+const ALL_ROOMS: [&str; 14] = [
     "text",
     "data",
     "kernel",
@@ -52,10 +52,26 @@ const ALL_ROOMS: [&str; 13] = [
     "advantage",
     "train",
     "config",
+    "run",
     "cli",
 ];
 
-const ALL_BUT_CLI: [&str; 11] = [
+const BELOW_RUN: [&str; 12] = [
+    "text",
+    "data",
+    "kernel",
+    "loss",
+    "device",
+    "monitor",
+    "reward",
+    "model",
+    "rollout",
+    "advantage",
+    "train",
+    "config",
+];
+
+const BELOW_CONFIG: [&str; 11] = [
     "text",
     "data",
     "kernel",
@@ -70,7 +86,7 @@ const ALL_BUT_CLI: [&str; 11] = [
 ];
 
 /// Modules that belong to no room: everyone may use them, and they use nothing of ours.
-const LEAVES: [&str; 3] = ["random", "files", "pattern"];
+const LEAVES: [&str; 4] = ["random", "files", "pattern", "readback"];
 
 /// A source file: where it is, which room it belongs to, and its text.
 struct Source {

@@ -16,6 +16,7 @@ mod docs;
 mod generation;
 mod house;
 mod kernels;
+mod library;
 mod limits;
 mod model;
 mod pages;

@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use wgrpo::config::RunConfig;
-use wgrpo::data::Dataset;
-use wgrpo::model::{Decoder, ModelConfig};
-use wgrpo::reward::Rewards;
-use wgrpo::text::Tokenizer;
-use wgrpo::train::{CheckpointState, PreparedProblems, StepReport, Trainer};
+use wgrpo::device::Limits;
+use wgrpo::run::Opened;
+use wgrpo::train::{CheckpointState, StepReport, Trainer};
 
-use crate::support::{Cpu, Training, device};
+use crate::support::{Cpu, device};
 
 /// A run that takes milliseconds a step, and whose fresh policy earns mixed rewards.
 pub const SMALL: &str = "\
@@ -67,29 +65,14 @@ pub fn shipped(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)
 }
 
-/// The tokenizer and the shape of a run's model.
-fn model(config: &RunConfig) -> (Tokenizer, ModelConfig) {
-    let alphabet = config.model.alphabet.as_deref().expect("a model of characters");
-    let tokenizer = Tokenizer::characters(alphabet).unwrap();
-    let architecture = config.model.architecture.clone().unwrap().for_tokenizer(
-        tokenizer.vocab_size(),
-        tokenizer.bos_id(),
-        tokenizer.eos_ids().to_vec(),
-        Some(tokenizer.pad_id()),
-    );
-    (tokenizer, architecture)
+/// The model, problems and rewards of a run.
+fn opened(config: &RunConfig) -> Opened<Cpu> {
+    Opened::open(config, &device(), &Limits::none("the CPU")).unwrap()
 }
 
 /// A trainer on a fresh policy.
 pub fn trainer(config: &RunConfig) -> Trainer<Cpu> {
-    let (tokenizer, architecture) = model(config);
-    let policy = Decoder::<Training>::initialise(&architecture, config.seed, &device()).unwrap();
-    let Dataset { train, .. } = config.data.load(config.seed).unwrap();
-    let problems =
-        PreparedProblems::new("training", train, &tokenizer, config.prompt_length).unwrap();
-    let rewards = Rewards::new(&config.rewards).unwrap();
-    let settings = config.settings(tokenizer.eos_ids()).unwrap();
-    Trainer::new(settings, policy, tokenizer, problems, rewards)
+    opened(config).trainer(config).unwrap()
 }
 
 /// The first steps of a run.

@@ -1,0 +1,117 @@
+//! A run on the screen as a monitor: what it begins, how far it is, and now and then a completion.
+
+use super::event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
+use super::metrics::SampleLine;
+use super::progress::{Progress, Stage};
+
+/// Shows a run by way of a [`Progress`].
+pub struct Screen {
+    progress: Progress,
+    stage: Option<Stage>,
+    max_steps: u64,
+}
+
+impl Screen {
+    /// One that shows nothing yet.
+    pub fn new(progress: Progress) -> Self {
+        Self { progress, stage: None, max_steps: 0 }
+    }
+
+    fn started(&mut self, plan: &RunPlan) {
+        self.max_steps = plan.max_steps;
+        self.progress.message(&plan_text(plan));
+        if let Some((asked, found)) = plan.reference_storage {
+            self.progress.message(&storage_text(&plan.device, asked, found));
+        }
+    }
+
+    fn advance(&mut self, done: u64, note: &str) {
+        if let Some(stage) = &mut self.stage {
+            stage.advance(done, note);
+        }
+    }
+
+    fn step(&mut self, step: &StepEvent<'_>) {
+        if let Some(sample) = step.shown {
+            self.progress.message(&sample_text(sample));
+        }
+        if let Some(stage) = &mut self.stage {
+            stage.step(step.metrics);
+        }
+    }
+}
+
+impl Monitor for Screen {
+    fn name(&self) -> &'static str {
+        "the screen"
+    }
+
+    fn take(&mut self, event: &Event<'_>) -> Result<(), MonitorError> {
+        match *event {
+            Event::Started(plan) => self.started(plan),
+            Event::Resumed { checkpoint, step } => {
+                let folder = checkpoint.display();
+                self.progress.message(&format!("resumed from {folder} after step {step}"));
+            }
+            Event::PhaseBegan { phase, done, total } => {
+                self.stage = Some(self.progress.begin(phase, done, total));
+            }
+            Event::PhaseEnded => self.stage = None,
+            Event::WarmStartStep { steps, loss, accuracy } => {
+                let note = format!("loss {loss:.3}, accuracy {:.1} %", 100.0 * accuracy);
+                self.advance(steps, &note);
+            }
+            Event::WarmStarted { steps, accuracy } => self.progress.message(&format!(
+                "warm start {steps} supervised steps, accuracy {:.1} % on problems not shown",
+                100.0 * accuracy
+            )),
+            Event::Step(step) => self.step(&step),
+            // The last one stands in the report.
+            Event::Evaluated(found) if found.step < self.max_steps => {
+                let (step, percent) = (found.step, 100.0 * found.accuracy);
+                self.progress.message(&format!("step {step}: accuracy {percent:.1} % held out"));
+            }
+            Event::Message(text) => self.progress.message(text),
+            Event::Evaluated(_)
+            | Event::CheckpointBegins { .. }
+            | Event::CheckpointSaved { .. }
+            | Event::Finished { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+fn plan_text(plan: &RunPlan) -> String {
+    let left_out = match plan.left_out {
+        0 => String::new(),
+        count => format!("; {count} left out, longer than prompt_length {}", plan.prompt_length),
+    };
+    format!(
+        "model      {} parameters on {}\n\
+         problems   {} to train on, {} held out{left_out}\n\
+         steps      {} of {} prompts × {} completions",
+        plan.parameters,
+        plan.device,
+        plan.problems,
+        plan.held_out,
+        plan.max_steps,
+        plan.prompts,
+        plan.completions,
+    )
+}
+
+fn storage_text(device: &str, asked: &str, found: &str) -> String {
+    let why = match asked == found {
+        true => String::new(),
+        false => format!(", for {device} has no {asked}"),
+    };
+    format!("reference  its weights stored in {found}{why}")
+}
+
+fn sample_text(sample: &SampleLine) -> String {
+    let text = format!("{}{}", sample.prompt, sample.completion);
+    format!(
+        "step {}: {:?} reward {:.2} advantage {:+.2}",
+        sample.step, text, sample.reward, sample.advantage
+    )
+}

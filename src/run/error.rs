@@ -1,0 +1,76 @@
+//! Why a run cannot begin or go on.
+
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::data::DataError;
+use crate::device::TooLarge;
+use crate::model::ModelError;
+use crate::monitor::{RecordFailed, RunFolderError};
+use crate::readback::DeviceFailed;
+use crate::reward::RewardError;
+use crate::text::TextError;
+use crate::train::TrainError;
+
+/// What keeps a run from beginning, or ends it before its last step.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A configuration that contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Problems that cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An alphabet that makes no tokenizer.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A model that cannot be loaded or saved.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Rewards that make no sense.
+    #[error(transparent)]
+    Reward(#[from] RewardError),
+    /// A tensor that the device cannot hold.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// A device that failed.
+    #[error(transparent)]
+    Device(#[from] DeviceFailed),
+    /// A step, a warm start or an evaluation that came to nothing.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A run folder that cannot be used.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// A record of the run that cannot be kept.
+    #[error(transparent)]
+    Record(#[from] RecordFailed),
+    /// A model block that is empty.
+    #[error("the model block names neither a path nor a new model")]
+    NoModel,
+    /// A run that was interrupted before it had a model.
+    #[error(
+        "{} holds a run that has saved no model yet; let it end, or interrupt it and look again",
+        folder.display()
+    )]
+    NoModelYet {
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// Nothing to go on from.
+    #[error(
+        "{} holds no checkpoint to resume from; {}", folder.display(), match holds_run {
+            true => "start anew with --overwrite",
+            false => "start without --resume, or check output_dir",
+        }
+    )]
+    NoCheckpoint {
+        /// The folder that was looked into.
+        folder: PathBuf,
+        /// Whether a run was begun there.
+        holds_run: bool,
+    },
+    /// A run that was asked to stop while it was opening its model and problems.
+    #[error("stopped before the run began; nothing was written")]
+    StoppedBeforeItBegan,
+}

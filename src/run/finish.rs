@@ -1,0 +1,73 @@
+//! The end of a run: its last evaluation, its model and its report.
+
+use super::{Run, RunError};
+use crate::kernel::TrainingKernels;
+use crate::model::LoadedModel;
+use crate::monitor::{Event, RunFacts, StepMetrics, peak_rss_mib, report};
+use crate::readback;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What it reached and took, and where its files lie.
+    pub facts: RunFacts,
+    /// The metrics of its steps, those before a resume included.
+    pub history: Vec<StepMetrics>,
+    /// The closing report, as it stands in `report.txt`.
+    pub report: String,
+}
+
+impl<B: TrainingKernels> Run<B> {
+    /// Ends the run: evaluates, or saves a checkpoint where it was asked to stop, writes the model
+    /// and the report.
+    ///
+    /// # Errors
+    /// Whatever ends an evaluation, a device that failed, a file that cannot be written.
+    pub fn finish(mut self) -> Result<Outcome, RunError> {
+        self.frame.tell(&Event::PhaseEnded)?;
+        let after = match self.frame.is_stopped() {
+            false => self.evaluate()?,
+            true => None,
+        };
+        // A warm start that was cut short is no state to go on from.
+        if self.frame.is_stopped() && self.steps_done() > 0 {
+            self.save()?;
+        }
+        self.save_model()?;
+        let (facts, history) = (self.facts(after), self.frame.folder.history()?);
+        let report = report(&facts, &history);
+        self.frame.tell(&Event::Finished { facts: &facts, report: &report })?;
+        Ok(Outcome { facts, history, report })
+    }
+
+    fn save_model(&self) -> Result<(), RunError> {
+        let (policy, setup) = (self.policy(), &self.frame.setup);
+        readback::sync_and_check::<B>(&policy.device())?;
+        let model = LoadedModel {
+            config: setup.model_config.clone(),
+            decoder: policy,
+            tokenizer: setup.tokenizer.clone(),
+        };
+        Ok(model.save(&self.frame.folder.paths().model())?)
+    }
+
+    fn facts(&self, after: Option<f64>) -> RunFacts {
+        let (paths, setup) = (self.frame.folder.paths(), &self.frame.setup);
+        RunFacts {
+            accuracy_before: self.before,
+            accuracy_after: after,
+            problems: setup.plan.held_out as u64,
+            steps: self.steps_done(),
+            planned_steps: setup.config.max_steps,
+            elapsed_secs: setup.started.elapsed().as_secs_f64(),
+            peak_rss_mib: peak_rss_mib(),
+            long_prompts: setup.plan.left_out as u64,
+            files: vec![
+                ("model", paths.model()),
+                ("metrics", paths.metrics()),
+                ("samples", paths.samples()),
+                ("config", paths.config()),
+            ],
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! All of a run but its policy: what it was made from, its folder and what listens to it.
+
+use std::time::Instant;
+
+use burn::backend::Autodiff;
+
+use super::open::Opened;
+use super::options::{Options, Stop};
+use super::{RunError, open};
+use crate::config::RunConfig;
+use crate::device::Limits;
+use crate::kernel::TrainingKernels;
+use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
+use crate::monitor::{
+    EvalMetrics, Event, Existing, Logs, Monitor, Monitors, ReportFile, RunFolder, RunPlan,
+};
+use crate::reward::Rewards;
+use crate::text::Tokenizer;
+use crate::train::{EvalOptions, PreparedProblems, Trainer, evaluate};
+
+/// What is known of a run before its folder is touched.
+pub(super) struct Setup {
+    pub config: RunConfig,
+    pub model_config: ModelConfig,
+    pub tokenizer: Tokenizer,
+    pub held_out: Option<PreparedProblems>,
+    pub eval_options: EvalOptions,
+    pub plan: RunPlan,
+    pub stop: Stop,
+    pub started: Instant,
+    monitors: Vec<Box<dyn Monitor>>,
+}
+
+/// A run apart from its policy.
+pub(super) struct Frame {
+    pub setup: Setup,
+    pub folder: RunFolder,
+    pub monitors: Monitors,
+}
+
+impl Setup {
+    /// Opens the model and the problems of a run that the device can hold.
+    pub(super) fn open<B: TrainingKernels>(
+        config: RunConfig,
+        device: &B::Device,
+        options: Options,
+    ) -> Result<(Self, Opened<B>), RunError> {
+        let started = Instant::now();
+        let Options { limits, rewards, monitors, stop, .. } = options;
+        let mut opened = Opened::open(&config, device, &limits)?;
+        for (weight, reward) in rewards {
+            opened.rewards.push(weight, reward)?;
+        }
+        let LoadedModel { config: model_config, tokenizer, .. } = &opened.model;
+        let setup = Self {
+            plan: plan::<B>(&config, &opened, &limits, device),
+            model_config: model_config.clone(),
+            tokenizer: tokenizer.clone(),
+            eval_options: config.eval_options(tokenizer.eos_ids()),
+            held_out: opened.problems.held_out.take(),
+            config,
+            stop,
+            started,
+            monitors,
+        };
+        Ok((setup, opened))
+    }
+
+    /// Takes the run's folder and begins to tell of it.
+    pub(super) fn enter(mut self, existing: Existing) -> Result<Frame, RunError> {
+        if self.stop.is_asked() {
+            return Err(RunError::StoppedBeforeItBegan);
+        }
+        let folder = RunFolder::open(&self.config.output_dir, existing)?;
+        let mut monitors = Monitors::default();
+        monitors.add(Box::new(Logs::open(folder.paths())?));
+        monitors.add(Box::new(ReportFile::new(folder.paths())));
+        std::mem::take(&mut self.monitors).into_iter().for_each(|monitor| monitors.add(monitor));
+        folder.write_config(&self.config.to_yaml()?)?;
+        monitors.tell(&Event::Started(&self.plan))?;
+        Ok(Frame { setup: self, folder, monitors })
+    }
+}
+
+impl Frame {
+    pub(super) fn tell(&mut self, event: &Event<'_>) -> Result<(), RunError> {
+        Ok(self.monitors.tell(event)?)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.setup.stop.is_asked()
+    }
+
+    /// Accuracy on the held-out problems after `step` steps; none where there are none.
+    pub(super) fn evaluate<B: TrainingKernels>(
+        &mut self,
+        policy: &Decoder<B>,
+        rewards: &Rewards,
+        step: u64,
+    ) -> Result<Option<f64>, RunError> {
+        let Setup { held_out, tokenizer, eval_options, .. } = &self.setup;
+        let Some(problems) = held_out else { return Ok(None) };
+        let found = evaluate(policy, tokenizer, problems, rewards, eval_options)?;
+        self.tell(&Event::Evaluated(&EvalMetrics {
+            step,
+            accuracy: found.accuracy,
+            problems: found.problems as u64,
+            pass_at_k: found.pass_at_k,
+        }))?;
+        Ok(Some(found.accuracy))
+    }
+
+    pub(super) fn trainer<B: TrainingKernels>(
+        &self,
+        policy: Decoder<Autodiff<B>>,
+        problems: PreparedProblems,
+        rewards: Rewards,
+    ) -> Result<Trainer<B>, RunError> {
+        open::trainer(&self.setup.config, policy, &self.setup.tokenizer, problems, rewards)
+    }
+}
+
+fn plan<B: TrainingKernels>(
+    config: &RunConfig,
+    opened: &Opened<B>,
+    limits: &Limits,
+    device: &B::Device,
+) -> RunPlan {
+    let problems = &opened.problems;
+    let asked = config.device.reference_dtype;
+    let found = || (asked.name(), asked.or_f32::<B>(device).name());
+    RunPlan {
+        parameters: opened.model.config.parameter_count(),
+        device: limits.device.clone(),
+        problems: problems.train.len(),
+        held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
+        left_out: problems.left_out(),
+        prompt_length: config.prompt_length,
+        max_steps: config.max_steps,
+        prompts: config.rollout_batch_size,
+        completions: config.num_return_sequences_in_group,
+        reference_storage: (asked != WeightStorage::F32).then(found),
+    }
+}

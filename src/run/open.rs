@@ -1,0 +1,183 @@
+//! What every run, and every command on a model, begins with: a model, problems and rewards.
+
+use std::path::Path;
+
+use burn::backend::Autodiff;
+use burn::tensor::backend::Backend;
+
+use super::RunError;
+use crate::config::{ModelBlock, RunConfig};
+use crate::data::Dataset;
+use crate::device::Limits;
+use crate::kernel::TrainingKernels;
+use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError};
+use crate::monitor::RunPaths;
+use crate::reward::Rewards;
+use crate::text::Tokenizer;
+use crate::train::{PreparedProblems, RunSizes, Trainer, model_buffers, run_buffers};
+
+/// What a configuration names, opened.
+#[derive(Debug)]
+pub struct Opened<B: TrainingKernels> {
+    /// The model that is to be trained.
+    pub model: LoadedModel<Autodiff<B>>,
+    /// The problems, as tokens.
+    pub problems: Problems,
+    /// The rewards.
+    pub rewards: Rewards,
+}
+
+impl<B: TrainingKernels> Opened<B> {
+    /// Opens all that a run needs, if a device of these limits can hold it.
+    ///
+    /// # Errors
+    /// A model, problems or rewards that cannot be had; the first tensor that is too large.
+    pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
+        let model = model(config, device, limits)?;
+        let problems = Problems::load(config, &model.tokenizer)?;
+        check_sizes(limits, config, &model.config, &problems)?;
+        Ok(Self { model, problems, rewards: Rewards::new(&config.rewards)? })
+    }
+
+    /// A trainer before its first step.
+    ///
+    /// # Errors
+    /// Settings that contradict each other; none in a configuration that was loaded.
+    pub fn trainer(self, config: &RunConfig) -> Result<Trainer<B>, RunError> {
+        let Self { model: LoadedModel { decoder, tokenizer, .. }, problems, rewards } = self;
+        trainer(config, decoder, &tokenizer, problems.train, rewards)
+    }
+}
+
+pub(super) fn trainer<B: TrainingKernels>(
+    config: &RunConfig,
+    policy: Decoder<Autodiff<B>>,
+    tokenizer: &Tokenizer,
+    problems: PreparedProblems,
+    rewards: Rewards,
+) -> Result<Trainer<B>, RunError> {
+    let settings = config.settings(tokenizer.eos_ids())?;
+    Ok(Trainer::new(settings, policy, tokenizer.clone(), problems, rewards))
+}
+
+/// The problems of a run, as tokens.
+#[derive(Debug, Clone)]
+pub struct Problems {
+    /// Those to train on.
+    pub train: PreparedProblems,
+    /// Those to evaluate on; none where the data has none.
+    pub held_out: Option<PreparedProblems>,
+}
+
+impl Problems {
+    /// Loads the data; `eval.problems` limits the held-out part.
+    ///
+    /// # Errors
+    /// Data that cannot be read, a prompt that cannot be tokenised, or none that is short enough.
+    pub fn load(config: &RunConfig, tokenizer: &Tokenizer) -> Result<Self, RunError> {
+        let Dataset { train, held_out } = config.data.load(config.seed)?;
+        let limit = config.prompt_length;
+        let train = PreparedProblems::new("training", train, tokenizer, limit)?;
+        let held_out = match held_out.is_empty() {
+            true => None,
+            false => Some(PreparedProblems::new("held-out", held_out, tokenizer, limit)?),
+        };
+        let held_out = held_out.map(|problems| match config.eval.problems {
+            0 => problems,
+            count => problems.first(count),
+        });
+        Ok(Self { train, held_out })
+    }
+
+    /// Problems left out because their prompt is too long.
+    pub fn left_out(&self) -> usize {
+        self.train.left_out() + self.held_out.as_ref().map_or(0, PreparedProblems::left_out)
+    }
+
+    /// Tokens of the longest prompt.
+    pub fn longest_prompt(&self) -> usize {
+        let held_out = self.held_out.as_ref().map_or(0, PreparedProblems::longest_prompt);
+        self.train.longest_prompt().max(held_out)
+    }
+}
+
+/// Opens a model that a run saved or that somebody published, if a device of these limits can hold
+/// it.
+///
+/// # Errors
+/// A folder that is none of these, or a run's that has saved no model yet; tensors that are too large.
+pub fn saved_model<B: Backend>(
+    folder: &Path,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    let inner = folder.join("model");
+    let is_saved = inner.join("config.json").exists();
+    if !is_saved && RunPaths::new(folder).holds_run() {
+        return Err(RunError::NoModelYet { folder: folder.into() });
+    }
+    open_folder(if is_saved { &inner } else { folder }, device, limits)
+}
+
+/// Loads or makes the model that a configuration names.
+fn model<B: Backend>(
+    config: &RunConfig,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    match &config.model {
+        ModelBlock { path: Some(folder), .. } => open_folder(folder, device, limits),
+        ModelBlock { alphabet: Some(alphabet), architecture: Some(architecture), .. } => {
+            fresh_model(alphabet, architecture, config.seed, device, limits)
+        }
+        _ => Err(RunError::NoModel),
+    }
+}
+
+/// A new model over characters.
+fn fresh_model<B: Backend>(
+    alphabet: &str,
+    architecture: &ModelConfig,
+    seed: u64,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    let tokenizer = Tokenizer::characters(alphabet)?;
+    let config = architecture.clone().for_tokenizer(
+        tokenizer.vocab_size().max(architecture.vocab_size),
+        tokenizer.bos_id(),
+        tokenizer.eos_ids().to_vec(),
+        Some(tokenizer.pad_id()),
+    );
+    limits.check(&model_buffers(&config))?;
+    let decoder = Decoder::initialise(&config, seed, device)?;
+    Ok(LoadedModel { config, decoder, tokenizer })
+}
+
+fn open_folder<B: Backend>(
+    folder: &Path,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    limits.check(&model_buffers(&ModelConfig::from_folder(folder).map_err(ModelError::from)?))?;
+    Ok(LoadedModel::open(folder, device)?)
+}
+
+/// Refuses a run whose tensors a device of these limits could not hold.
+fn check_sizes(
+    limits: &Limits,
+    config: &RunConfig,
+    model: &ModelConfig,
+    problems: &Problems,
+) -> Result<(), RunError> {
+    let (settings, eval) =
+        (config.settings(&model.eos_token_id)?, config.eval_options(&model.eos_token_id));
+    let run = RunSizes {
+        settings: &settings,
+        eval: &eval,
+        warm_start: config.warm_start.as_ref(),
+        held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
+        longest_prompt: problems.longest_prompt(),
+    };
+    Ok(limits.check(&run_buffers(model, run))?)
+}
