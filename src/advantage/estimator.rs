@@ -34,11 +34,50 @@ pub trait AdvantageEstimator {
         None
     }
 
+    /// The name of the loss that belongs to the estimator where a configuration chooses none.
+    fn default_loss(&self) -> &'static str {
+        "clipped_surrogate"
+    }
+
+    /// Whether the method is defined beside a reference that the policy is held near.
+    fn allows_reference(&self) -> bool {
+        true
+    }
+
+    /// Whether the method makes up for groups without signal, by alpha and by drawing again.
+    fn makes_up_for_silent_groups(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes the weighted sum of the rewards, and not each reward by itself.
+    fn takes_the_sum(&self) -> bool {
+        true
+    }
+
+    /// What it does with rewards that a configuration asks to normalise.
+    fn reward_norm(&self) -> RewardNorm {
+        RewardNorm::Itself
+    }
+
     /// Refuses group sizes and settings that the estimator cannot work with, before a run starts.
     fn validate(&self, g: usize) -> Result<(), AdvantageError> {
         at_least_two(self.name(), g)?;
         check_settings(self)
     }
+}
+
+/// What an estimator does with rewards that a configuration asks to normalise.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RewardNorm {
+    /// It takes them as they were normalised, and has no baseline of its own.
+    Before,
+    /// It normalises them itself, so that asking for it is a mistake.
+    Itself,
+    /// It is the group's mean and deviation itself; asked for the mean alone, it is this estimator.
+    Group {
+        /// The same without its scale.
+        without_scale: Box<Estimator>,
+    },
 }
 
 /// Refuses settings out of range: estimating nothing checks them and does no more.
@@ -124,6 +163,26 @@ impl AdvantageEstimator for Estimator {
         self.inner().group_rule()
     }
 
+    fn default_loss(&self) -> &'static str {
+        self.inner().default_loss()
+    }
+
+    fn allows_reference(&self) -> bool {
+        self.inner().allows_reference()
+    }
+
+    fn makes_up_for_silent_groups(&self) -> bool {
+        self.inner().makes_up_for_silent_groups()
+    }
+
+    fn takes_the_sum(&self) -> bool {
+        self.inner().takes_the_sum()
+    }
+
+    fn reward_norm(&self) -> RewardNorm {
+        self.inner().reward_norm()
+    }
+
     fn validate(&self, g: usize) -> Result<(), AdvantageError> {
         self.inner().validate(g)
     }
@@ -193,6 +252,18 @@ mod tests {
         for name in NAMES {
             let extra = usize::from(name.starts_with("mc_"));
             assert_eq!(name.parse::<Estimator>().unwrap().rollouts_per_prompt(4), 4 + extra);
+        }
+    }
+
+    #[test]
+    fn gpgs_estimators_alone_take_the_plain_policy_gradient_without_a_reference() {
+        for name in NAMES {
+            let estimator: Estimator = name.parse().unwrap();
+            let is_gpg = ["gpg", "mc_gpg"].contains(&name);
+            assert_eq!(estimator.default_loss() == "policy_gradient", is_gpg, "{name}");
+            assert_eq!(estimator.allows_reference(), !is_gpg, "{name}");
+            assert_eq!(estimator.makes_up_for_silent_groups(), is_gpg, "{name}");
+            assert_eq!(estimator.takes_the_sum(), name != "gdpo", "{name}");
         }
     }
 

@@ -31,7 +31,7 @@ mod tests;
 mod token_level;
 
 pub use error::AdvantageError;
-pub use estimator::{AdvantageEstimator, Estimator};
+pub use estimator::{AdvantageEstimator, Estimator, RewardNorm};
 pub use estimators::{
     DrGrpo, FNorm, Gdpo, Gpg, GroupMeanBatchStd, Grpo, McGpg, McGrpo, Opo, Passk, Reinforce,
     ReinforcePp, ReinforcePpBaseline, Rloo,

@@ -2,7 +2,7 @@
 
 use super::error::ensure;
 use super::{ConfigError, ModelBlock, RunConfig};
-use crate::advantage::{AdvantageEstimator, AlphaMode, Estimator};
+use crate::advantage::{AdvantageEstimator, AlphaMode};
 use crate::kernel::Sampling;
 use crate::loss::KlEstimator;
 use crate::model::WeightStorage;
@@ -52,11 +52,12 @@ impl RunConfig {
 
     fn check_rewards(&self) -> Result<(), ConfigError> {
         Rewards::new(&self.rewards)?;
-        let sums = !matches!(self.adv_estimator.0, Estimator::Gdpo(_));
+        let estimator = &self.adv_estimator.0;
+        let (sums, name) = (estimator.takes_the_sum(), estimator.name());
         let unused = |key| {
             move || {
                 format!(
-                    "{key} changes the sum of the rewards, and gdpo takes them one by one; \
+                    "{key} changes the sum of the rewards, and {name} takes them one by one; \
                              remove it"
                 )
             }
@@ -95,11 +96,15 @@ impl RunConfig {
         ensure(rounds > 0, "dynamic_sampling.max_rounds", || {
             "is 0; a step draws its prompts at least once".into()
         })?;
-        ensure(self.gpg.is_none() || self.is_gpg(), "gpg", || {
-            "only speaks of adv_estimator gpg and mc_gpg; for other estimators dynamic_sampling \
+        ensure(
+            self.gpg.is_none() || self.adv_estimator.0.makes_up_for_silent_groups(),
+            "gpg",
+            || {
+                "only speaks of adv_estimator gpg and mc_gpg; for other estimators dynamic_sampling \
              draws again"
                 .into()
-        })?;
+            },
+        )?;
         let Some(window) = &self.gpg else { return Ok(()) };
         window.validate()?;
         let filtered =
@@ -115,7 +120,7 @@ impl RunConfig {
     fn check_kl(&self) -> Result<(), ConfigError> {
         self.kl_coefficient().check()?;
         let has_reference = self.use_kl_loss || self.add_token_level_kl;
-        ensure(!has_reference || !self.is_gpg(), "use_kl_loss", || {
+        ensure(!has_reference || self.adv_estimator.0.allows_reference(), "use_kl_loss", || {
             "(or add_token_level_kl) needs a reference, and GPG is defined without one; remove it, or \
              choose another adv_estimator"
                 .into()

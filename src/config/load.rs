@@ -1,12 +1,18 @@
 //! Reading a run's YAML, with overrides from the command line and errors that point at lines.
+//!
+//! ```text
+//! text ─▶ tree ─▶ TRL's names ─▶ --set ─▶ RunConfig ─▶ contradictions
+//! ```
+//!
+//! The way is the same with and without `--set`, so that no override changes how a file is read.
 
 use std::path::Path;
 
-use regex::Regex;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, RunConfig};
+use super::explain::{explain, line_of, quoted};
+use super::tree::Tree;
+use super::{ConfigError, RunConfig, trl};
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -25,10 +31,22 @@ impl RunConfig {
     /// # Errors
     /// As [`Self::load`].
     pub fn parse(path: &Path, text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
-        let config = match overrides {
-            [] => from_text(path, text)?,
-            _ => from_text_and_overrides(path, text, overrides)?,
+        let in_file = |misfit: Misfit| ConfigError::Invalid {
+            path: path.into(),
+            line: misfit.line.or_else(|| line_of(&misfit.keys, text)),
+            problem: misfit.problem,
         };
+        let file = file_tree(text).map_err(in_file)?;
+        let assignments =
+            overrides.iter().map(|text| Assignment::read(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut tree = file.clone();
+        for assignment in &assignments {
+            assignment.apply(&mut tree)?;
+        }
+        let config = typed(tree).map_err(|misfit| match typed(file) {
+            Err(alone) if assignments.is_empty() || alone == misfit => in_file(alone),
+            _ => blamed(&assignments, misfit),
+        })?;
         config.validate()?;
         Ok(config)
     }
@@ -48,37 +66,51 @@ impl RunConfig {
 
 const EMPTY: &str = "the file is empty; a run needs at least model, data and rewards";
 
-fn from_text<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let (line, problem) = match serde_saphyr::from_str::<Value>(text) {
-            Ok(Value::Null) => (None, EMPTY.into()),
-            Ok(tree) => misfit::<T>(&tree, text).unwrap_or_else(|| syntax(&error)),
-            Err(error) => syntax(&error),
+/// What does not fit: the way to it, and what would be right there.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Misfit {
+    /// The keys on the way; a place of a list is `[0]`.
+    pub(super) keys: Vec<String>,
+    /// The line, where it is known otherwise than by the keys.
+    pub(super) line: Option<u64>,
+    /// What is wrong and how to mend it.
+    pub(super) problem: String,
+}
+
+/// The tree of a file, with TRL's names turned into ours.
+fn file_tree(text: &str) -> Result<Value, Misfit> {
+    let mut tree = Tree::read(text).map_err(|error| syntax(&error))?;
+    match &mut tree {
+        Value::Null => return Err(Misfit { problem: EMPTY.into(), ..Misfit::default() }),
+        Value::Object(keys) => trl::rename(keys)?,
+        _ => {}
+    }
+    Ok(tree)
+}
+
+/// The configuration that a tree describes.
+fn typed(tree: Value) -> Result<RunConfig, Misfit> {
+    serde_path_to_error::deserialize(&tree).map_err(|error| {
+        let message = error.inner().to_string();
+        let mut keys: Vec<String> =
+            error.path().iter().map(|segment| segment.to_string()).collect();
+        let names = quoted(&message);
+        let unknown = names.first().filter(|_| message.contains("unknown field"));
+        // What is inside a block with a `kind` is buffered by serde, which forgets the way to it.
+        keys.extend(
+            unknown.filter(|key| keys.last().is_none_or(|last| last != *key)).map(|k| (*k).into()),
+        );
+        let place = match error.path().to_string().as_str() {
+            "." => String::new(),
+            _ if unknown.is_some() => String::new(),
+            path => format!("{path}: "),
         };
-        ConfigError::Invalid { path: path.into(), line, problem }
+        Misfit { keys, line: None, problem: format!("{place}{}", explain(&message)) }
     })
 }
 
-/// Why a tree that is YAML is no `T`: the line and the key, and what would be right there.
-fn misfit<T: DeserializeOwned>(tree: &Value, text: &str) -> Option<(Option<u64>, String)> {
-    let error = serde_path_to_error::deserialize::<_, T>(tree).err()?;
-    let message = error.inner().to_string();
-    let mut keys: Vec<String> = error.path().iter().map(|segment| segment.to_string()).collect();
-    let unknown = quoted(&message).first().filter(|_| message.contains("unknown field")).copied();
-    // What is inside a block with a `kind` is buffered by serde, which forgets the way to it.
-    keys.extend(
-        unknown.filter(|key| keys.last().is_none_or(|last| last != key)).map(str::to_owned),
-    );
-    let place = match error.path().to_string().as_str() {
-        "." => String::new(),
-        _ if unknown.is_some() => String::new(),
-        path => format!("{path}: "),
-    };
-    Some((line_of(&keys, text), format!("{place}{}", explain(&message))))
-}
-
 /// Why text is no YAML.
-fn syntax(error: &serde_saphyr::Error) -> (Option<u64>, String) {
+fn syntax(error: &serde_saphyr::Error) -> Misfit {
     let message = error.without_snippet().to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     let problem = match message.strip_prefix("duplicate mapping key: ") {
@@ -89,136 +121,74 @@ fn syntax(error: &serde_saphyr::Error) -> (Option<u64>, String) {
         None if message == "unexpected end of input" => EMPTY.into(),
         None => format!("this is no YAML: {message}"),
     };
-    (error.location().map(|location| location.line()), problem)
+    let line = error.location().map(|location| location.line());
+    Misfit { keys: Vec::new(), line, problem }
 }
 
-fn from_text_and_overrides(
-    path: &Path,
-    text: &str,
-    overrides: &[String],
-) -> Result<RunConfig, ConfigError> {
-    let mut tree: Value = from_text(path, text)?;
-    for assignment in overrides {
-        set(&mut tree, assignment)?;
+/// An override, `key.path=value`.
+struct Assignment<'a> {
+    text: &'a str,
+    keys: Vec<String>,
+    values: Map<String, Value>,
+}
+
+impl<'a> Assignment<'a> {
+    /// Reads the value as YAML, and the first key by TRL's names too.
+    fn read(text: &'a str) -> Result<Self, ConfigError> {
+        let (way, value) =
+            text.split_once('=').ok_or_else(|| refused(text, "needs the form key.path=value"))?;
+        let value = Tree::read(value)
+            .map_err(|_| refused(text, "the value is no YAML; put quotes around text"))?;
+        let mut keys = way.split('.').map(str::to_owned);
+        let first = keys.next().unwrap_or_default();
+        let mut values = Map::from_iter([(first, value)]);
+        trl::rename(&mut values).map_err(|misfit| refused(text, &misfit.problem))?;
+        Ok(Self { text, keys: keys.collect(), values })
     }
-    serde_path_to_error::deserialize(&tree).map_err(|error| {
-        // If the file alone is already wrong, its own error names the line.
-        if let Err(in_file) = from_text::<RunConfig>(path, text) {
-            let known = explain(&error.inner().to_string());
-            if in_file.to_string().contains(&known) {
-                return in_file;
+
+    /// Puts the value at its place of the tree, making blocks on the way; a number indexes a list.
+    fn apply(&self, tree: &mut Value) -> Result<(), ConfigError> {
+        for (first, value) in &self.values {
+            let mut place = self.inside(tree, first)?;
+            for key in &self.keys {
+                place = self.inside(place, key)?;
             }
+            *place = value.clone();
         }
-        let problem = format!("{}: {}", error.path(), explain(&error.inner().to_string()));
-        ConfigError::Override { assignment: overrides.join(" --set "), problem }
-    })
-}
-
-/// Puts `value` at `key.path` of the tree, making blocks on the way; a number indexes a list.
-fn set(tree: &mut Value, assignment: &str) -> Result<(), ConfigError> {
-    let refuse = |problem: &str| ConfigError::Override {
-        assignment: assignment.into(),
-        problem: problem.into(),
-    };
-    let Some((keys, value)) = assignment.split_once('=') else {
-        return Err(refuse("needs the form key.path=value"));
-    };
-    let value: Value = serde_saphyr::from_str(value)
-        .map_err(|_| refuse("the value is no YAML; put quotes around text"))?;
-    let mut place = tree;
-    for key in keys.split('.') {
-        place = match place {
-            Value::Array(items) => key
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get_mut(index))
-                .ok_or_else(|| refuse(&format!("`{key}` is no place of the list")))?,
-            block => {
-                if !block.is_object() {
-                    *block = Value::Object(Map::new());
-                }
-                match block {
-                    Value::Object(map) => map.entry(key).or_insert(Value::Null),
-                    _ => unreachable!("it was just made a block"),
-                }
-            }
-        };
+        Ok(())
     }
-    *place = value;
-    Ok(())
-}
 
-/// Serde's message in plain words, with the nearest valid name where one is not known.
-fn explain(message: &str) -> String {
-    // A regular expression's error spans lines; a message is one paragraph.
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let is_unknown = message.contains("unknown field") || message.contains("unknown variant");
-    let names = quoted(&message);
-    let Some((unknown, valid)) = names.split_first().filter(|_| is_unknown) else {
-        return plain_types(&message);
-    };
-    let what = if message.contains("unknown field") { "key" } else { "value" };
-    let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
-    let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest {
-        None => format!("unknown {what} `{unknown}`; none is expected here"),
-        Some(nearest) if likeness(nearest) > 0.9 => {
-            format!("unknown {what} `{unknown}`; did you mean `{nearest}`?")
+    fn inside<'t>(&self, place: &'t mut Value, key: &str) -> Result<&'t mut Value, ConfigError> {
+        if let Value::Array(items) = place {
+            let item = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+            let problem = format!("`{key}` is no place of the list");
+            return item.ok_or_else(|| refused(self.text, &problem));
         }
-        Some(nearest) => format!(
-            "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
-            valid.join(", ")
-        ),
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        match place {
+            Value::Object(map) => Ok(map.entry(key).or_insert(Value::Null)),
+            _ => unreachable!("it was just made a block"),
+        }
     }
 }
 
-/// `invalid type: string "x", expected u64` with the words of a person for what was expected.
-fn plain_types(message: &str) -> String {
-    const WORDS: [(&str, &str); 8] = [
-        ("u64", "a whole number of at least 0"),
-        ("u32", "a whole number of at least 0"),
-        ("usize", "a whole number of at least 0"),
-        ("i64", "a whole number"),
-        ("f64", "a number"),
-        ("f32", "a number"),
-        ("a sequence", "a list"),
-        ("a boolean", "true or false"),
-    ];
-    let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    match WORDS.iter().find(|(name, _)| *name == expected) {
-        Some((_, words)) => format!("{found}, expected {words}"),
-        None => message.to_owned(),
+fn refused(assignment: &str, problem: &str) -> ConfigError {
+    ConfigError::Override { assignment: assignment.into(), problem: problem.into() }
+}
+
+/// The error of the overrides that speak of what does not fit, of all where none does.
+fn blamed(assignments: &[Assignment], misfit: Misfit) -> ConfigError {
+    let speaks = |assignment: &&Assignment| {
+        misfit.keys.first().is_some_and(|key| assignment.values.contains_key(key))
+    };
+    let text = |assignment: &Assignment| assignment.text.to_owned();
+    let mut texts: Vec<String> = assignments.iter().filter(speaks).map(text).collect();
+    if texts.is_empty() {
+        texts = assignments.iter().map(text).collect();
     }
-}
-
-/// The names in backquotes.
-fn quoted(message: &str) -> Vec<&str> {
-    message.split('`').skip(1).step_by(2).collect()
-}
-
-/// The line of a key, found by looking for each key of the way to it behind the one before; of the
-/// last key that is found where not all are.
-fn line_of(keys: &[String], text: &str) -> Option<u64> {
-    let mut at = None;
-    for key in keys {
-        // A key of the top level stands at the margin; others follow a blank, a brace or a comma.
-        let before = if at.is_none() { "^" } else { r"[\s{,-]" };
-        let begin = at.unwrap_or(0);
-        let index = key.strip_prefix('[').and_then(|key| key.strip_suffix(']'));
-        let end = match index.map(str::parse) {
-            Some(index) => end_of(r"^\s*-\s", &text[begin..], index.ok()?),
-            None => end_of(&format!(r"{before}{}\s*:", regex::escape(key)), &text[begin..], 0),
-        };
-        let Some(end) = end else { break };
-        at = Some(begin + end);
-    }
-    at.map(|at| text[..at].lines().count() as u64)
-}
-
-/// Where the match of a pattern with this index ends.
-fn end_of(pattern: &str, text: &str, index: usize) -> Option<usize> {
-    let pattern = Regex::new(&format!("(?m){pattern}")).ok()?;
-    pattern.find_iter(text).nth(index).map(|found| found.end())
+    ConfigError::Override { assignment: texts.join(" --set "), problem: misfit.problem }
 }
 
 #[cfg(test)]
@@ -277,19 +247,6 @@ rewards:
     fn a_key_that_stands_twice_is_refused_with_its_line() {
         let message = message(&format!("{MINIMAL}seed: 1\nseed: 2\n"), &[]);
         assert!(message.starts_with("run.yaml:6: the key `seed`"), "{message}");
-    }
-
-    #[test]
-    fn keys_are_found_on_the_way_to_them_in_either_style() {
-        let text = "a:\n  b: 1\nb: {a: 1, c: 2}\nd:\n  - k: x\n  - k: y\n    a: 2\n";
-        let line =
-            |way: &[&str]| line_of(&way.iter().map(|k| k.to_string()).collect::<Vec<_>>(), text);
-        assert_eq!(line(&["b"]), Some(3));
-        assert_eq!(line(&["a", "b"]), Some(2));
-        assert_eq!(line(&["b", "c"]), Some(3));
-        assert_eq!(line(&["d", "[1]", "a"]), Some(7));
-        assert_eq!(line(&["d", "[1]", "no"]), Some(6));
-        assert_eq!(line(&["no"]), None);
     }
 
     #[test]

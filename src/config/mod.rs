@@ -1,5 +1,8 @@
 //! A whole run in one YAML file: ROLL's keys at the top level, blocks for everything else.
 //!
+//! Every key is said once, in [`RunConfig`] or in the block of the room that works by it; TRL's names for
+//! them stand in one table of their own.
+//!
 //! This room builds what the others need out of what a person wrote; they never know of it.
 
 mod blocks;
@@ -7,10 +10,13 @@ mod build;
 mod check;
 mod choice;
 mod error;
+mod explain;
 mod import;
 mod load;
 mod objective;
 mod signal;
+mod tree;
+mod trl;
 
 use std::path::PathBuf;
 
@@ -51,20 +57,20 @@ pub struct RunConfig {
     #[serde(default = "default_rollout_batch_size")]
     pub rollout_batch_size: usize,
     /// Completions of a prompt that are compared with each other (G).
-    #[serde(default = "default_group", alias = "num_generations")]
+    #[serde(default = "default_group")]
     pub num_return_sequences_in_group: usize,
     /// Longest prompt, in tokens; longer ones are left out and counted.
-    #[serde(default = "default_prompt_length", alias = "max_prompt_length")]
+    #[serde(default = "default_prompt_length")]
     pub prompt_length: usize,
     /// Longest completion, in tokens.
-    #[serde(default = "default_response_length", alias = "max_completion_length")]
+    #[serde(default = "default_response_length")]
     pub response_length: usize,
 
     /// How rewards become advantages: a name, or a block with `kind` and settings.
     #[serde(default)]
     pub adv_estimator: EstimatorChoice,
     /// Passes over the rollouts of a step.
-    #[serde(default = "one", alias = "num_iterations")]
+    #[serde(default = "one")]
     pub ppo_epochs: usize,
     /// Optimiser steps of one pass.
     #[serde(default = "one")]
@@ -90,7 +96,7 @@ pub struct RunConfig {
     pub reward_clip: Option<f64>,
     /// What happens to completions that were cut off: `keep`, `mask` or `penalise`; ROLL's `true`
     /// is `mask`.
-    #[serde(default, alias = "mask_truncated_completions")]
+    #[serde(default)]
     pub max_len_mask: Truncated,
     /// What `max_len_mask: penalise` takes off the reward of such a completion; 1 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,16 +138,16 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_clip: Option<f64>,
     /// How far below 1 an importance ratio may fall, where that differs.
-    #[serde(default, alias = "epsilon", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_clip_low: Option<f64>,
     /// How far above 1 an importance ratio may rise, where that differs.
-    #[serde(default, alias = "epsilon_high", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_clip_high: Option<f64>,
     /// Bounds the loss of bad tokens whose ratio ran away.
     #[serde(default)]
     pub dual_clip_loss: bool,
     /// The ratio from which it does; ROLL's `1 + 2 * pg_clip` where left out.
-    #[serde(default, alias = "delta", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dual_clip_c: Option<f64>,
     /// What an importance ratio is taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +163,7 @@ pub struct RunConfig {
     #[serde(default)]
     pub use_kl_loss: bool,
     /// Factor on that term.
-    #[serde(default = "default_kl_loss_coef", alias = "beta")]
+    #[serde(default = "default_kl_loss_coef")]
     pub kl_loss_coef: f64,
     /// How its KL is estimated.
     #[serde(default)]
@@ -195,7 +201,7 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<WarmStart>,
     /// The optimiser.
-    #[serde(default, alias = "optimiser")]
+    #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// Where it runs and in what pieces.
     #[serde(default)]

@@ -1,9 +1,11 @@
 //! From the keys of the loss to what is minimised.
 
+use serde::de::value::Error as ValueError;
+
 use super::error::ensure;
 use super::{ConfigError, RunConfig};
-use crate::advantage::Estimator;
-use crate::loss::{KlCoefficient, KlEstimator, KlTerm, Objective, PolicyGradient, PolicyLoss};
+use crate::advantage::AdvantageEstimator;
+use crate::loss::{ClippedSurrogate, KlCoefficient, KlEstimator, KlTerm, Objective, PolicyLoss};
 
 impl RunConfig {
     /// What the optimiser minimises.
@@ -29,17 +31,11 @@ impl RunConfig {
         self.add_token_level_kl.then_some(self.kl_penalty)
     }
 
-    /// Whether the estimator is one of GPG's, whose loss is the plain policy gradient.
-    pub(super) fn is_gpg(&self) -> bool {
-        matches!(self.adv_estimator.0, Estimator::Gpg(_) | Estimator::McGpg(_))
-    }
-
     /// The loss, changed by those keys of the top level that are given.
     fn policy_loss(&self) -> Result<PolicyLoss, ConfigError> {
         let mut loss = match &self.policy_loss {
             Some(choice) => choice.0.clone(),
-            None if self.is_gpg() => PolicyLoss::PolicyGradient(PolicyGradient {}),
-            None => PolicyLoss::default(),
+            None => self.adv_estimator.0.default_loss().parse().map_err(no_loss)?,
         };
         self.set_bounds(&mut loss)?;
         self.set_importance_sampling(&mut loss)?;
@@ -53,13 +49,8 @@ impl RunConfig {
             "has no effect beside pg_clip_low and pg_clip_high; remove it".into()
         })?;
         let name = loss.name();
-        let (low, high) = match loss {
-            PolicyLoss::ClippedSurrogate(loss) => (&mut loss.pg_clip_low, &mut loss.pg_clip_high),
-            PolicyLoss::Gspo(loss) => (&mut loss.pg_clip_low, &mut loss.pg_clip_high),
-            PolicyLoss::Cispo(loss) => (&mut loss.pg_clip_low, &mut loss.pg_clip_high),
-            _ => {
-                return ensure(given == [None; 3], "pg_clip", || without_effect(name));
-            }
+        let Some([low, high]) = loss.clip_bounds_mut() else {
+            return ensure(given == [None; 3], "pg_clip", || without_effect(name));
         };
         *low = self.pg_clip_low.or(self.pg_clip).unwrap_or(*low);
         *high = self.pg_clip_high.or(self.pg_clip).unwrap_or(*high);
@@ -68,29 +59,35 @@ impl RunConfig {
 
     fn set_importance_sampling(&self, loss: &mut PolicyLoss) -> Result<(), ConfigError> {
         let Some(over) = self.importance_sampling else { return Ok(()) };
-        match loss {
-            PolicyLoss::ClippedSurrogate(loss) => {
-                loss.importance_sampling = over;
-                Ok(())
-            }
-            other => ensure(false, "importance_sampling", || without_effect(other.name())),
-        }
+        Self::surrogate("importance_sampling", loss)?.importance_sampling = over;
+        Ok(())
     }
 
     fn set_dual_clip(&self, loss: &mut PolicyLoss) -> Result<(), ConfigError> {
         ensure(self.dual_clip_loss || self.dual_clip_c.is_none(), "dual_clip_c", || {
             "has no effect without dual_clip_loss: true; set that, or remove it".into()
         })?;
-        match loss {
-            _ if !self.dual_clip_loss => Ok(()),
-            PolicyLoss::ClippedSurrogate(loss) => {
-                let of_roll = 1.0 + 2.0 * loss.pg_clip_high;
-                loss.dual_clip_c = Some(self.dual_clip_c.unwrap_or(of_roll));
-                Ok(())
-            }
-            other => ensure(false, "dual_clip_loss", || without_effect(other.name())),
+        if !self.dual_clip_loss {
+            return Ok(());
         }
+        let loss = Self::surrogate("dual_clip_loss", loss)?;
+        let of_roll = 1.0 + 2.0 * loss.pg_clip_high;
+        loss.dual_clip_c = Some(self.dual_clip_c.unwrap_or(of_roll));
+        Ok(())
     }
+
+    /// The clipped surrogate, which alone `key` has an effect on.
+    fn surrogate<'a>(
+        key: &'static str,
+        loss: &'a mut PolicyLoss,
+    ) -> Result<&'a mut ClippedSurrogate, ConfigError> {
+        let problem = without_effect(loss.name());
+        loss.as_clipped_surrogate_mut().ok_or(ConfigError::Contradiction { key, problem })
+    }
+}
+
+fn no_loss(error: ValueError) -> ConfigError {
+    ConfigError::Contradiction { key: "policy_loss", problem: error.to_string() }
 }
 
 fn without_effect(loss: &str) -> String {

@@ -3,7 +3,7 @@
 use super::error::ensure;
 use super::{ConfigError, RunConfig};
 use crate::advantage::{
-    AdvantageEstimator, DrGrpo, Estimator, LegacyRewardNorm, NormOver, PostProcessing,
+    AdvantageEstimator, Estimator, LegacyRewardNorm, NormOver, PostProcessing, RewardNorm,
     RewardShaping,
 };
 use crate::train::{QueryFilter, SampleFilters, Selection};
@@ -17,27 +17,26 @@ impl RunConfig {
     /// # Errors
     /// Normalisation keys that say something else than the estimator does.
     pub fn estimator(&self) -> Result<Estimator, ConfigError> {
-        let estimator = self.adv_estimator.0.clone();
+        let estimator = &self.adv_estimator.0;
         let norm = self.norm_types()?;
-        match estimator {
+        match estimator.reward_norm() {
             // ROLL's older releases: `reward_shift` under GRPO is the group mean alone.
-            Estimator::Grpo(grpo) if self.reward_shift => {
-                ensure(
-                    matches!(norm, (None | Some(NormOver::Group), None)),
-                    "reward_norm",
-                    || "is not group, but grpo compares within a group; remove it".into(),
-                )?;
-                Ok(Estimator::DrGrpo(DrGrpo { equal_tol: grpo.equal_tol }))
+            RewardNorm::Group { without_scale } if self.reward_shift => {
+                let over_group = matches!(norm, (None | Some(NormOver::Group), None));
+                ensure(over_group, "reward_norm", || {
+                    "is not group, but grpo compares within a group; remove it".into()
+                })?;
+                Ok(*without_scale)
             }
-            Estimator::Grpo(_) if norm == (Some(NormOver::Group), Some(NormOver::Group)) => {
-                Ok(estimator)
+            RewardNorm::Group { .. } if norm == (Some(NormOver::Group), Some(NormOver::Group)) => {
+                Ok(estimator.clone())
             }
-            Estimator::Reinforce(_) => Ok(estimator),
-            _ => {
+            RewardNorm::Before => Ok(estimator.clone()),
+            RewardNorm::Group { .. } | RewardNorm::Itself => {
                 ensure(norm == (None, None) && !self.reward_scale, "norm_mean_type", || {
                     normalised_twice(estimator.name())
                 })?;
-                Ok(estimator)
+                Ok(estimator.clone())
             }
         }
     }
@@ -47,8 +46,8 @@ impl RunConfig {
     /// # Errors
     /// As [`Self::estimator`].
     pub fn shaping(&self) -> Result<RewardShaping, ConfigError> {
-        let (norm_mean_type, norm_std_type) = match self.adv_estimator.0 {
-            Estimator::Reinforce(_) => self.norm_types()?,
+        let (norm_mean_type, norm_std_type) = match self.adv_estimator.0.reward_norm() {
+            RewardNorm::Before => self.norm_types()?,
             // All others normalise themselves, and `estimator` refuses what they do not.
             _ => (None, None),
         };
@@ -80,7 +79,7 @@ impl RunConfig {
                 let no_spread = QueryFilter::StdFilter { std_threshold: 0.0 };
                 Selection::filtered(no_spread, Some(dynamic))
             }
-            (QueryFilter::NoFilter, None) if self.is_gpg() => {
+            (QueryFilter::NoFilter, None) if self.adv_estimator.0.makes_up_for_silent_groups() => {
                 Selection::gpg(self.gpg.clone().unwrap_or_default())
             }
             (QueryFilter::NoFilter, None) => Selection::default(),
@@ -101,7 +100,8 @@ impl RunConfig {
              one of the two"
                 .into()
         })?;
-        let is_grpo = matches!(self.adv_estimator.0, Estimator::Grpo(_));
+        let norm = self.adv_estimator.0.reward_norm();
+        let is_grpo = matches!(norm, RewardNorm::Group { .. });
         ensure(self.reward_norm.is_some() || is_grpo && !reward_scale, "reward_norm", || {
             "is null, so reward_shift and reward_scale have no effect; set it to group, batch or \
              running, or remove them"

@@ -45,7 +45,11 @@ pub use surrogate::ClippedSurrogate;
 pub use token_batch::{LOG_RATIO_LIMIT, TokenBatch};
 pub use truncated_importance::{Tis, Topr};
 
+use std::str::FromStr;
+
 use burn::tensor::{Tensor, backend::Backend};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
 /// The loss of a token as a function of its log-probabilities and its advantage.
@@ -124,6 +128,25 @@ impl PolicyLoss {
         }
     }
 
+    /// How far a ratio may fall below and rise above 1, of losses that clip it so.
+    pub fn clip_bounds_mut(&mut self) -> Option<[&mut f64; 2]> {
+        match self {
+            Self::ClippedSurrogate(loss) => Some([&mut loss.pg_clip_low, &mut loss.pg_clip_high]),
+            Self::Gspo(loss) => Some([&mut loss.pg_clip_low, &mut loss.pg_clip_high]),
+            Self::Cispo(loss) => Some([&mut loss.pg_clip_low, &mut loss.pg_clip_high]),
+            _ => None,
+        }
+    }
+
+    /// The loss as the clipped surrogate, whose ratio's scope can be chosen and whose bad tokens
+    /// can be capped.
+    pub fn as_clipped_surrogate_mut(&mut self) -> Option<&mut ClippedSurrogate> {
+        match self {
+            Self::ClippedSurrogate(loss) => Some(loss),
+            _ => None,
+        }
+    }
+
     /// Refuses settings that cannot be meant, and reuse of a batch by a loss without a ratio.
     pub fn check(&self, passes: usize) -> Result<(), LossError> {
         if passes > 1 && !self.allows_reuse() {
@@ -141,6 +164,16 @@ impl PolicyLoss {
             Self::Topr(loss) => loss.check(),
             Self::Kimi15(loss) => loss.check(),
         }
+    }
+}
+
+/// The named loss with its default settings; the error lists the names there are.
+impl FromStr for PolicyLoss {
+    type Err = ValueError;
+
+    fn from_str(name: &str) -> Result<Self, ValueError> {
+        let kind = [("kind", name)].into_iter();
+        Self::deserialize(MapDeserializer::new(kind).into_deserializer())
     }
 }
 

@@ -40,6 +40,10 @@ impl AdvantageEstimator for Gdpo {
         "gdpo"
     }
 
+    fn takes_the_sum(&self) -> bool {
+        false
+    }
+
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let Self { eps, equal_tol } = *self;
         let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };

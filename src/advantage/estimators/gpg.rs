@@ -61,6 +61,18 @@ impl AdvantageEstimator for Gpg {
         "gpg"
     }
 
+    fn default_loss(&self) -> &'static str {
+        "policy_gradient"
+    }
+
+    fn allows_reference(&self) -> bool {
+        false
+    }
+
+    fn makes_up_for_silent_groups(&self) -> bool {
+        true
+    }
+
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let groups = apply_rule(&self.rule(), batch)?;
         match self.f_norm {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+    AdvantageError, AdvantageEstimator, DrGrpo, Estimator, GroupAdvantages, RewardBatch,
+    RewardNorm, apply_rule,
 };
 use crate::kernel::group_rule::{GroupRule, Scale};
 
@@ -39,6 +40,11 @@ impl Grpo {
 impl AdvantageEstimator for Grpo {
     fn name(&self) -> &'static str {
         "grpo"
+    }
+
+    fn reward_norm(&self) -> RewardNorm {
+        let mean_only = DrGrpo { equal_tol: self.equal_tol };
+        RewardNorm::Group { without_scale: Box::new(Estimator::DrGrpo(mean_only)) }
     }
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {

@@ -55,6 +55,18 @@ impl AdvantageEstimator for McGpg {
         "mc_gpg"
     }
 
+    fn default_loss(&self) -> &'static str {
+        "policy_gradient"
+    }
+
+    fn allows_reference(&self) -> bool {
+        false
+    }
+
+    fn makes_up_for_silent_groups(&self) -> bool {
+        true
+    }
+
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         apply_rule(&self.rule(), batch)
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, RewardNorm, apply_rule,
 };
 use crate::kernel::group_rule::GroupRule;
 
@@ -24,6 +24,10 @@ pub struct Reinforce {}
 impl AdvantageEstimator for Reinforce {
     fn name(&self) -> &'static str {
         "reinforce"
+    }
+
+    fn reward_norm(&self) -> RewardNorm {
+        RewardNorm::Before
     }
 
     fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
