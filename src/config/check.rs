@@ -31,19 +31,6 @@ impl RunConfig {
     }
 
     fn check_sizes(&self) -> Result<(), ConfigError> {
-        for (key, size) in [
-            ("rollout_batch_size", self.rollout_batch_size),
-            ("num_return_sequences_in_group", self.num_return_sequences_in_group),
-            ("prompt_length", self.prompt_length),
-            ("response_length", self.response_length),
-            ("ppo_epochs", self.ppo_epochs),
-            ("mini_batches", self.mini_batches),
-            ("device.micro_batch_tokens", self.device.micro_batch_tokens),
-            ("device.cache_tokens", self.device.cache_tokens),
-            ("checkpoint.keep", self.checkpoint.keep),
-        ] {
-            ensure(size > 0, key, || "is 0; it must be at least 1".into())?;
-        }
         let (mini, prompts) = (self.mini_batches, self.rollout_batch_size);
         ensure(mini <= prompts, "mini_batches", || {
             format!("is {mini}, but a step has only {prompts} prompts; lower it")

@@ -1,7 +1,7 @@
 //! Reading a run's YAML, with overrides from the command line and errors that point at lines.
 //!
 //! ```text
-//! text ─▶ tree ─▶ TRL's names ─▶ --set ─▶ RunConfig ─▶ contradictions
+//! text ─▶ tree ─▶ TRL's names ─▶ --set ─▶ ranges of numbers ─▶ RunConfig ─▶ contradictions
 //! ```
 //!
 //! The way is the same with and without `--set`, so that no override changes how a file is read.
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::explain::{explain, line_of, quoted};
 use super::tree::Tree;
-use super::{ConfigError, RunConfig, trl};
+use super::{ConfigError, RunConfig, numbers, trl};
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -89,7 +89,8 @@ fn file_tree(text: &str) -> Result<Value, Misfit> {
 }
 
 /// The configuration that a tree describes.
-fn typed(tree: Value) -> Result<RunConfig, Misfit> {
+fn typed(mut tree: Value) -> Result<RunConfig, Misfit> {
+    numbers::check(&mut tree)?;
     serde_path_to_error::deserialize(&tree).map_err(|error| {
         let message = error.inner().to_string();
         let mut keys: Vec<String> =

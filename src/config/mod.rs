@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod import;
 mod load;
+mod numbers;
 mod objective;
 mod signal;
 mod tree;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use serde_saphyr::NonFiniteFloatPolicy;
 
 /// A tree of values. Numbers that JSON has no form for (`.nan`, `.inf`) stay as text, so that they are
 /// refused where a number is expected instead of turning into nothing.
@@ -15,7 +16,10 @@ impl Tree {
     /// # Errors
     /// Text that is no YAML.
     pub(super) fn read(text: &str) -> Result<Value, serde_saphyr::Error> {
-        serde_saphyr::from_str::<Tree>(text).map(|tree| tree.0)
+        let options = serde_saphyr::options! {
+            non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        };
+        serde_saphyr::from_str_with_options::<Tree>(text, options).map(|tree| tree.0)
     }
 }
 
@@ -55,13 +59,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok((number as f64).into())
     }
 
+    // Those that are not finite come as text.
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(match number {
-            number if number.is_finite() => number.into(),
-            number if number.is_nan() => ".nan".into(),
-            number if number > 0.0 => ".inf".into(),
-            _ => "-.inf".into(),
-        })
+        Ok(number.into())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
