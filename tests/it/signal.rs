@@ -134,9 +134,9 @@ fn a_roll_pipeline_becomes_a_configuration_and_a_report() {
     let report = text(&output.stderr);
     assert!(output.status.success(), "{report}");
     for line in [
-        "used      rollout_batch_size",
-        "renamed   pretrain -> model.path",
-        "ignored   num_gpus_per_node: speaks of a cluster",
+        "used\n  rollout_batch_size",
+        "  pretrain -> model.path",
+        "  num_gpus_per_node: speaks of a cluster",
     ] {
         assert!(report.contains(line), "{report}");
     }

@@ -1,6 +1,8 @@
 //! A pipeline of ROLL, read key by key.
 
 mod table;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 use std::fmt::Write;
@@ -38,23 +40,42 @@ pub enum Fate {
     Renamed(String),
     /// It was left out of the pipeline, and ROLL's default is not ours.
     Defaulted(String),
-    /// It has no meaning here, for this reason.
-    Ignored(String),
+    /// It is left out here for this reason, and the run is the same without it.
+    Harmless(String),
+    /// The run is another one than ROLL's, for this reason.
+    Changes(String),
+}
+
+impl Fate {
+    fn group(&self) -> &'static str {
+        match self {
+            Self::Used | Self::Renamed(_) | Self::Defaulted(_) => "used",
+            Self::Harmless(_) => "harmless",
+            Self::Changes(_) => "changes your run",
+        }
+    }
 }
 
 impl Imported {
-    /// A line for each key, those that were left out last.
+    /// A line for each key, in three groups; what changes the run comes last, to be read first.
     pub fn report(&self) -> String {
         let mut text = String::new();
-        for ImportedKey { key, fate } in &self.keys {
-            let line = match fate {
-                Fate::Used => format!("used      {key}"),
-                Fate::Renamed(to) => format!("renamed   {key} -> {to}"),
-                Fate::Defaulted(value) => format!("default   {key}: {value}, which is ROLL's"),
-                Fate::Ignored(reason) => format!("ignored   {key}: {reason}"),
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{line}");
+        for group in ["used", "harmless", "changes your run"] {
+            let keys: Vec<_> = self.keys.iter().filter(|key| key.fate.group() == group).collect();
+            if !keys.is_empty() {
+                text += group;
+                text.push('\n');
+            }
+            for ImportedKey { key, fate } in keys {
+                let line = match fate {
+                    Fate::Used => format!("  {key}"),
+                    Fate::Renamed(to) => format!("  {key} -> {to}"),
+                    Fate::Defaulted(value) => format!("  {key}: {value}, ROLL's default"),
+                    Fate::Harmless(reason) | Fate::Changes(reason) => format!("  {key}: {reason}"),
+                };
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{line}");
+            }
         }
         text
     }
@@ -63,17 +84,25 @@ impl Imported {
 /// Turns a ROLL pipeline into a configuration, and says what became of each key.
 ///
 /// # Errors
-/// A file that is no YAML.
+/// A file that is no YAML, and a pipeline that is no reinforcement learning from rules.
 pub fn import_roll(path: &Path, text: &str) -> Result<Imported, ConfigError> {
     let invalid = |problem: String| ConfigError::Invalid { path: path.into(), line: None, problem };
     let pipeline: Value =
         serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    if let Some((kind, key)) = table::other_pipeline(&pipeline) {
+        return Err(invalid(format!(
+            "this is {kind} (it has `{key}`), and only ROLL's RLVR pipelines have a counterpart here"
+        )));
+    }
     let mut import = Import { pipeline: pipeline.clone(), run: Map::new(), keys: Vec::new() };
     import.walk("", &pipeline);
     import.complete();
     let yaml = serde_saphyr::to_string(&import.run).map_err(|error| invalid(error.to_string()))?;
     Ok(Imported { yaml, keys: import.keys })
 }
+
+/// Longest chain of references that is followed.
+const MOST_REFERENCES: usize = 8;
 
 struct Import {
     pipeline: Value,
@@ -92,7 +121,9 @@ impl Import {
                     self.walk(&inner, value);
                 }
             }
-            (None, _) => self.say(path, Fate::Ignored("not known here".into())),
+            (None, _) => {
+                self.say(path, Fate::Changes("not known here; look what it does in ROLL".into()))
+            }
         }
     }
 
@@ -107,11 +138,12 @@ impl Import {
                 self.put(to, value);
                 self.say(path, Fate::Renamed(to.into()));
             }
-            Rule::Ignored(reason) => self.say(path, Fate::Ignored(reason.into())),
+            Rule::Harmless(reason) => self.say(path, Fate::Harmless(reason.into())),
+            Rule::Changes(reason) => self.say(path, Fate::Changes(reason.into())),
             Rule::Unless(unset, reason) => {
-                let is_unset = value.is_null() || value == unset.value();
-                let reason = if is_unset { "off, as it always is here" } else { reason };
-                self.say(path, Fate::Ignored(reason.into()));
+                let off = Fate::Harmless("off, as it always is here".into());
+                let is_unset = value.is_null() || unset.is(&value);
+                self.say(path, if is_unset { off } else { Fate::Changes(reason.into()) });
             }
             Rule::Translated(translate) => translate(self, path, &value),
         }
@@ -153,22 +185,36 @@ impl Import {
         Some(self.resolved(value))
     }
 
-    /// A value with `${key}` replaced by what stands there.
+    /// A value with each `${key}` replaced by what stands there; a whole reference keeps its type.
     fn resolved(&self, value: &Value) -> Value {
-        let Value::String(text) = value else { return value.clone() };
-        let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        if let Some(found) = inside.filter(|key| !key.contains('$')).map(|key| self.pointed(key)) {
-            return found.unwrap_or(Value::Null);
-        }
-        Value::String(text.clone())
+        self.resolved_within(value, MOST_REFERENCES)
     }
 
-    /// What a reference points at; a reference to itself points at nothing.
-    fn pointed(&self, key: &str) -> Option<Value> {
+    /// The same through so many references at most, since they can run in a circle.
+    fn resolved_within(&self, value: &Value, depth: usize) -> Value {
+        let Value::String(text) = value else { return value.clone() };
+        let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        if let Some(key) = inside.filter(|key| !key.contains('$')) {
+            return self.pointed(key, depth).unwrap_or(Value::Null);
+        }
+        let pieces = text.split("${").enumerate().map(|(at, piece)| match piece.split_once('}') {
+            Some((key, rest)) if at > 0 => match self.pointed(key, depth) {
+                Some(Value::String(found)) => found + rest,
+                Some(found) if !found.is_null() => format!("{found}{rest}"),
+                _ => format!("${{{piece}"),
+            },
+            _ => piece.to_owned(),
+        });
+        Value::String(pieces.collect())
+    }
+
+    /// What a reference points at; nothing where it points at itself or out of the file.
+    fn pointed(&self, key: &str, depth: usize) -> Option<Value> {
         let value = self.pipeline.pointer(&format!("/{}", key.trim().replace('.', "/")))?;
-        match value {
-            Value::String(text) if text.starts_with("${") => None,
-            value => Some(value.clone()),
+        let is_reference = value.as_str().is_some_and(|text| text.contains("${"));
+        match depth {
+            0 if is_reference => None,
+            depth => Some(self.resolved_within(value, depth.saturating_sub(1))),
         }
     }
 
@@ -180,100 +226,7 @@ impl Import {
                 self.put(path, value);
             }
         }
+        translate::left_out(self);
         translate::data_and_rewards(self);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::RunConfig;
-
-    const PIPELINE: &str = "\
-exp_name: ${pretrain}-run
-seed: 42
-num_gpus_per_node: 8
-max_steps: 100
-save_steps: 50
-rollout_batch_size: 64
-num_return_sequences_in_group: 8
-prompt_length: 512
-sequence_length: 1536
-adv_estimator: grpo
-reward_norm: null
-norm_mean_type: ~
-dual_clip_loss: true
-use_pg_clip_range: false
-pg_clip: 0.2
-pg_clip_low: 0.3
-value_clip: 0.5
-whiten_rewards: false
-max_len_mask: true
-pretrain: Qwen/Qwen2.5-0.5B
-actor_train:
-  training_args: {learning_rate: 1.0e-6, lr_scheduler_type: cosine, gradient_accumulation_steps: 8}
-  data_args: {file_name: [data/math.jsonl], messages: messages}
-  strategy_args: {strategy_name: deepspeed_train}
-  device_mapping: list(range(0,8))
-actor_infer:
-  generating_args: {temperature: 0.99, top_p: 0.99, num_return_sequences: '${num_return_sequences_in_group}'}
-rewards:
-  math_rule:
-    worker_cls: roll.pipeline.rlvr.rewards.math_rule_reward_worker.MathRuleRewardWorker
-    world_size: 8
-    query_filter_config: {type: mean_filter, filter_args: {threshold_up: 0.9, threshold_down: 0.1}}
-is_use_additional_prompts: true
-";
-
-    fn imported() -> Imported {
-        import_roll(Path::new("roll.yaml"), PIPELINE).unwrap()
-    }
-
-    fn fate(imported: &Imported, key: &str) -> Fate {
-        let found = imported.keys.iter().find(|imported| imported.key == key);
-        found.unwrap_or_else(|| panic!("nothing is said of {key}")).fate.clone()
-    }
-
-    #[test]
-    fn a_pipeline_becomes_a_run_that_is_valid() {
-        let imported = imported();
-        let config = RunConfig::parse(Path::new("roll.yaml"), &imported.yaml, &[]).unwrap();
-        assert_eq!((config.rollout_batch_size, config.response_length), (64, 1024));
-        assert_eq!((config.optimizer.learning_rate, config.sampling.top_k), (1e-6, 50));
-        assert_eq!((config.pg_clip, config.pg_clip_low), (Some(0.2), None));
-        assert_eq!(config.rewards.len(), 1);
-        assert!(config.dynamic_sampling.is_some());
-    }
-
-    #[test]
-    fn every_key_has_a_fate() {
-        let imported = imported();
-        assert_eq!(fate(&imported, "rollout_batch_size"), Fate::Used);
-        assert_eq!(fate(&imported, "pretrain"), Fate::Renamed("model.path".into()));
-        assert_eq!(fate(&imported, "save_steps"), Fate::Renamed("checkpoint.save_steps".into()));
-        for key in [
-            "exp_name",
-            "num_gpus_per_node",
-            "value_clip",
-            "whiten_rewards",
-            "pg_clip_low",
-            "actor_train.strategy_args",
-            "actor_train.device_mapping",
-            "actor_infer.generating_args.num_return_sequences",
-            "rewards.math_rule.world_size",
-        ] {
-            assert!(matches!(fate(&imported, key), Fate::Ignored(_)), "{key}");
-        }
-        let default = fate(&imported, "loss_agg_mode");
-        assert_eq!(default, Fate::Defaulted("\"seq-mean-token-mean\"".into()));
-        assert_eq!(imported.report().lines().count(), imported.keys.len());
-    }
-
-    #[test]
-    fn a_critic_is_said_to_be_missing() {
-        let text = PIPELINE.replace("adv_estimator: grpo", "adv_estimator: gae\ngibberish: 1");
-        let imported = import_roll(Path::new("roll.yaml"), &text).unwrap();
-        assert!(imported.report().contains("ignored   adv_estimator: gae needs a critic"));
-        assert!(imported.report().contains("ignored   gibberish: not known here"));
     }
 }

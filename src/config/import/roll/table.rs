@@ -15,8 +15,10 @@ pub(super) enum Rule {
     Same,
     /// It is called otherwise here.
     Renamed(&'static str),
-    /// It has no meaning here.
-    Ignored(&'static str),
+    /// It is left out, and the run is the same without it.
+    Harmless(&'static str),
+    /// It is left out, and the run is another one without it.
+    Changes(&'static str),
     /// It has no meaning here unless it is set to something else than this.
     Unless(Unset, &'static str),
     /// Its value has to be looked at.
@@ -27,19 +29,21 @@ pub(super) enum Rule {
 #[derive(Clone, Copy)]
 pub(super) enum Unset {
     False,
-    Zero,
+    ZeroOrOne,
 }
 
 impl Unset {
-    pub(super) fn value(self) -> Value {
+    pub(super) fn is(self, value: &Value) -> bool {
         match self {
-            Self::False => json!(false),
-            Self::Zero => json!(0),
+            Self::False => *value == json!(false),
+            Self::ZeroOrOne => matches!(value.as_f64(), Some(0.0 | 1.0)),
         }
     }
 }
 
 const CLUSTER: &str = "speaks of a cluster; this program is one process";
+const LORA: &str = "ROLL trains a LoRA adapter; here all weights are trained, for which a learning rate is usually ten times lower";
+const BATCH: &str = "ROLL takes an optimiser step after per_device_train_batch_size x gradient_accumulation_steps x GPUs completions; here a step's completions make mini_batches of them, 1 unless you set it";
 const CRITIC: &str = "speaks of a critic, and no method here has one";
 const DEAD: &str = "ROLL reads it nowhere";
 const MISSING: &str = "this program has nothing of the kind; without it the run is another one";
@@ -48,7 +52,6 @@ const SAMPLER: &str = "corrects for a sampler unlike the trainer; here they are 
 /// Keys whose name and meaning are those of a configuration.
 const SAME: &[&str] = &[
     "seed",
-    "output_dir",
     "max_steps",
     "rollout_batch_size",
     "num_return_sequences_in_group",
@@ -60,7 +63,6 @@ const SAME: &[&str] = &[
     "reward_norm",
     "reward_shift",
     "reward_scale",
-    "reward_clip",
     "max_len_mask",
     "difficulty_mask",
     "difficulty_low_threshold",
@@ -68,8 +70,6 @@ const SAME: &[&str] = &[
     "whiten_advantages",
     "advantage_clip",
     "loss_agg_mode",
-    "pg_clip",
-    "dual_clip_loss",
     "rl_loss_coef",
     "entropy_loss_coef",
     "use_kl_loss",
@@ -94,7 +94,6 @@ const RENAMED: &[(&str, &str)] = &[
     ("actor_train.training_args.max_grad_norm", "optimizer.max_grad_norm"),
     ("actor_infer.generating_args.temperature", "sampling.temperature"),
     ("actor_infer.generating_args.top_p", "sampling.top_p"),
-    ("actor_infer.generating_args.top_k", "sampling.top_k"),
     ("actor_train.data_args.messages", "data.messages_column"),
     ("actor_train.data_args.prompt", "data.prompt_column"),
 ];
@@ -105,6 +104,13 @@ const TRANSLATED: &[(&str, Translate)] = &[
     ("importance_sampling", to::importance_sampling),
     ("pg_variant", to::pg_variant),
     ("actor_train.pg_variant", to::pg_variant),
+    ("output_dir", to::output_dir),
+    ("reward_clip", to::reward_clip),
+    ("dual_clip_loss", to::dual_clip),
+    ("pg_clip", to::clip),
+    ("actor_infer.generating_args.top_k", to::top_k),
+    ("validation.data_args.file_name", to::held_out_file),
+    ("actor_train.training_args.warmup_ratio", to::warmup_ratio),
     ("pg_clip_low", to::clip_bound),
     ("pg_clip_high", to::clip_bound),
     ("use_pg_clip_range", to::clip_range),
@@ -114,8 +120,8 @@ const TRANSLATED: &[(&str, Translate)] = &[
     ("actor_train.data_args.file_name", to::file_name),
 ];
 
-/// Keys and whole blocks without a meaning.
-const IGNORED: &[(&str, &str)] = &[
+/// Keys and whole blocks without a meaning here.
+const HARMLESS: &[(&str, &str)] = &[
     ("defaults", CLUSTER),
     ("hydra", CLUSTER),
     ("num_gpus_per_node", CLUSTER),
@@ -137,8 +143,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("critic_warmup", CRITIC),
     ("value_clip", CRITIC),
     ("lambd", CRITIC),
+    ("error_max_len_threshold", "only matters with error_max_len_clip"),
     ("gamma", "an answer is rewarded once, at its end, and is not discounted"),
-    ("validation", "evaluation here is greedy, and the eval block sets the rest"),
     ("val_greedy", "evaluation here is greedy"),
     ("val_prompt_length", "as prompt_length"),
     ("val_sequence_length", "as response_length"),
@@ -151,20 +157,10 @@ const IGNORED: &[(&str, &str)] = &[
     ("checkpoint_config", "checkpoints are in output_dir"),
     ("resume_from_checkpoint", "--resume goes on from the newest checkpoint"),
     ("train_infer_correction", SAMPLER),
-    ("use_opd", MISSING),
     ("actor_train.strategy_args", CLUSTER),
     ("actor_train.device_mapping", CLUSTER),
     ("actor_train.infer_batch_size", CLUSTER),
     ("actor_train.worker_cls", CLUSTER),
-    ("actor_train.model_args", "the model folder and the device block say it"),
-    (
-        "actor_train.training_args.per_device_train_batch_size",
-        "device.micro_batch_tokens sets memory, mini_batches the optimiser steps",
-    ),
-    (
-        "actor_train.training_args.gradient_accumulation_steps",
-        "device.micro_batch_tokens sets memory, mini_batches the optimiser steps",
-    ),
     ("actor_train.training_args.num_train_epochs", "max_steps ends a run"),
     ("actor_train.data_args.template", "the chat template is the model folder's"),
     ("actor_train.data_args.dataset_dir", "paths are relative to where the program runs"),
@@ -195,14 +191,50 @@ const IGNORED: &[(&str, &str)] = &[
     ("token_level_loss", DEAD),
 ];
 
+/// Keys and whole blocks that are left out and make it another run.
+const CHANGES: &[(&str, &str)] = &[
+    ("use_opd", MISSING),
+    ("actor_train.model_args.lora_rank", LORA),
+    ("actor_train.model_args.lora_alpha", LORA),
+    ("actor_train.model_args.lora_target", LORA),
+    ("actor_train.training_args.per_device_train_batch_size", BATCH),
+    ("actor_train.training_args.gradient_accumulation_steps", BATCH),
+];
+
+/// Blocks of which every key that has no rule of its own is harmless.
+const BLOCKS: &[(&str, &str)] = &[
+    ("actor_train.model_args.", "the model folder and the device block say it"),
+    ("validation.", "evaluation here is greedy, and the eval block sets the rest"),
+];
+
+/// Keys by which a pipeline is told that is none of reinforcement learning from rules.
+const OTHER_PIPELINES: &[(&str, &str)] = &[
+    ("chosen_key", "a DPO pipeline"),
+    ("rejected_key", "a DPO pipeline"),
+    ("sft_train", "an SFT pipeline"),
+    ("student", "a distillation pipeline"),
+    ("teacher", "a distillation pipeline"),
+    ("student_pretrain", "a distillation pipeline"),
+    ("teacher_pretrain", "a distillation pipeline"),
+    ("kd_objective", "a distillation pipeline"),
+    ("distill_loss_weight", "a distillation pipeline"),
+    ("custom_envs", "an agentic pipeline"),
+    ("train_env_manager", "an agentic pipeline"),
+];
+
+/// What a pipeline is, and the key that tells so, where nothing here is like it.
+pub(super) fn other_pipeline(pipeline: &Value) -> Option<(&'static str, &'static str)> {
+    let found = OTHER_PIPELINES.iter().find(|(key, _)| pipeline.get(key).is_some());
+    found.map(|(key, kind)| (*kind, *key))
+}
+
 /// Keys that only matter when they are on.
 const UNLESS: &[(&str, Unset)] = &[
     ("whiten_rewards", Unset::False),
     ("error_max_len_clip", Unset::False),
     ("difficulty_loss_weight", Unset::False),
     ("length_loss_weight", Unset::False),
-    ("actor_infer.generating_args.repetition_penalty", Unset::Zero),
-    ("error_max_len_threshold", Unset::Zero),
+    ("actor_infer.generating_args.repetition_penalty", Unset::ZeroOrOne),
 ];
 
 /// The rule for a path, if it is one that a rule speaks of.
@@ -220,7 +252,18 @@ pub(super) fn rule(path: &str) -> Option<Rule> {
     if let Some((_, unset)) = UNLESS.iter().find(|(key, _)| *key == path) {
         return Some(Rule::Unless(*unset, MISSING));
     }
-    of_reward(path).or_else(|| IGNORED.iter().find(named).map(|(_, why)| Rule::Ignored(why)))
+    if let Some((_, why)) = CHANGES.iter().find(named) {
+        return Some(Rule::Changes(why));
+    }
+    let of_block = |path: &str| {
+        // A block is gone into, for the keys that have a rule of their own.
+        let block = BLOCKS.iter().find(|(block, _)| path.starts_with(block))?;
+        let inside = TRANSLATED.iter().any(|(key, _)| key.starts_with(&format!("{path}.")));
+        (!inside).then_some(Rule::Harmless(block.1))
+    };
+    of_reward(path)
+        .or_else(|| HARMLESS.iter().find(named).map(|(_, why)| Rule::Harmless(why)))
+        .or_else(|| of_block(path))
 }
 
 /// Rules for `rewards.<domain>.<key>`, whatever the domain is called.
@@ -229,20 +272,24 @@ fn of_reward(path: &str) -> Option<Rule> {
     Some(match key {
         "worker_cls" => Rule::Translated(to::reward),
         "query_filter_config" => Rule::Translated(to::query_filter),
-        "response_filter_config" => Rule::Ignored(DEAD),
-        "tag_included" => Rule::Ignored("all problems have the same rewards"),
-        _ => Rule::Ignored(CLUSTER),
+        "response_filter_config" => Rule::Harmless(DEAD),
+        "tag_included" => Rule::Harmless("all problems have the same rewards"),
+        _ => Rule::Harmless(CLUSTER),
     })
 }
 
 /// ROLL's defaults where ours differ.
-pub(super) fn defaults() -> [(&'static str, Value); 6] {
+pub(super) fn defaults() -> [(&'static str, Value); 10] {
     [
+        ("seed", json!(42)),
+        ("rollout_batch_size", json!(128)),
+        ("num_return_sequences_in_group", json!(1)),
+        ("prompt_length", json!(1024)),
+        ("kl_loss_coef", json!(0.0)),
         ("loss_agg_mode", json!("seq-mean-token-mean")),
         ("optimizer.learning_rate", json!(5e-5)),
         ("optimizer.schedule", json!("linear")),
+        ("eval.every_steps", json!(10)),
         ("sampling.temperature", json!(0.95)),
-        ("sampling.top_p", json!(0.7)),
-        ("sampling.top_k", json!(50)),
     ]
 }
