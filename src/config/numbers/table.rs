@@ -170,7 +170,7 @@ impl Range {
     /// The range in words.
     pub(super) fn words(self) -> String {
         match self {
-            Whole(low, high) => format!("a whole number from {low} to {high}"),
+            Whole(low, high) => format!("a whole number of at least {low} and at most {high}"),
             Seed => format!("a whole number from 0 to {}", u64::MAX),
             Real(low, high) => format!("a number from {low} to {}", short(high)),
             Above(low, high) => format!("a number above {low} and at most {}", short(high)),

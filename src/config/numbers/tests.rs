@@ -109,11 +109,11 @@ fn a_hostile_value_of_any_number_is_accepted_or_refused_by_its_key() {
 #[test]
 fn the_numbers_of_the_field_are_refused_with_their_range() {
     for (key, value, range) in [
-        ("warm_start.batch_size", "0", "a whole number from 1 to 65536"),
-        ("rollout_batch_size", "1099511627776", "a whole number from 1 to 65536"),
-        ("num_return_sequences_in_group", "9223372036854775808", "from 1 to 65536"),
-        ("model.architecture.num_attention_heads", "0", "from 1 to 1024"),
-        ("model.architecture.num_hidden_layers", "1000000000", "from 1 to 1024"),
+        ("warm_start.batch_size", "0", "a whole number of at least 1 and at most 65536"),
+        ("rollout_batch_size", "1099511627776", "a whole number of at least 1 and at most 65536"),
+        ("num_return_sequences_in_group", "9223372036854775808", "of at least 1 and at most 65536"),
+        ("model.architecture.num_attention_heads", "0", "of at least 1 and at most 1024"),
+        ("model.architecture.num_hidden_layers", "1000000000", "of at least 1 and at most 1024"),
         ("optimizer.learning_rate", "-0.001", "a number from 0 to 1000"),
         ("optimizer.learning_rate", ".inf", "a number from 0 to 1000"),
         ("optimizer.weight_decay", ".nan", "a number from 0 to 100"),
