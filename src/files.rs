@@ -1,9 +1,59 @@
-//! Writing files so that a reader never sees half of one.
+//! Reading files that have an end, and writing them so that a reader never sees half of one.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, FileType};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process;
+
+/// Opens a file to read it; links are followed.
+///
+/// # Errors
+/// A pipe, a device, a socket or a folder, on which reading would fail or wait for ever; any error of
+/// opening.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let found = fs::metadata(path)?.file_type();
+    if found.is_file() {
+        return File::open(path);
+    }
+    let problem = format!("it is {}, not a file", kind_of(found));
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+/// Reads a whole text file of at most `most` bytes.
+///
+/// # Errors
+/// Those of [`open_regular`], a file that is larger, and text that is not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let file = open_regular(path)?;
+    let mut text = String::new();
+    // Some files say that they are empty and are not, so the length alone decides nothing.
+    let read = match file.metadata()?.len() <= most {
+        true => file.take(most + 1).read_to_string(&mut text)? as u64,
+        false => most + 1,
+    };
+    if read <= most {
+        return Ok(text);
+    }
+    let problem = format!("it is longer than the {most} bytes that such a file may have");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
+}
+
+#[cfg(unix)]
+fn kind_of(found: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match found {
+        _ if found.is_dir() => "a folder",
+        _ if found.is_fifo() => "a pipe",
+        _ if found.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_of(found: FileType) -> &'static str {
+    if found.is_dir() { "a folder" } else { "something else" }
+}
 
 /// Writes `bytes` to `path` through a temporary file beside it, synced and then renamed.
 ///
@@ -13,51 +63,128 @@ use std::process;
 /// # Errors
 /// Any error of creating, writing, syncing or renaming; the message names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path)?;
-    write_synced(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(path))
-        .map_err(|error| {
-            // The first error is the one to report, whether or not the clean-up works.
-            let _ = fs::remove_file(&temporary);
-            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
-        })
+    let written = create_parent(path).and_then(|()| {
+        let mut file = PartialFile::create(path)?;
+        file.write_all(bytes)?;
+        file.commit()
+    });
+    written.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+    })
 }
 
-fn temporary_name(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| {
-        let message = format!("cannot write {}: it names no file", path.display());
-        io::Error::new(io::ErrorKind::InvalidInput, message)
-    })?;
-    // The process id keeps two runs that write the same file from sharing a temporary one.
-    let hidden = format!(".{}.{}.partial", name.to_string_lossy(), process::id());
-    Ok(path.with_file_name(hidden))
+fn create_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+/// A file on its way: written under a name of its own beside its place, which it takes when it is
+/// whole. Dropped before that, by an error or a panic, it is removed; what a killed process has left
+/// goes when the same file is next written.
+#[derive(Debug)]
+pub struct PartialFile {
+    file: BufWriter<File>,
+    temporary: PathBuf,
+    target: PathBuf,
+    is_in_place: bool,
+}
+
+impl PartialFile {
+    /// Begins a file that is to be `target`, whose folder is there.
+    ///
+    /// # Errors
+    /// Any error of creating it.
+    pub fn create(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file's name")
+        })?;
+        let temporary = target.with_file_name(temporary_name(name));
+        remove_abandoned(target, name);
+        let file = File::create(&temporary)?;
+        // Tells whoever cleans up that somebody is still at it. Not every file system has locks, and
+        // on one without them nothing is cleaned up.
+        let _ = file.try_lock();
+        let file = BufWriter::new(file);
+        Ok(Self { file, temporary, target: target.into(), is_in_place: false })
     }
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+
+    /// Syncs the file and puts it in its place.
+    ///
+    /// # Errors
+    /// Any error of writing, syncing or renaming; then the old file is untouched.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        fs::rename(&self.temporary, &self.target)?;
+        self.is_in_place = true;
+        sync_folder(&self.target);
+        Ok(())
+    }
 }
 
-/// Makes the rename itself durable, where the system lets a folder be opened.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
-#[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> io::Result<()> {
-    Ok(())
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.is_in_place {
+            // What kept the file from being written is reported, whether or not the clean-up works.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The process id keeps two runs that write the same file from sharing a temporary one.
+fn temporary_name(name: &OsStr) -> OsString {
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.partial", process::id()));
+    hidden
+}
+
+/// Removes temporary files of `target` that no living process holds.
+fn remove_abandoned(target: &Path, name: &OsStr) {
+    let folder = folder_of(target);
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let theirs = entries.flatten().filter(|entry| is_temporary_of(name, &entry.file_name()));
+    for path in theirs.map(|entry| entry.path()) {
+        if open_regular(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            // It is in nobody's way if it stays.
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+fn is_temporary_of(name: &OsStr, found: &OsStr) -> bool {
+    let (name, found) = (name.to_string_lossy(), found.to_string_lossy());
+    let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(&*name));
+    let id = rest.and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".partial"));
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the new name itself lasting, where the system can open and sync folders. The file is whole
+/// under one of its names either way.
+fn sync_folder(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
@@ -78,5 +205,56 @@ mod tests {
         assert!(error.to_string().contains("taken"), "{error}");
         assert!(target.join("inside").is_dir());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_panics_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let begun = std::panic::catch_unwind(|| {
+            let mut file = PartialFile::create(&path).unwrap();
+            file.write_all(b"half of it").unwrap();
+            panic!("a device that failed");
+        });
+        assert!(begun.is_err() && names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_with_the_next_write_and_what_a_living_one_holds_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for left in [".file.4000000001.partial", ".file.x.partial", ".other.7.partial"] {
+            fs::write(at(left), b"half").unwrap();
+        }
+        let held = File::create(at(".file.4000000002.partial")).unwrap();
+        held.lock().unwrap();
+        write_atomically(&at("file"), b"whole").unwrap();
+        let mut found = names(folder.path());
+        found.sort();
+        let stays = [".file.4000000002.partial", ".file.x.partial", ".other.7.partial", "file"];
+        assert_eq!(found, stays);
+    }
+
+    #[test]
+    fn a_folder_and_a_device_are_told_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |path: &Path| open_regular(path).unwrap_err().to_string();
+        assert_eq!(error(folder.path()), "it is a folder, not a file");
+        if cfg!(unix) {
+            assert_eq!(error(Path::new("/dev/zero")), "it is a device, not a file");
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_up_to_its_limit_and_refused_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read_text(&path, 5).unwrap(), "12345");
+        assert!(read_text(&path, 4).unwrap_err().to_string().contains("longer than the 4 bytes"));
+        // A file that is said to be empty.
+        if Path::new("/proc/self/status").exists() {
+            assert!(read_text(Path::new("/proc/self/status"), 10).is_err());
+        }
     }
 }

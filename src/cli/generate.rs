@@ -110,7 +110,9 @@ impl OnDevice for Generating {
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, limits } = self;
         let model = saved_model::<B>(&args.folder, &device, &limits)?;
+        output::note_left_out(&args.folder);
         let ids = args.prompt_ids(&model.tokenizer)?;
+        model.config.check_positions(ids.len(), args.max_tokens, ["--prompt", "--max-tokens"])?;
         let generator = args.generator(model.tokenizer.eos_ids());
         let sizes = Generation {
             generator: &generator,

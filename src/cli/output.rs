@@ -1,8 +1,11 @@
 //! Standard output, which may be a full disk or a reader that went away.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Context;
+
+use crate::model::tensors_left_out;
 
 /// Prints `text` as it is.
 ///
@@ -23,4 +26,14 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 /// As [`print`].
 pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+/// Lists the tensors of a model's folder that the decoder does not use, on standard error.
+pub(super) fn note_left_out(folder: &Path) {
+    // Whatever is wrong with the folder, opening it says; and nobody may be there to hear this.
+    let left_out = tensors_left_out(folder).unwrap_or_default();
+    if !left_out.is_empty() {
+        let (folder, list) = (folder.display(), left_out.join(", "));
+        let _ = writeln!(io::stderr(), "note: {folder}: not used by the decoder: {list}");
+    }
 }

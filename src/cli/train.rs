@@ -37,6 +37,9 @@ impl TrainArgs {
             config.output_dir.clone_from(folder);
         }
         let device = device::find(&config.device.name)?;
+        if let Some(folder) = config.model.path.as_ref().filter(|_| !self.quiet) {
+            output::note_left_out(folder);
+        }
         let progress = Progress::new(self.quiet);
         let stop = interrupt::watch(&progress)?;
         let options = Options { overwrite: self.overwrite, stop, ..Options::on(&device) };

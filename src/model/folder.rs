@@ -1,10 +1,13 @@
 //! A model folder as Hugging Face's tools open it: configuration, weights and tokenizer.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
+use super::config::find_model;
+use super::error::shown;
 use super::weights::MODEL_FILE;
 use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_tensors};
 use crate::files::write_atomically;
@@ -26,11 +29,13 @@ pub struct LoadedModel<B: Backend> {
 }
 
 impl<B: Backend> LoadedModel<B> {
-    /// Loads a Hugging Face folder.
+    /// Loads a Hugging Face folder, or the model in the folder of a run.
     ///
     /// # Errors
-    /// A file that is missing or broken, a family that is not known, a tensor that does not fit.
+    /// A file that is missing or broken, a family that is not known, a tensor that does not fit or has
+    /// no place, values that are no numbers.
     pub fn open(folder: &Path, device: &B::Device) -> Result<Self, ModelError> {
+        let folder = &find_model(folder)?;
         let config = ModelConfig::from_folder(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         let decoder = Decoder::load(&config, folder, device)?;
@@ -57,12 +62,38 @@ impl<B: Backend> LoadedModel<B> {
     }
 }
 
+/// The names of the tensors in a folder that the decoder has no use for, though nothing depends on
+/// them: rotary buffers, heads of other tasks. Those that differ by numbers alone are one name, with
+/// stars for the numbers.
+///
+/// # Errors
+/// Those of [`LoadedModel::open`] that do not need the tensors' values.
+pub fn tensors_left_out(folder: &Path) -> Result<Vec<String>, ModelError> {
+    let folder = &find_model(folder)?;
+    let weights = Weights::open(folder)?;
+    let names = weights.check(&ModelConfig::from_folder(folder)?)?;
+    let starred = |name: &str| {
+        let star =
+            |part: &str| if part.parse::<u64>().is_ok() { "*".into() } else { part.to_owned() };
+        shown(&name.split('.').map(star).collect::<Vec<_>>().join(".")).into_owned()
+    };
+    Ok(names.into_iter().map(starred).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// An empty list with room for the values of a parameter.
+fn room_for(name: &str, count: usize) -> Result<Vec<f32>, ModelError> {
+    let mut values = Vec::new();
+    let reserved = values.try_reserve_exact(count);
+    reserved.map_err(|_| ModelError::Memory { tensor: name.into(), count })?;
+    Ok(values)
+}
+
 impl<B: Backend> Decoder<B> {
     /// Fresh weights: normal with the configured deviation, norms 1, biases 0; fixed by `seed`
     /// whatever the device.
     ///
     /// # Errors
-    /// Sizes that do not fit each other.
+    /// Sizes that do not fit each other, or the memory.
     pub fn initialise(
         config: &ModelConfig,
         seed: u64,
@@ -72,11 +103,13 @@ impl<B: Backend> Decoder<B> {
         let deviation = config.initializer_range as f32;
         let mut fresh = |name: &str, shape: &[usize]| {
             let count = shape.iter().product();
-            Ok(match name {
-                _ if name.ends_with("bias") => vec![0.0; count],
-                _ if shape.len() == 1 => vec![1.0; count],
-                _ => (0..count).map(|_| deviation * stream.normal()).collect(),
-            })
+            let mut values = room_for(name, count)?;
+            match name {
+                _ if name.ends_with("bias") => values.resize(count, 0.0),
+                _ if shape.len() == 1 => values.resize(count, 1.0),
+                _ => values.extend((0..count).map(|_| deviation * stream.normal())),
+            }
+            Ok(values)
         };
         Self::new(config, &mut fresh, device)
     }
@@ -84,7 +117,8 @@ impl<B: Backend> Decoder<B> {
     /// The weights of a Hugging Face folder.
     ///
     /// # Errors
-    /// A tensor that is missing, misshapen or of a type that is not read.
+    /// A tensor that is missing, misshapen, of a type that is not read or without a place; values that
+    /// are no numbers.
     pub fn load(
         config: &ModelConfig,
         folder: &Path,

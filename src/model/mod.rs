@@ -17,7 +17,7 @@ mod weights;
 pub use config::{Family, ModelConfig, ModelConfigError};
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use folder::LoadedModel;
+pub use folder::{LoadedModel, tensors_left_out};
 pub use kv_cache::KvCache;
 pub use packing::{Packed, PackedCompletions, PromptGroup};
 pub use parameters::{Parameter, ParameterMapper, ParameterVisitor, Source};

@@ -149,6 +149,7 @@ fn fresh_model<B: Backend>(
         tokenizer.eos_ids().to_vec(),
         Some(tokenizer.pad_id()),
     );
+    config.validate().map_err(ModelError::from)?;
     limits.check(&model_buffers(&config))?;
     let decoder = Decoder::initialise(&config, seed, device)?;
     Ok(LoadedModel { config, decoder, tokenizer })
@@ -179,5 +180,8 @@ fn check_sizes(
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         longest_prompt: problems.longest_prompt(),
     };
+    let response = settings.generator.response_length.max(eval.generator.response_length);
+    let keys = ["prompt_length", "response_length"];
+    model.check_positions(run.longest_prompt, response, keys).map_err(ModelError::from)?;
     Ok(limits.check(&run_buffers(model, run))?)
 }

@@ -5,6 +5,16 @@ use std::path::PathBuf;
 /// What can be wrong with the description of a model, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelConfigError {
+    /// A path that leads to no model.
+    #[error("{}: {problem}; {mend}", path.display())]
+    NoModel {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        problem: String,
+        /// How to go on.
+        mend: String,
+    },
     /// A file that is not there or cannot be read.
     #[error("cannot read {}: {source}; a model folder needs config.json beside its weights", file.display())]
     Read {
@@ -38,6 +48,21 @@ pub enum ModelConfigError {
         key: &'static str,
         /// Its value, why it cannot be, what would do.
         problem: String,
+    },
+    /// Prompts and completions longer than what the model is meant for.
+    #[error(
+        "the longest prompt has {prompt} tokens and a completion may have {response} more, {} in all, but the model's max_position_embeddings is {most}; {mend}",
+        prompt.saturating_add(*response)
+    )]
+    TooManyPositions {
+        /// Tokens of the longest prompt.
+        prompt: usize,
+        /// Most tokens of a completion.
+        response: usize,
+        /// Positions of the model.
+        most: usize,
+        /// What to lower.
+        mend: String,
     },
     /// An invalid value that came out of a file.
     #[error("{}: {cause}", file.display())]

@@ -3,19 +3,28 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::place::{CONFIG_FILE, find_model};
+use super::rope::RopeKeys;
 use super::{Family, ModelConfig, ModelConfigError, one_or_many};
+use crate::files::read_text;
+use crate::model::error::shown;
+
+/// Longest `config.json` that is read; the longest there are name every layer and label.
+const MOST_BYTES: u64 = 4 << 20;
 
 const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 and qwen3";
 
 impl ModelConfig {
-    /// Reads `config.json` of a model folder, and the ids that end a completion from `generation_config.json` where it has them.
+    /// Reads `config.json` of a model folder or of the one in a run's folder, and the ids that end a completion from `generation_config.json` where it has them.
     ///
     /// # Errors
-    /// A file that is missing or malformed, a feature the decoder does not have, sizes that do not fit.
+    /// A path that leads to no model, a file that is malformed, a number out of its range, a feature the decoder does not have, sizes that do not fit.
     pub fn from_folder(folder: &Path) -> Result<Self, ModelConfigError> {
-        let file = folder.join("config.json");
+        let folder = find_model(folder)?;
+        let file = folder.join(CONFIG_FILE);
         let mut config = Self::from_hf_json(&read(&file)?, &file)?;
         let generation = folder.join("generation_config.json");
         if generation.exists() {
@@ -25,8 +34,7 @@ impl ModelConfig {
                 config.eos_token_id = eos_token_id;
             }
         }
-        let in_file = |cause| ModelConfigError::InFile { file, cause: Box::new(cause) };
-        config.validate().map_err(in_file)?;
+        config.validate().map_err(|cause| in_file(&file, cause))?;
         Ok(config)
     }
 
@@ -83,11 +91,14 @@ impl ModelConfig {
 
     fn from_hf_json(text: &str, file: &Path) -> Result<Self, ModelConfigError> {
         let model_type = parse::<ModelType>(text, file)?.model_type;
-        let family = Family::from_hugging_face(&model_type)
-            .ok_or_else(|| refuse(file, format!("model_type {model_type:?}"), SUPPORTED.into()))?;
-        let hf = parse::<HfConfig>(text, file)?;
-        hf.refuse_unsupported(family, file)?;
-        Ok(hf.into_model_config(family))
+        let family = Family::from_hugging_face(&model_type).ok_or_else(|| {
+            refuse(file, format!("model_type {:?}", shown(&model_type)), SUPPORTED.into())
+        })?;
+        let (hf, rope) = (parse::<HfConfig>(text, file)?, parse::<RopeKeys>(text, file)?);
+        if let Some((feature, mend)) = hf.unsupported(family).or_else(|| rope.unsupported()) {
+            return Err(refuse(file, feature, mend.into()));
+        }
+        hf.into_model_config(family, rope.theta()).map_err(|cause| in_file(file, cause))
     }
 }
 
@@ -131,10 +142,6 @@ struct HfConfig {
     rms_norm_eps: Option<f64>,
     max_position_embeddings: Option<usize>,
     initializer_range: Option<f64>,
-    rope_theta: Option<f64>,
-    rope_parameters: Option<Rope>,
-    rope_scaling: Option<Rope>,
-    partial_rotary_factor: Option<f64>,
     hidden_act: Option<String>,
     #[serde(default)]
     tie_word_embeddings: bool,
@@ -148,30 +155,20 @@ struct HfConfig {
     sliding_window: Option<Option<usize>>,
     max_window_layers: Option<usize>,
     layer_types: Option<Vec<String>>,
-    quantization_config: Option<Value>,
-    // Older files write -1 for "none".
+    quantization_config: Option<IgnoredAny>,
     bos_token_id: Option<i64>,
     #[serde(default, deserialize_with = "one_or_many")]
     eos_token_id: Vec<u32>,
     pad_token_id: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct Rope {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    rope_theta: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-    // One set of parameters per kind of layer, as models with two kinds of attention have it.
-    full_attention: Option<Value>,
-    sliding_attention: Option<Value>,
-}
-
 impl HfConfig {
-    fn into_model_config(self, family: Family) -> ModelConfig {
-        let theta = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
-        let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
-        ModelConfig {
+    fn into_model_config(
+        self,
+        family: Family,
+        rope_theta: Option<f64>,
+    ) -> Result<ModelConfig, ModelConfigError> {
+        Ok(ModelConfig {
             model_type: family,
             vocab_size: self.vocab_size,
             hidden_size: self.hidden_size,
@@ -182,30 +179,26 @@ impl HfConfig {
             // transformers takes 128 for a Qwen3 that does not say.
             head_dim: self.head_dim.or((family == Family::Qwen3).then_some(128)),
             rms_norm_eps: self.rms_norm_eps.unwrap_or(super::default_rms_norm_eps()),
-            rope_theta: theta.or(self.rope_theta).unwrap_or(super::default_rope_theta()),
+            rope_theta: rope_theta.unwrap_or(super::default_rope_theta()),
             max_position_embeddings: self
                 .max_position_embeddings
                 .unwrap_or(super::default_max_position_embeddings()),
             tie_word_embeddings: self.tie_word_embeddings,
             attention_bias: self.attention_bias,
             initializer_range: self.initializer_range.unwrap_or(super::default_initializer_range()),
-            bos_token_id: id(self.bos_token_id),
+            bos_token_id: token_id("bos_token_id", self.bos_token_id)?,
             eos_token_id: self.eos_token_id,
-            pad_token_id: id(self.pad_token_id),
-        }
-    }
-
-    fn refuse_unsupported(&self, family: Family, file: &Path) -> Result<(), ModelConfigError> {
-        match self.unsupported(family) {
-            None => Ok(()),
-            Some((feature, mend)) => Err(refuse(file, feature, mend.into())),
-        }
+            pad_token_id: token_id("pad_token_id", self.pad_token_id)?,
+        })
     }
 
     fn unsupported(&self, family: Family) -> Option<(String, &'static str)> {
         let act = self.hidden_act.as_deref().unwrap_or("silu");
         if !matches!(act, "silu" | "swish") {
-            return Some((format!("hidden_act {act:?}"), "the feed-forward part is SwiGLU (silu)"));
+            return Some((
+                format!("hidden_act {:?}", shown(act)),
+                "the feed-forward part is SwiGLU (silu)",
+            ));
         }
         if self.mlp_bias {
             return Some(("mlp_bias true".into(), "take a model without it"));
@@ -216,25 +209,14 @@ impl HfConfig {
                 "take the model's f32, f16 or bf16 weights: quantised ones cannot be trained",
             ));
         }
-        self.unsupported_rope().or_else(|| self.sliding(family))
-    }
-
-    fn unsupported_rope(&self) -> Option<(String, &'static str)> {
-        let mend = "only plain rotary positions over whole heads (rope_type \"default\") are";
-        let keys =
-            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
-        let rope = keys.into_iter().filter_map(|(key, rope)| Some((key, rope.as_ref()?)));
-        let feature = rope.clone().find_map(|(key, rope)| rope.unsupported(key));
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let partial = partial.map(|factor| format!("partial_rotary_factor {factor}"));
-        feature.or(partial).map(|feature| (feature, mend))
+        self.sliding(family)
     }
 
     fn sliding(&self, family: Family) -> Option<(String, &'static str)> {
         let mend = "every layer attends to the whole sequence: take a model without a window";
         if let Some(types) = &self.layer_types {
             let other = types.iter().find(|kind| *kind != "full_attention");
-            return other.map(|kind| (format!("layer_types {kind:?}"), mend));
+            return other.map(|kind| (format!("layer_types {:?}", shown(kind)), mend));
         }
         // What transformers assumes where the key is absent.
         let window = self.sliding_window.unwrap_or(Some(4096))?;
@@ -250,25 +232,30 @@ impl HfConfig {
     }
 }
 
-impl Rope {
-    fn unsupported(&self, key: &str) -> Option<String> {
-        let kind = self.rope_type.as_deref().filter(|kind| *kind != "default");
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let by_layer = self.full_attention.is_some() || self.sliding_attention.is_some();
-        (kind.map(|kind| format!("{key}.rope_type {kind:?}")))
-            .or(partial.map(|factor| format!("{key}.partial_rotary_factor {factor}")))
-            .or(by_layer.then(|| format!("{key} by kind of layer")))
-    }
-}
-
 fn read(file: &Path) -> Result<String, ModelConfigError> {
-    std::fs::read_to_string(file)
+    read_text(file, MOST_BYTES)
         .map_err(|source| ModelConfigError::Read { file: file.into(), source })
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str, file: &Path) -> Result<T, ModelConfigError> {
-    serde_json::from_str(text)
-        .map_err(|error| ModelConfigError::Json { file: file.into(), problem: error.to_string() })
+    serde_json::from_str(text).map_err(|error| ModelConfigError::Json {
+        file: file.into(),
+        problem: shown(&error.to_string()).into_owned(),
+    })
+}
+
+fn in_file(file: &Path, cause: ModelConfigError) -> ModelConfigError {
+    ModelConfigError::InFile { file: file.into(), cause: Box::new(cause) }
+}
+
+/// Older files write -1 for "none".
+fn token_id(key: &'static str, id: Option<i64>) -> Result<Option<u32>, ModelConfigError> {
+    let Some(id) = id.filter(|id| *id != -1) else { return Ok(None) };
+    let wrong = |_| ModelConfigError::Invalid {
+        key,
+        problem: format!("is {id}; give a token's id, or null where there is none"),
+    };
+    u32::try_from(id).map(Some).map_err(wrong)
 }
 
 fn refuse(file: &Path, feature: String, mend: String) -> ModelConfigError {
@@ -387,6 +374,55 @@ mod tests {
         assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [2]);
         write("generation_config.json", json!({"eos_token_id": [7, 2], "top_p": 0.9}));
         assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [7, 2]);
+    }
+
+    #[test]
+    fn a_token_id_that_is_none_is_refused_by_name() {
+        for (key, id) in [("bos_token_id", json!(1u64 << 40)), ("pad_token_id", json!(-2))] {
+            let message = refusal("llama", json!({ key: id }));
+            assert!(message.contains(&format!("{key} is {id}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_refused_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |key: &str, value: Value| {
+            let mut json = read_with("llama", json!({})).unwrap().to_hf_json();
+            json[key] = value;
+            std::fs::write(folder.path().join(CONFIG_FILE), json.to_string()).unwrap();
+            ModelConfig::from_folder(folder.path()).unwrap_err().to_string()
+        };
+        for (key, value) in [
+            ("num_attention_heads", json!(0)),
+            ("hidden_size", json!(1u64 << 40)),
+            ("intermediate_size", json!(1u64 << 63)),
+            ("num_hidden_layers", json!(1_000_000_000)),
+            ("num_hidden_layers", json!(1u64 << 31)),
+            ("head_dim", json!(0)),
+            ("vocab_size", json!(u64::MAX)),
+            ("rms_norm_eps", json!(-1e-6)),
+        ] {
+            let message = told(key, value.clone());
+            let said =
+                format!("model {key} is {}", value.to_string().replace("-1e-6", "-0.000001"));
+            assert!(message.contains(CONFIG_FILE) && message.contains(&said), "{message}");
+        }
+        let theta = told("rope_parameters", json!({"rope_theta": -1e4}));
+        assert!(theta.contains("rope_parameters.rope_theta -10000 beside rope_theta"), "{theta}");
+    }
+
+    #[test]
+    fn what_is_no_config_json_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(CONFIG_FILE);
+        std::fs::create_dir(&file).unwrap();
+        let message = || ModelConfig::from_folder(folder.path()).unwrap_err().to_string();
+        assert!(message().contains("it is a folder, not a file"));
+        std::fs::remove_dir(&file).unwrap();
+        // A terabyte, on paper.
+        std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+        assert!(message().contains("longer than the"), "{}", message());
     }
 
     #[test]

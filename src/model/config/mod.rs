@@ -1,12 +1,16 @@
 //! The shape of a decoder: what Hugging Face keeps in `config.json` and a run's YAML in its `model:` block.
 
+mod check;
 mod error;
 mod hugging_face;
 mod parameters;
+mod place;
+mod rope;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::ModelConfigError;
+pub use place::find_model;
 
 /// The families whose checkpoints are read and written, all of them configurations of one decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,7 +94,8 @@ impl ModelConfig {
 
     /// Width of one head.
     pub fn head_dim(&self) -> usize {
-        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads)
+        // Asked before the sizes are checked, too, so no heads are no reason to stop.
+        self.head_dim.unwrap_or(self.hidden_size.checked_div(self.num_attention_heads).unwrap_or(0))
     }
 
     /// Number of key/value heads.
@@ -112,89 +117,6 @@ impl ModelConfig {
     pub fn has_qk_norm(&self) -> bool {
         self.model_type == Family::Qwen3
     }
-
-    /// Checks that the sizes fit each other.
-    ///
-    /// # Errors
-    /// [`ModelConfigError::Invalid`] names the first key that does not fit, and why.
-    pub fn validate(&self) -> Result<(), ModelConfigError> {
-        self.check_sizes()?;
-        self.check_heads()?;
-        self.check_numbers()?;
-        self.check_token_ids()
-    }
-
-    fn check_sizes(&self) -> Result<(), ModelConfigError> {
-        for (key, size) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads()),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ] {
-            ensure(size > 0, key, || "is 0; give it a size of 1 or more".into())?;
-        }
-        Ok(())
-    }
-
-    fn check_heads(&self) -> Result<(), ModelConfigError> {
-        let (width, heads, kv) =
-            (self.hidden_size, self.num_attention_heads, self.num_key_value_heads());
-        ensure(self.head_dim.is_some() || width.is_multiple_of(heads), "hidden_size", || {
-            format!(
-                "is {width}, not a multiple of num_attention_heads ({heads}); change one of them or give head_dim"
-            )
-        })?;
-        ensure(heads.is_multiple_of(kv), "num_key_value_heads", || {
-            format!(
-                "is {kv}, which does not divide num_attention_heads ({heads}); choose a divisor"
-            )
-        })?;
-        let head_dim = self.head_dim();
-        ensure(head_dim > 0 && head_dim.is_multiple_of(2), "head_dim", || {
-            format!(
-                "is {head_dim}, but rotary positions turn pairs: choose an even width of 2 or more"
-            )
-        })
-    }
-
-    fn check_numbers(&self) -> Result<(), ModelConfigError> {
-        for (key, value) in [
-            ("rms_norm_eps", self.rms_norm_eps),
-            ("rope_theta", self.rope_theta),
-            ("initializer_range", self.initializer_range),
-        ] {
-            ensure(value.is_finite() && value > 0.0, key, || {
-                format!("is {value}; give a finite number above 0")
-            })?;
-        }
-        let biased_mistral = self.attention_bias && self.model_type == Family::Mistral;
-        ensure(!biased_mistral, "attention_bias", || {
-            "is true, but Mistral has no biases; take model_type llama".into()
-        })
-    }
-
-    fn check_token_ids(&self) -> Result<(), ModelConfigError> {
-        let ids = (self.bos_token_id.iter().map(|id| ("bos_token_id", *id)))
-            .chain(self.eos_token_id.iter().map(|id| ("eos_token_id", *id)))
-            .chain(self.pad_token_id.iter().map(|id| ("pad_token_id", *id)));
-        for (key, id) in ids {
-            ensure((id as usize) < self.vocab_size, key, || {
-                format!("is {id}, outside the vocabulary of {} tokens", self.vocab_size)
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn ensure(
-    holds: bool,
-    key: &'static str,
-    problem: impl FnOnce() -> String,
-) -> Result<(), ModelConfigError> {
-    if holds { Ok(()) } else { Err(ModelConfigError::Invalid { key, problem: problem() }) }
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
@@ -236,22 +158,6 @@ mod tests {
             "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
             "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}"#;
         serde_json::from_str(text).unwrap()
-    }
-
-    fn message(config: ModelConfig) -> String {
-        config.validate().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn sizes_that_do_not_fit_are_refused_by_name() {
-        assert!(message(ModelConfig { vocab_size: 0, ..tiny() }).contains("vocab_size is 0"));
-        assert!(message(ModelConfig { hidden_size: 130, ..tiny() }).contains("hidden_size is 130"));
-        assert!(message(ModelConfig { head_dim: Some(7), ..tiny() }).contains("head_dim is 7"));
-        assert!(message(ModelConfig { rope_theta: f64::NAN, ..tiny() }).contains("rope_theta"));
-        let three = ModelConfig { num_key_value_heads: Some(3), ..tiny() };
-        assert!(message(three).contains("does not divide num_attention_heads (4)"));
-        let far = ModelConfig { eos_token_id: vec![2, 64], ..tiny() };
-        assert!(message(far).contains("eos_token_id is 64"));
     }
 
     #[test]

@@ -3,6 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::error::{LONGEST_SHOWN, shown};
+
+/// Most names that a missing one is compared with.
+const NAMES_COMPARED: usize = 20_000;
+
 /// What can be wrong with a file of tensors, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -91,10 +96,40 @@ pub enum WeightsError {
         /// The model folder.
         folder: PathBuf,
     },
+    /// Tensors that the decoder has no place for and that would change what it computes.
+    #[error(
+        "{}: this decoder has no place for {tensors}, without which it is another model; {mend}",
+        folder.display()
+    )]
+    NoPlace {
+        /// The model folder.
+        folder: PathBuf,
+        /// Some of their names, and how many there are.
+        tensors: String,
+        /// What is probably wrong.
+        mend: String,
+    },
+    /// A tensor with values that are no numbers, with which everything computed would be none.
+    #[error(
+        "{}: {count} of the {of} values of tensor {tensor} are not finite ({nans} of them NaN); the weights are damaged, or were saved by a training run that had diverged: download the model again, or take an earlier one",
+        file.display()
+    )]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// How many of its values are NaN or infinite.
+        count: usize,
+        /// How many are NaN.
+        nans: usize,
+        /// How many values it has.
+        of: usize,
+    },
     /// A tensor of another shape.
     #[error(
-        "{}: tensor {tensor} has shape {found:?}, expected {expected:?}; check that config.json belongs to these weights",
-        file.display()
+        "{}: tensor {tensor} has shape {}, expected {expected:?}; check that config.json belongs to these weights",
+        file.display(), shown(&format!("{found:?}"))
     )]
     Shape {
         /// The file.
@@ -131,8 +166,10 @@ impl WeightsError {
         tensor: &str,
         names: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let nearest = names.min_by_key(|name| strsim::levenshtein(name, tensor));
-        let nearest = nearest.map(str::to_owned);
+        // A hostile file has names of megabytes and a million of them; a decoder's are short and few.
+        let readable = names.filter(|name| name.len() <= LONGEST_SHOWN).take(NAMES_COMPARED);
+        let nearest = readable.min_by_key(|name| strsim::levenshtein(name, tensor));
+        let nearest = nearest.map(|name| shown(name).into_owned());
         Self::Missing { place: place.into(), tensor: tensor.into(), nearest }
     }
 }
@@ -156,6 +193,14 @@ fn how_to_mend(error: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name_is_looked_for_among_readable_ones() {
+        let names = ["x".repeat(10_000_000), "norm.weight".into()];
+        let names = names.iter().map(String::as_str);
+        let message = WeightsError::missing(Path::new("m"), "model.norm.weight", names).to_string();
+        assert!(message.contains("nearest there is norm.weight"), "{message}");
+    }
 
     #[test]
     fn a_full_disk_and_a_read_only_one_get_their_own_advice() {

@@ -1,13 +1,14 @@
 //! The tensors of a Hugging Face model folder, memory-mapped, and safetensors files in general.
 
 mod error;
+mod header;
+mod no_place;
+mod shards;
 mod tensor_file;
 mod tensor_writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 pub use error::WeightsError;
 pub use tensor_file::TensorFile;
@@ -40,7 +41,7 @@ impl Weights {
         let files = if folder.join(MODEL_FILE).exists() {
             vec![TensorFile::open(&folder.join(MODEL_FILE))?]
         } else if folder.join(INDEX_FILE).exists() {
-            open_shards(folder)?
+            shards::open(folder, &folder.join(INDEX_FILE))?
         } else {
             return Err(WeightsError::NoWeights { folder: folder.into() });
         };
@@ -50,12 +51,14 @@ impl Weights {
         Ok(Self { folder: folder.into(), files, file_of })
     }
 
-    /// Checks every tensor that `config` asks for, before anything is loaded, and gives the names of those it does not.
+    /// Checks every tensor, before anything is loaded: those that `config` asks for are there, and no
+    /// other would change what the decoder computes. Gives the names of the others that are left out.
     ///
     /// A tied head may be stored or not; stored, it must equal the embedding.
     ///
     /// # Errors
-    /// The first tensor that is missing, misshapen or of a dtype that is not read; a tied head of its own.
+    /// The first tensor that is missing, misshapen or of a dtype that is not read; a tied head of its own;
+    /// tensors without a place: biases, norms, layers, adapters.
     pub fn check(&self, config: &ModelConfig) -> Result<Vec<&str>, WeightsError> {
         let parameters = config.parameters();
         for (name, shape) in &parameters {
@@ -65,19 +68,38 @@ impl Weights {
             self.check_tied_head()?;
         }
         let unused = self.unused(parameters.iter().map(|(name, _)| name.as_str()));
-        let known = |name: &str| {
-            // Older files keep the rotary frequencies, which follow from rope_theta.
-            name.ends_with("rotary_emb.inv_freq") || (config.tie_word_embeddings && name == HEAD)
-        };
-        Ok(unused.into_iter().filter(|name| !known(name)).collect())
+        let unused = unused.into_iter().filter(|name| *name != HEAD || !config.tie_word_embeddings);
+        let matters = |name: &str| no_place::is_part_of_decoder(name) && !self.is_zero_bias(name);
+        let (missed, left_out): (Vec<&str>, _) = unused.partition(|name| matters(name));
+        if missed.is_empty() {
+            return Ok(left_out);
+        }
+        Err(WeightsError::NoPlace {
+            folder: self.folder.clone(),
+            tensors: no_place::list(&missed),
+            mend: no_place::mend(&missed, config),
+        })
     }
 
     /// One tensor as f32 in row-major order, whatever floating-point type it is stored in.
     ///
     /// # Errors
-    /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16.
+    /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16;
+    /// one with values that are NaN or infinite.
     pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        self.file(name)?.get(name, expected_shape)
+        let file = self.file(name)?;
+        let values = file.get(name, expected_shape)?;
+        let count = values.iter().filter(|value| !value.is_finite()).count();
+        if count == 0 {
+            return Ok(values);
+        }
+        Err(WeightsError::NotFinite {
+            file: file.path().into(),
+            tensor: name.into(),
+            count,
+            nans: values.iter().filter(|value| value.is_nan()).count(),
+            of: values.len(),
+        })
     }
 
     /// Whether the folder has a tensor of this name.
@@ -108,6 +130,12 @@ impl Weights {
         WeightsError::missing(&self.folder, name, self.names())
     }
 
+    /// A bias of zeros adds nothing.
+    fn is_zero_bias(&self, name: &str) -> bool {
+        let stored = self.file(name).ok().and_then(|file| file.stored(name));
+        name.ends_with(".bias") && stored.is_some_and(|(_, bytes)| bytes.iter().all(|b| *b == 0))
+    }
+
     fn check_tied_head(&self) -> Result<(), WeightsError> {
         let Ok(head) = self.file(HEAD) else {
             return Ok(());
@@ -117,29 +145,6 @@ impl Weights {
         }
         Err(WeightsError::HeadNotTied { folder: self.folder.clone() })
     }
-}
-
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
-fn open_shards(folder: &Path) -> Result<Vec<TensorFile>, WeightsError> {
-    let file = folder.join(INDEX_FILE);
-    let text = std::fs::read_to_string(&file).map_err(|e| WeightsError::read(&file, e))?;
-    let index: Index = serde_json::from_str(&text)
-        .map_err(|e| WeightsError::Index { file: file.clone(), problem: e.to_string() })?;
-    let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    let opened = shards.iter().map(|shard| TensorFile::open(&folder.join(shard)));
-    let opened: Vec<TensorFile> = opened.collect::<Result<_, _>>()?;
-    let position: BTreeMap<_, _> = shards.iter().zip(&opened).collect();
-    for (name, shard) in &index.weight_map {
-        if !position[&shard].contains(name) {
-            let problem = format!("it looks for {name} in {shard}, which does not have it");
-            return Err(WeightsError::Index { file, problem });
-        }
-    }
-    Ok(opened)
 }
 
 #[cfg(test)]
@@ -218,7 +223,7 @@ mod tests {
         all.push((inv_freq.into(), vec![1], vec![0.0]));
         let folder = folder_with(&all);
         let weights = Weights::open(folder.path()).unwrap();
-        assert_eq!(weights.check(&config(true)).unwrap(), ["value_head.weight"]);
+        assert_eq!(weights.check(&config(true)).unwrap(), [inv_freq, "value_head.weight"]);
         assert_eq!(weights.unused(["value_head.weight", EMBEDDING]).len(), all.len() - 2);
     }
 
@@ -276,5 +281,107 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let message = Weights::open(folder.path()).unwrap_err().to_string();
         assert!(message.contains(MODEL_FILE), "{message}");
+    }
+
+    /// What a checkpoint with one more tensor is told.
+    fn refusal_with(name: &str, values: Vec<f32>) -> Option<String> {
+        let mut all = tensors(&config(true));
+        all.push((name.into(), vec![values.len()], values));
+        let folder = folder_with(&all);
+        let checked = Weights::open(folder.path()).unwrap();
+        checked.check(&config(true)).map(|_| ()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_tensor_that_would_change_the_result_is_refused_by_name() {
+        for name in [
+            "model.layers.0.self_attn.q_proj.bias",
+            "model.layers.0.self_attn.o_proj.bias",
+            "model.layers.0.mlp.up_proj.bias",
+            "model.layers.0.self_attn.q_norm.weight",
+            "model.layers.0.pre_feedforward_layernorm.weight",
+            "model.layers.0.self_attn.q_proj.lora_A.weight",
+            "base_model.model.model.layers.0.mlp.up_proj.lora_B.default.weight",
+            "model.layers.0.mlp.up_proj.weight_scale",
+            "model.layers.1.mlp.up_proj.weight",
+            "model.embed_positions.weight",
+            "layers.1.mlp.up_proj.weight",
+            "lm_head.bias",
+        ] {
+            let message = refusal_with(name, vec![50.0]).unwrap_or_else(|| panic!("{name} passed"));
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_is_left_out() {
+        for name in [
+            "model.layers.0.self_attn.rotary_emb.inv_freq",
+            "model.rotary_emb.inv_freq",
+            "model.layers.0.self_attn.rotary_emb.cos_cached",
+            "v_head.summary.bias",
+            "score.weight",
+            "optimizer.state.model.layers.1.mlp.up_proj.weight",
+            "model.norm.weight.exp_avg",
+        ] {
+            assert_eq!(refusal_with(name, vec![50.0]), None, "{name}");
+        }
+        assert_eq!(refusal_with("model.layers.0.self_attn.q_proj.bias", vec![0.0; 2]), None);
+    }
+
+    #[test]
+    fn layers_beyond_the_configured_number_are_counted() {
+        let message = refusal_with("model.layers.2.mlp.up_proj.weight", vec![0.0]).unwrap();
+        assert!(message.contains("num_hidden_layers is 1") && message.contains("3"), "{message}");
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_counted() {
+        let mut all = tensors(&config(true));
+        all[0].2[..4].copy_from_slice(&[f32::NAN, f32::INFINITY, 1.0, f32::NAN]);
+        let folder = folder_with(&all);
+        let error = Weights::open(folder.path()).unwrap().get(EMBEDDING, &[3, 2]).unwrap_err();
+        let message = error.to_string();
+        for part in [MODEL_FILE, EMBEDDING, "3 of the 6 values", "2 of them NaN"] {
+            assert!(message.contains(part), "{message} lacks {part}");
+        }
+    }
+
+    /// What an index with this map is told, beside shards `a` and `b` that both have the norm.
+    fn index_refusal(map: &[(&str, &str)]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for (shard, value) in [("a", 1.0), ("b", 2.0)] {
+            let norm = ("model.norm.weight".to_owned(), vec![1], vec![value]);
+            save(&folder.path().join(shard), &[norm]);
+        }
+        let map: BTreeMap<_, _> = map.iter().copied().collect();
+        let index = serde_json::json!({ "weight_map": map }).to_string();
+        fs::write(folder.path().join(INDEX_FILE), index).unwrap();
+        Weights::open(folder.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_index_names_files_of_its_own_folder_only() {
+        for shard in ["../a", "/etc/passwd", "sub/a", "..", ".", ""] {
+            let message = index_refusal(&[("model.norm.weight", shard)]);
+            assert!(message.contains(INDEX_FILE) && message.contains("own folder"), "{message}");
+        }
+        assert!(index_refusal(&[]).contains("names no file"));
+    }
+
+    #[test]
+    fn a_tensor_in_two_shards_is_refused_where_they_differ() {
+        let message = index_refusal(&[("model.norm.weight", "a"), ("x", "b")]);
+        assert!(message.contains("looks for x in b"), "{message}");
+        let folder = tempfile::tempdir().unwrap();
+        let shards = [("a", "u", 1.0), ("b", "v", 2.0)];
+        for (shard, own, value) in shards {
+            let tensor = |name: &str| (name.to_owned(), vec![1], vec![value]);
+            save(&folder.path().join(shard), &[tensor("model.norm.weight"), tensor(own)]);
+        }
+        let index = r#"{"weight_map": {"model.norm.weight": "a", "u": "a", "v": "b"}}"#;
+        fs::write(folder.path().join(INDEX_FILE), index).unwrap();
+        let message = Weights::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("model.norm.weight is in a and, different, in b"), "{message}");
     }
 }

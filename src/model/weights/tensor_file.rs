@@ -1,43 +1,44 @@
 //! Reads one safetensors file through a memory map.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::tensor::{Metadata, TensorInfo};
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
 
 use super::WeightsError;
+use super::header::{Fault, Header};
+use crate::files::open_regular;
 
 /// A safetensors file, memory-mapped: tensors by name, and text by key.
 #[derive(Debug)]
 pub struct TensorFile {
     file: PathBuf,
     map: Mmap,
-    data_start: usize,
-    tensors: BTreeMap<String, TensorInfo>,
-    metadata: HashMap<String, String>,
+    header: Header,
 }
 
 impl TensorFile {
     /// Maps a file into memory and reads its header; tensors are read when they are asked for.
     ///
     /// # Errors
-    /// A file that cannot be read, is cut short, or is no safetensors file.
+    /// A file that cannot be read, is cut short, or is no safetensors file; a pipe, a device or a folder.
     pub fn open(file: &Path) -> Result<Self, WeightsError> {
         let map = map(file)?;
-        let header = SafeTensors::read_metadata(&map);
-        let (header_bytes, header) = header.map_err(|error| broken(file, &map, error))?;
-        let tensors = header.tensors().into_iter().map(|(name, info)| (name, info.clone()));
-        Ok(Self {
-            file: file.into(),
-            data_start: LENGTH_BYTES + header_bytes,
-            tensors: tensors.collect(),
-            metadata: header.metadata().clone().unwrap_or_default(),
-            map,
-        })
+        let header = Header::read(&map).map_err(|fault| match fault {
+            Fault::Broken(problem) => WeightsError::NotSafetensors { file: file.into(), problem },
+            Fault::CutShort(expected) => {
+                WeightsError::Truncated { file: file.into(), expected, found: map.len() as u64 }
+            }
+        })?;
+        Ok(Self { file: file.into(), map, header })
+    }
+
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.file
     }
 
     /// One tensor as f32 in row-major order.
@@ -64,32 +65,32 @@ impl TensorFile {
 
     /// The shape of a tensor, where there is one of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|info| info.shape.as_slice())
+        self.header.tensors.get(name).map(|info| info.shape.as_slice())
     }
 
     /// Whether the file has a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.header.tensors.contains_key(name)
     }
 
     /// The names of all tensors in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        self.header.tensors.keys().map(String::as_str)
     }
 
     /// The text stored beside the tensors.
     pub fn metadata(&self) -> &HashMap<String, String> {
-        &self.metadata
+        &self.header.metadata
     }
 
     /// Type and bytes as stored.
     pub(super) fn stored(&self, name: &str) -> Option<(Dtype, &[u8])> {
-        self.tensors.get(name).map(|info| (info.dtype, self.bytes(info)))
+        self.header.tensors.get(name).map(|info| (info.dtype, self.bytes(info)))
     }
 
     fn checked(&self, name: &str, expected_shape: &[usize]) -> Result<&TensorInfo, WeightsError> {
         let missing = || WeightsError::missing(&self.file, name, self.names());
-        let info = self.tensors.get(name).ok_or_else(missing)?;
+        let info = self.header.tensors.get(name).ok_or_else(missing)?;
         let (file, tensor) = (self.file.clone(), name.to_owned());
         if info.shape != expected_shape {
             let (expected, found) = (expected_shape.to_vec(), info.shape.clone());
@@ -103,42 +104,16 @@ impl TensorFile {
 
     fn bytes(&self, info: &TensorInfo) -> &[u8] {
         let (begin, end) = info.data_offsets;
-        &self.map[self.data_start..][begin..end]
+        &self.map[self.header.data_start..][begin..end]
     }
 }
-
-/// The file begins with the length of its header, a u64.
-const LENGTH_BYTES: usize = 8;
 
 #[allow(unsafe_code, reason = "a memory map is the only way not to hold a model twice")]
 fn map(file: &Path) -> Result<Mmap, WeightsError> {
-    let opened = File::open(file).map_err(|e| WeightsError::read(file, e))?;
+    let opened = open_regular(file).map_err(|e| WeightsError::read(file, e))?;
     // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
     // Another program that shortens the file meanwhile would end this one with a bus error.
     unsafe { Mmap::map(&opened) }.map_err(|e| WeightsError::read(file, e))
-}
-
-/// Tells a file that is cut short, the likeliest damage, from one of another kind.
-fn broken(file: &Path, map: &[u8], error: SafeTensorError) -> WeightsError {
-    use SafeTensorError::{HeaderTooSmall, InvalidHeaderLength, MetadataIncompleteBuffer};
-    let (expected, found) = (announced_bytes(map), map.len() as u64);
-    let may_be_cut =
-        matches!(error, HeaderTooSmall | InvalidHeaderLength | MetadataIncompleteBuffer);
-    if may_be_cut && expected > found {
-        return WeightsError::Truncated { file: file.into(), expected, found };
-    }
-    WeightsError::NotSafetensors { file: file.into(), problem: error.to_string() }
-}
-
-/// The length of the whole file, as far as what is there of it tells.
-fn announced_bytes(map: &[u8]) -> u64 {
-    let Some((length, rest)) = map.split_first_chunk::<LENGTH_BYTES>() else {
-        return LENGTH_BYTES as u64;
-    };
-    let header_bytes = u64::from_le_bytes(*length);
-    let header = rest.get(..header_bytes as usize).map(serde_json::from_slice::<Metadata>);
-    let data_bytes = header.and_then(Result::ok).map_or(0, |header| header.data_len());
-    header_bytes.saturating_add((LENGTH_BYTES + data_bytes) as u64)
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {

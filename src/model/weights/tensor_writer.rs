@@ -1,13 +1,13 @@
 //! Writes one safetensors file, tensor after tensor, so that at most one of them is in memory.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::WeightsError;
+use crate::files::PartialFile;
 
 /// Tensors of a file in the order in which they are written: name and shape.
 type Layout = [(String, Vec<usize>)];
@@ -29,28 +29,19 @@ pub fn save_tensors(
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Vec<f32>>,
 ) -> Result<(), WeightsError> {
-    let temporary = temporary_of(path);
-    let header = header(layout, metadata);
-    let written = header.and_then(|header| write_synced(&temporary, &header, layout, values));
-    let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    renamed.map_err(|source| {
-        // An unfinished file is of no use; failing to remove it hides no data.
-        let _ = fs::remove_file(&temporary);
-        WeightsError::Write { file: path.into(), source }
-    })?;
-    sync_folder(path);
-    Ok(())
+    let written = header(layout, metadata).and_then(|header| write(path, &header, layout, values));
+    written.map_err(|source| WeightsError::Write { file: path.into(), source })
 }
 
 // `safetensors::serialize_to_file` would ask for the tensors by name, not as the model yields them,
 // syncs nothing and leaves a file that only its owner can read.
-fn write_synced(
+fn write(
     path: &Path,
     header: &[u8],
     layout: &Layout,
     values: impl IntoIterator<Item = Vec<f32>>,
 ) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+    let mut file = PartialFile::create(path)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     let mut values = values.into_iter();
@@ -61,7 +52,7 @@ fn write_synced(
         values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
     }
     assert!(values.next().is_none(), "more tensors than the layout has");
-    file.into_inner()?.sync_all()
+    file.commit()
 }
 
 fn header(layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
@@ -81,23 +72,10 @@ fn header(layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn temporary_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    name.into()
-}
-
-/// Makes the new name itself lasting, where the system can open folders.
-fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-        // The file is whole under one of its names either way.
-        let _ = folder.sync_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::TensorFile;
     use super::*;
 
