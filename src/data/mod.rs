@@ -6,9 +6,11 @@
 mod arithmetic;
 mod countdown;
 mod error;
+mod file_kind;
 mod gsm8k;
 mod jsonl;
 mod lines;
+mod long_numbers;
 mod order;
 mod problem;
 mod reversal;
