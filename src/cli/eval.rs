@@ -101,14 +101,14 @@ impl OnDevice for Evaluating {
 
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
         let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
-        let problems = Problems::load(&self.config, &model.tokenizer)?;
+        let rewards = Rewards::new(&self.config.rewards)?;
+        let problems = Problems::load(&self.config, &model.tokenizer, &rewards)?;
         let held_out = problems
             .held_out
             .context("there are no held-out problems; give the data block some with held_out")?;
         let options = self.config.eval_options(model.tokenizer.eos_ids());
         let (prompts, longest) = (held_out.len(), held_out.longest_prompt());
         self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
-        let rewards = Rewards::new(&self.config.rewards)?;
         Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
     }
 }

@@ -15,12 +15,7 @@ pub(super) struct Decimal {
 
 impl Decimal {
     /// `±whole.fraction · 10^exponent` from ASCII digits; none beyond 4,096 digits.
-    pub(super) fn new(
-        negative: bool,
-        whole: &str,
-        fraction: &str,
-        exponent: i32,
-    ) -> Option<Self> {
+    pub(super) fn new(negative: bool, whole: &str, fraction: &str, exponent: i32) -> Option<Self> {
         let shift = exponent.unsigned_abs() as usize;
         let zeros = |count: usize| "0".repeat(count.min(MOST_DIGITS));
         let (whole, fraction) = match exponent < 0 {

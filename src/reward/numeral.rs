@@ -9,20 +9,29 @@ use crate::pattern::constant;
 
 /// A sign, perhaps apart; dollars; thousands between commas or plain digits, and decimals; a power
 /// of ten, as `e3` or as `× 10^3`.
-const NUMERAL: &str = r"([-+]?)( {0,2})\$? ?(-?)(?:([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.([0-9]+))?|\.([0-9]+))(?:[eE]([-+]?[0-9]{1,5})\b| ?(?:×|\\times|\\cdot|·|\*|x) ?10 ?\^ ?(?:\{ ?([-+]?[0-9]{1,5}) ?\}|([-+]?[0-9]{1,5})))?";
-
-static ANYWHERE: LazyLock<Regex> = LazyLock::new(|| constant(NUMERAL));
-static AT_THE_START: LazyLock<Regex> = LazyLock::new(|| {
-    static PATTERN: LazyLock<String> = LazyLock::new(|| format!("^{NUMERAL}"));
-    constant(&PATTERN)
+static NUMERAL: LazyLock<Regex> = LazyLock::new(|| {
+    constant(concat!(
+        r"(?:([-+])( {0,2}))?(?:\$ ?)?(-?)",
+        r"(?:([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.([0-9]+))?|\.([0-9]+))",
+        r"(?:[eE]([-+]?[0-9]{1,5})\b",
+        r"| ?(?:×|\\times|\\cdot|·|\*|x) ?10 ?\^ ?(?:\{ ?([-+]?[0-9]{1,5}) ?\}|([-+]?[0-9]{1,5})))?",
+    ))
 });
 /// Groups of thousands that a narrow space sets apart.
 static SPACED_GROUP: LazyLock<Regex> =
     LazyLock::new(|| constant(r"([0-9])(?:\\,|[\u{a0}\u{2007}\u{2009}\u{202f}])([0-9]{3})"));
 /// Where ten digits of other scripts begin.
 const ZEROS: [char; 10] = [
-    '\u{660}', '\u{6f0}', '\u{966}', '\u{9e6}', '\u{e50}', '\u{1d7ce}', '\u{1d7d8}', '\u{1d7e2}',
-    '\u{1d7ec}', '\u{1d7f6}',
+    '\u{660}',
+    '\u{6f0}',
+    '\u{966}',
+    '\u{9e6}',
+    '\u{e50}',
+    '\u{1d7ce}',
+    '\u{1d7d8}',
+    '\u{1d7e2}',
+    '\u{1d7ec}',
+    '\u{1d7f6}',
 ];
 /// Words after which a dash is a sign and does not join.
 const VERBS: [&str; 6] = ["is", "are", "be", "equals", "gives", "to"];
@@ -39,15 +48,16 @@ pub(super) struct Found<'a> {
 
 /// The numeral that a text begins with.
 pub(super) fn first(text: &str) -> Option<Found<'_>> {
-    let parts = AT_THE_START.captures(text)?;
+    let parts = NUMERAL.captures(text)?;
+    let found = parts.get(0).filter(|found| found.start() == 0)?;
     let number = decimal(&parts, part(&parts, 1) == "-");
-    Some(Found { number, before: "", after: &text[parts.get(0)?.end()..] })
+    Some(Found { number, before: "", after: &text[found.end()..] })
 }
 
 /// The last numeral of a text: of `12-34` it is 34, of `= -34` it is -34.
 pub(super) fn last(text: &str) -> Option<Found<'_>> {
-    let found = ANYWHERE.find_iter(text).last()?;
-    let parts = ANYWHERE.captures(found.as_str())?;
+    let found = NUMERAL.find_iter(text).last()?;
+    let parts = NUMERAL.captures(found.as_str())?;
     let before = &text[..found.start()];
     let joins = if part(&parts, 2).is_empty() { joins(before) } else { joins_apart(before) };
     let number = decimal(&parts, part(&parts, 1) == "-" && !joins);
@@ -174,7 +184,8 @@ mod tests {
 
     #[test]
     fn digits_and_signs_of_any_width_are_the_same() {
-        for text in ["１２", "\u{661}\u{662}", "\u{967}\u{968}", "\u{1d7d9}\u{1d7da}", "＋１２．０"] {
+        for text in ["１２", "\u{661}\u{662}", "\u{967}\u{968}", "\u{1d7d9}\u{1d7da}", "＋１２．０"]
+        {
             assert_eq!(value(text), Some(12.0), "{text}");
         }
         assert_eq!(value("－１，０００"), Some(-1000.0));
@@ -182,7 +193,8 @@ mod tests {
 
     #[test]
     fn thousands_of_latex_are_thousands() {
-        for text in ["10{,}000", r"10,\!000", r"10\,000", "10\u{202f}000", r"\$10,000", "$10{,}000$"]
+        for text in
+            ["10{,}000", r"10,\!000", r"10\,000", "10\u{202f}000", r"\$10,000", "$10{,}000$"]
         {
             assert_eq!(value(text), Some(10_000.0), "{text}");
         }
