@@ -102,7 +102,8 @@ impl OnDevice for Evaluating {
     fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
         let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
         output::note_left_out(&self.folder);
-        let problems = Problems::load(&self.config, &model.tokenizer)?;
+        let rewards = Rewards::new(&self.config.rewards)?;
+        let problems = Problems::load(&self.config, &model.tokenizer, &rewards)?;
         let held_out = problems
             .held_out
             .context("there are no held-out problems; give the data block some with held_out")?;
@@ -112,7 +113,6 @@ impl OnDevice for Evaluating {
             (options.generator.response_length, ["prompt_length", "response_length"]);
         model.config.check_positions(longest, response, keys)?;
         self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
-        let rewards = Rewards::new(&self.config.rewards)?;
         Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::{DataError, Dataset, Problem, Prompt, purpose, split};
+use super::{DataError, Dataset, Problem, Prompt, generated_count, purpose, split};
 use crate::random::Stream;
 
 /// Up to so many problems are enumerated; beyond, they are drawn.
@@ -91,6 +91,7 @@ impl ArithmeticData {
     }
 
     fn wanted(&self) -> Result<usize, DataError> {
+        generated_count(self.count.unwrap_or(0), self.held_out)?;
         let available = self.available();
         match self.count {
             None if available <= ENUMERATED => Ok(available as usize),

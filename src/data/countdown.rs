@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{DataError, Dataset, Problem, Prompt, purpose, split, template};
+use super::{DataError, Dataset, Problem, Prompt, generated_count, purpose, split, template};
 use crate::random::Stream;
 
 /// Draws that may fail in a row before the settings are called impossible.
@@ -39,7 +39,7 @@ impl CountdownData {
     pub(super) fn load(&self, seed: u64) -> Result<Dataset, DataError> {
         self.check()?;
         let mut stream = Stream::new(seed, purpose::PROBLEMS);
-        let wanted = self.count.saturating_add(self.held_out);
+        let wanted = generated_count(self.count, self.held_out)?;
         let mut seen = HashSet::new();
         let mut problems = Vec::new();
         let mut failures = 0;

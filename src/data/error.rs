@@ -28,6 +28,16 @@ pub enum DataError {
         /// What should stand there.
         expected: String,
     },
+    /// A path that names something else than a file of JSON lines.
+    #[error("{} is {format}, and JSON lines are expected: one object a line; {mend}", path.display())]
+    Format {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        format: &'static str,
+        /// What to do with it.
+        mend: &'static str,
+    },
     /// A file holds nothing.
     #[error("the data file {} has no lines; it needs one JSON object a line", path.display())]
     Empty {
@@ -52,6 +62,10 @@ impl DataError {
         expected: impl Into<String>,
     ) -> Self {
         Self::Line { path: path.into(), line, problem: problem.into(), expected: expected.into() }
+    }
+
+    pub(super) fn format(path: &Path, format: &'static str, mend: &'static str) -> Self {
+        Self::Format { path: path.into(), format, mend }
     }
 
     pub(super) fn setting(key: &'static str, problem: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::DataError;
+use super::{DataError, file_kind, long_numbers};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -15,17 +15,29 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(super) struct Row<'a> {
     path: &'a Path,
     line: usize,
+    index: usize,
     pub(super) columns: Map<String, Value>,
 }
 
-/// Reads the rows of a file, the first `limit` of them where there is a limit.
+/// Reads the rows of a file, the first `limit` of them where there is a limit; blank lines are
+/// skipped.
 pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>>, DataError> {
+    if limit == Some(0) {
+        return Err(DataError::setting("limit", "is 0; read at least 1 line or leave it out"));
+    }
+    file_kind::check(path)?;
     let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
     let file = File::open(path).map_err(unreadable)?;
     let mut rows = Vec::new();
-    for bytes in BufReader::new(file).split(b'\n').take(limit.unwrap_or(usize::MAX)) {
+    for (line, bytes) in (1..).zip(BufReader::new(file).split(b'\n')) {
         let bytes = bytes.map_err(unreadable)?;
-        rows.push(Row::parse(path, rows.len() + 1, &bytes)?);
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes).trim_ascii();
+        if !bytes.is_empty() {
+            rows.push(Row::parse(path, line, rows.len(), bytes)?);
+        }
+        if limit.is_some_and(|limit| rows.len() >= limit) {
+            break;
+        }
     }
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.into() });
@@ -34,29 +46,47 @@ pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>
 }
 
 impl<'a> Row<'a> {
-    fn parse(path: &'a Path, line: usize, bytes: &[u8]) -> Result<Self, DataError> {
+    fn parse(path: &'a Path, line: usize, index: usize, bytes: &[u8]) -> Result<Self, DataError> {
         const EXPECTED: &str =
             "expected one JSON object, such as {\"prompt\": \"1+1=\", \"answer\": \"2\"}";
-        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        if bytes.trim_ascii().is_empty() {
-            return Err(DataError::line(path, line, "the line is empty", EXPECTED));
-        }
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(columns)) => Ok(Self { path, line, columns }),
-            Ok(other) => {
-                let problem = format!("the line holds {}", kind_of(&other));
-                Err(DataError::line(path, line, problem, EXPECTED))
-            }
+        let (problem, unfinished) = match long_numbers::parse(bytes) {
+            Ok(Value::Object(columns)) => return Ok(Self { path, line, index, columns }),
+            Ok(other) => (format!("the line holds {}", kind_of(&other)), false),
             Err(error) => {
                 let problem = format!("broken JSON at column {} ({error})", error.column());
-                Err(DataError::line(path, line, problem, EXPECTED))
+                (problem, error.is_eof())
             }
-        }
+        };
+        let first = String::from_utf8_lossy(bytes);
+        let format = file_kind::of_first_line(path, &first, unfinished).filter(|_| index == 0);
+        Err(match format {
+            Some((format, mend)) => DataError::format(path, format, mend),
+            None => DataError::line(path, line, problem, EXPECTED),
+        })
     }
 
     /// The number of rows before this one.
     pub(super) fn index(&self) -> u64 {
-        self.line as u64 - 1
+        self.index as u64
+    }
+
+    /// A column by its name, or by the path to it: `reward_model.ground_truth`. Null is not there.
+    pub(super) fn column(&self, name: &str) -> Option<&Value> {
+        let within = || {
+            let mut names = name.split('.');
+            let outer = self.columns.get(names.next()?)?;
+            names.try_fold(outer, |value, name| value.get(name))
+        };
+        self.columns.get(name).or_else(within).filter(|value| !value.is_null())
+    }
+
+    /// The names of all columns, and of the columns inside them.
+    pub(super) fn column_names(&self) -> impl Iterator<Item = String> {
+        self.columns.iter().flat_map(|(name, value)| {
+            let inner = value.as_object().into_iter().flat_map(Map::keys);
+            let inner = inner.map(move |inner| format!("{name}.{inner}"));
+            std::iter::once(name.clone()).chain(inner)
+        })
     }
 
     /// An error that points at this line.
@@ -68,29 +98,34 @@ impl<'a> Row<'a> {
         DataError::line(self.path, self.line, problem, expected)
     }
 
-    /// The text of a column that must be there.
+    /// The text of a column that must be there and say something.
     pub(super) fn text(&self, column: &str) -> Result<&str, DataError> {
-        match self.columns.get(column) {
+        match self.column(column) {
+            Some(Value::String(text)) if text.trim().is_empty() => {
+                let expected = format!("expected text in column {column:?}");
+                Err(self.error(format!("column {column:?} is empty"), expected))
+            }
             Some(Value::String(text)) => Ok(text),
-            found => Err(self.wrong(column, found, "text")),
+            _ => Err(self.wrong(column, "text")),
         }
     }
 
     /// A text, number or truth value as text; none where the column is missing or null.
     pub(super) fn optional_text(&self, column: &str) -> Result<Option<String>, DataError> {
-        match self.columns.get(column) {
-            None | Some(Value::Null) => Ok(None),
+        match self.column(column) {
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
-            found => Err(self.wrong(column, found, "text or a number")),
+            Some(_) => Err(self.wrong(column, "text or a number")),
         }
     }
 
     /// The error for a column that holds something else than `expected`, or is not there.
-    pub(super) fn wrong(&self, column: &str, found: Option<&Value>, expected: &str) -> DataError {
-        let problem = match found {
+    pub(super) fn wrong(&self, column: &str, expected: &str) -> DataError {
+        let problem = match self.columns.get(column).or(self.column(column)) {
             None => {
-                format!("no column {column:?} among {:?}", self.columns.keys().collect::<Vec<_>>())
+                let names: Vec<String> = self.column_names().collect();
+                format!("no column {column:?} among {names:?}")
             }
             Some(value) => format!("column {column:?} holds {}", kind_of(value)),
         };
@@ -127,13 +162,52 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_with_its_file_and_number() {
         check_error(
-            b"{\"a\":1}\n\n{\"a\":2}\n",
-            &["p.jsonl:2:", "empty", "expected one JSON object"],
+            b"{\"a\":1}\n\n{\"a\":\n",
+            &["p.jsonl:3:", "broken JSON", "expected one JSON object"],
         );
-        check_error(b"{\"a\":1}\n{\"a\":\n", &["p.jsonl:2:", "broken JSON"]);
         check_error(b"{\"a\":1}\n{\"a\":1}\n[1]\n", &["p.jsonl:3:", "holds a list"]);
         check_error(b"{\"a\":\"\xff\"}\n", &["p.jsonl:1:", "broken JSON"]);
         check_error(b"", &["p.jsonl", "no lines"]);
+        check_error(b"\n \r\n", &["p.jsonl", "no lines"]);
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_called_by_its_name() {
+        check_error(b"[{\"a\":1},\n{\"a\":2}]\n", &["a JSON array", "jq -c '.[]'"]);
+        check_error(b"\n[\n{\"a\":1}]\n", &["a JSON array"]);
+        check_error(b"{\n\"a\":1\n}\n", &["JSON over several lines", "jq -c ."]);
+        check_error(b"prompt,answer\n1+1=,2\n", &["a CSV table", "to_json"]);
+        check_error(b"PAR1\x15\x04\x15", &["a parquet file", "to_json"]);
+        check_error(b"\xFF\xFE{\0}\0", &["UTF-16", "iconv"]);
+    }
+
+    #[test]
+    fn blank_lines_are_skipped_and_still_counted_in_line_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.jsonl");
+        fs::write(&path, "\n{\"a\":1}\n \t\r\n{\"a\":2}\n\n").unwrap();
+        let rows = read_rows(&path, None).unwrap();
+        let places: Vec<(usize, u64)> = rows.iter().map(|row| (row.line, row.index())).collect();
+        assert_eq!(places, [(2, 0), (4, 1)]);
+    }
+
+    #[test]
+    fn a_folder_is_no_file_and_a_limit_of_nothing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_rows(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("is a folder"), "{error}");
+        let error = read_rows(Path::new("p"), Some(0)).unwrap_err().to_string();
+        assert!(error.contains("data.limit"), "{error}");
+    }
+
+    #[test]
+    fn a_column_is_found_by_its_name_or_by_the_path_to_it() {
+        let line = br#"{"a.b": 1, "c": {"d": {"e": 2}, "f": null}}"#;
+        let row = Row::parse(Path::new("p"), 1, 0, line).unwrap();
+        assert_eq!(row.column("a.b"), Some(&Value::from(1)));
+        assert_eq!(row.column("c.d.e"), Some(&Value::from(2)));
+        assert_eq!((row.column("c.f"), row.column("c.x"), row.column("")), (None, None, None));
+        assert_eq!(row.column_names().collect::<Vec<_>>(), ["a.b", "c", "c.d", "c.f"]);
     }
 
     #[test]

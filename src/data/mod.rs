@@ -6,9 +6,11 @@
 mod arithmetic;
 mod countdown;
 mod error;
+mod file_kind;
 mod gsm8k;
 mod jsonl;
 mod lines;
+mod long_numbers;
 mod order;
 mod problem;
 mod reversal;
@@ -68,6 +70,20 @@ impl DataConfig {
     }
 }
 
+/// No run needs more generated problems; so many take about a gigabyte.
+const MOST_GENERATED: usize = 5_000_000;
+
+/// `count` problems to train on and `held_out` ones together, if so many may be generated.
+fn generated_count(count: usize, held_out: usize) -> Result<usize, DataError> {
+    let sum = count.checked_add(held_out).filter(|sum| *sum <= MOST_GENERATED);
+    sum.ok_or_else(|| {
+        let problem = format!(
+            "{count} and {held_out} held-out problems asked for; ask for at most {MOST_GENERATED}"
+        );
+        DataError::setting("count", problem)
+    })
+}
+
 /// Streams of random numbers this room draws from, so that no two uses share one.
 mod purpose {
     pub(super) const PROBLEMS: u32 = 0xDA7A_0001;
@@ -106,6 +122,22 @@ mod tests {
         );
         check_parts(r#"{"kind":"reversal","max_length":4,"count":300,"held_out":30}"#, 300, 30);
         check_parts(r#"{"kind":"countdown","numbers":3,"count":200,"held_out":20}"#, 200, 20);
+    }
+
+    #[test]
+    fn more_problems_than_memory_holds_are_refused_before_anything_is_made() {
+        for config in [
+            r#"{"kind":"arithmetic","digits":9,"count":18446744073709551615,"held_out":1}"#,
+            r#"{"kind":"arithmetic","digits":9,"count":1099511627776,"held_out":1}"#,
+            r#"{"kind":"reversal","count":18446744073709551615,"held_out":1}"#,
+            r#"{"kind":"reversal","max_length":64,"count":1099511627776}"#,
+            r#"{"kind":"countdown","count":1099511627776}"#,
+            r#"{"kind":"reversal","max_length":1152921504606846976,"count":1}"#,
+        ] {
+            let config: DataConfig = serde_json::from_str(config).unwrap();
+            let error = config.load(1).unwrap_err().to_string();
+            assert!(error.contains("at most") && error.starts_with("data."), "{error}");
+        }
     }
 
     #[test]

@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::{DataError, Dataset, Problem, Prompt, purpose, split};
+use super::{DataError, Dataset, Problem, Prompt, generated_count, purpose, split};
 use crate::random::Stream;
+
+/// No prompt is longer.
+const MOST_CHARACTERS: usize = 10_000;
 
 /// Problems such as `abc=` with the answer `cba`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,11 @@ impl ReversalData {
             );
             return Err(DataError::setting("min_length", problem));
         }
+        if self.max_length > MOST_CHARACTERS {
+            let problem = format!("is {}; choose at most {MOST_CHARACTERS}", self.max_length);
+            return Err(DataError::setting("max_length", problem));
+        }
+        generated_count(self.count, self.held_out)?;
         let available = self.available(alphabet.len() as u64);
         if (self.count as u64).saturating_add(self.held_out as u64) > available {
             let problem = format!(

@@ -20,6 +20,9 @@ impl Screen {
     fn started(&mut self, plan: &RunPlan) {
         self.max_steps = plan.max_steps;
         self.progress.message(&plan_text(plan));
+        for note in &plan.notes {
+            self.progress.message(&format!("note       {note}"));
+        }
         if let Some((asked, found)) = plan.reference_storage {
             self.progress.message(&storage_text(&plan.device, asked, found));
         }

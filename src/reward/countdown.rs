@@ -45,9 +45,7 @@ impl Reward for CountdownReward {
     }
 
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
-        let target = problem.columns.get("target")?.as_i64()?;
-        let given = problem.columns.get("numbers")?.as_array()?;
-        let given: Vec<i64> = given.iter().map(Value::as_i64).collect::<Option<_>>()?;
+        let (given, target) = task(problem)?;
         let Some(found) = last_expression(completion.text).and_then(evaluate) else {
             return Some(0.0);
         };
@@ -60,9 +58,21 @@ impl Reward for CountdownReward {
         )
     }
 
+    fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
+        let missing = "have no column numbers with whole numbers or no column target with one";
+        task(problem).is_none().then_some(missing)
+    }
+
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
     }
+}
+
+/// The numbers and the target of a problem.
+fn task(problem: &Problem) -> Option<(Vec<i64>, i64)> {
+    let target = problem.columns.get("target")?.as_i64()?;
+    let given = problem.columns.get("numbers")?.as_array()?;
+    Some((given.iter().map(Value::as_i64).collect::<Option<_>>()?, target))
 }
 
 fn last_expression(text: &str) -> Option<&str> {
@@ -123,5 +133,6 @@ mod tests {
     fn other_problems_are_not_judged() {
         let countdown: CountdownReward = reward("{}");
         assert_eq!(countdown.score(&problem(Some("1")), &completion("1")), None);
+        assert!(countdown.obstacle(&problem(Some("1"))).unwrap().contains("numbers"));
     }
 }

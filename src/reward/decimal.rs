@@ -1,17 +1,9 @@
-//! Decimal numbers as people write them, compared digit by digit.
+//! Decimal numbers of any size, compared digit by digit.
 
-use std::sync::LazyLock;
+/// A number of more digits is none to us: no answer has so many, and work on them is bounded.
+const MOST_DIGITS: usize = 4096;
 
-use regex::Regex;
-
-use crate::pattern::constant;
-
-/// An optional sign, dollars, thousands between commas or plain digits, and decimals.
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"([-+\u{2212}]?)\$?([-\u{2212}]?)(?:(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?|\.(\d+))")
-});
-
-/// A decimal number of any length, so that no rounding makes two different numbers equal.
+/// A decimal number, exact, so that no rounding makes two different numbers equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Decimal {
     negative: bool,
@@ -22,24 +14,33 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// The last number of a text; `1,234`, `$5`, `-$5`, `.5` and `7.` are numbers, `1/2` is two.
-    pub(super) fn last_in(text: &str) -> Option<Self> {
-        let found = NUMBER.captures_iter(text).last()?;
-        let part = |group| found.get(group).map_or("", |part| part.as_str());
-        let before = text[..found.get(0)?.start()].chars().next_back();
-        // In "12-34" and "x-1" the dash joins; in "= -34" it is a sign.
-        let joins = before.is_some_and(|c| c.is_alphanumeric() || c == ')');
-        let is_minus = |sign: &str| sign == "-" || sign == "\u{2212}";
-        let negative = (is_minus(part(1)) && !joins) || is_minus(part(2));
-        let whole = part(3).replace(',', "");
-        Some(Self::new(negative, &whole, &format!("{}{}", part(4), part(5))))
+    /// `±whole.fraction · 10^exponent` from ASCII digits; none beyond 4,096 digits.
+    pub(super) fn new(negative: bool, whole: &str, fraction: &str, exponent: i32) -> Option<Self> {
+        let shift = exponent.unsigned_abs() as usize;
+        let zeros = |count: usize| "0".repeat(count.min(MOST_DIGITS));
+        let (whole, fraction) = match exponent < 0 {
+            false => (whole.to_owned(), format!("{fraction}{}", zeros(shift))),
+            true => (format!("{}{whole}", zeros(shift)), fraction.to_owned()),
+        };
+        if shift > MOST_DIGITS {
+            return None;
+        }
+        let (whole, fraction) = match exponent < 0 {
+            false => (format!("{whole}{}", &fraction[..shift]), fraction[shift..].to_owned()),
+            true => {
+                let (whole, moved) = whole.split_at(whole.len() - shift);
+                (whole.to_owned(), format!("{moved}{fraction}"))
+            }
+        };
+        Self::trimmed(negative, &whole, &fraction)
     }
 
-    fn new(negative: bool, whole: &str, fraction: &str) -> Self {
+    fn trimmed(negative: bool, whole: &str, fraction: &str) -> Option<Self> {
         let whole = whole.trim_start_matches('0').to_owned();
         let fraction = fraction.trim_end_matches('0').to_owned();
         let zero = whole.is_empty() && fraction.is_empty();
-        Self { negative: negative && !zero, whole, fraction }
+        let fits = whole.len() + fraction.len() <= MOST_DIGITS;
+        fits.then_some(Self { negative: negative && !zero, whole, fraction })
     }
 
     /// The nearest floating-point number.
@@ -67,8 +68,10 @@ impl Decimal {
     }
 
     fn reversed_digits(&self, decimals: usize) -> Vec<u8> {
-        let digits = format!("{}{:0<decimals$}", padded(&self.whole), self.fraction);
-        digits.into_bytes().into_iter().rev().collect()
+        let mut digits = [padded(&self.whole), &self.fraction].concat().into_bytes();
+        digits.resize(digits.len() + decimals - self.fraction.len(), b'0');
+        digits.reverse();
+        digits
     }
 }
 
@@ -80,48 +83,48 @@ fn padded(digits: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn value(text: &str) -> Option<f64> {
-        Decimal::last_in(text).map(|number| number.value())
-    }
-
-    #[test]
-    fn the_last_number_is_found_however_it_is_written() {
-        for (text, expected) in [
-            ("first 3, then 46", 46.0),
-            ("the answer is 72.", 72.0),
-            ("costs $1,234.50 in all.", 1234.5),
-            ("-$5", -5.0),
-            ("$-5", -5.0),
-            ("\u{2212}7", -7.0),
-            ("12-34=-22", -22.0),
-            ("12-34", 34.0),
-            ("(1+2)-3", 3.0),
-            ("#### 1,000,000", 1_000_000.0),
-            ("1,23", 23.0),
-            ("007.50", 7.5),
-            (".5", 0.5),
-            ("+8", 8.0),
-            ("50%", 50.0),
-            ("-0", 0.0),
-            ("naïve 9", 9.0),
-        ] {
-            assert_eq!(value(text), Some(expected), "{text}");
-        }
-        assert_eq!(value("no number - at all."), None);
+    fn number(text: &str) -> Decimal {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        Decimal::new(negative, whole, fraction, 0).unwrap()
     }
 
     #[test]
     fn equal_numbers_are_equal_in_any_writing() {
-        let number = |text| Decimal::last_in(text).unwrap();
-        assert_eq!(number("1,200.00"), number("01200"));
+        assert_eq!(number("1200.00"), number("01200"));
         assert_eq!(number("-0.0"), number("0"));
         assert_ne!(number("9007199254740993"), number("9007199254740992"));
     }
 
     #[test]
+    fn an_exponent_moves_the_decimal_point() {
+        let scaled = |whole, fraction, exponent| Decimal::new(false, whole, fraction, exponent);
+        assert_eq!(scaled("2", "5", 6), Some(number("2500000")));
+        assert_eq!(scaled("2", "5", 0), Some(number("2.5")));
+        assert_eq!(scaled("12", "345", 2), Some(number("1234.5")));
+        assert_eq!(scaled("12", "345", -1), Some(number("1.2345")));
+        assert_eq!(scaled("12", "345", -4), Some(number("0.0012345")));
+        assert_eq!(scaled("", "5", 1), Some(number("5")));
+    }
+
+    #[test]
+    fn a_number_of_too_many_digits_is_none() {
+        let ones = |count| "1".repeat(count);
+        assert!(Decimal::new(false, &ones(4096), "", 0).is_some());
+        assert_eq!(Decimal::new(false, &ones(4097), "", 0), None);
+        assert_eq!(Decimal::new(false, "1", &ones(70_000), 0), None);
+        assert_eq!(Decimal::new(false, "1", "", 5000), None);
+        assert_eq!(Decimal::new(false, "1", "", i32::MIN), None);
+        assert_eq!(Decimal::new(false, &"0".repeat(70_000), "", 0), Some(number("0")));
+    }
+
+    #[test]
     fn digits_are_compared_from_the_decimal_point() {
         let shared = |a, b| {
-            let [a, b] = [a, b].map(|text| Decimal::last_in(text).unwrap());
+            let [a, b] = [a, b].map(number);
             assert_eq!(a.shared_digits(&b), b.shared_digits(&a));
             a.shared_digits(&b)
         };
@@ -131,5 +134,7 @@ mod tests {
         assert_eq!(shared("1.5", "1"), 0.5);
         assert_eq!(shared("-46", "46"), 0.0);
         assert_eq!(shared("0", "10"), 0.5);
+        let long = format!("0.{}", "1".repeat(4000));
+        assert_eq!(shared(&long, "0.1"), 2.0 / 4001.0);
     }
 }

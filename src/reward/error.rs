@@ -8,6 +8,27 @@ pub enum RewardError {
     /// There is nothing to learn from.
     #[error("rewards is empty; name at least one, such as `- kind: exact`")]
     NoReward,
+    /// There are more than any run has use for.
+    #[error("rewards has {count} entries; name at most {most}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// No reward applies to any problem: a run would learn nothing.
+    #[error(
+        "no {part} problem can be judged by any reward: {reasons}; give answers that a reward can \
+         judge, or name the column that holds them in data.answer_column (there {columns})"
+    )]
+    NothingJudged {
+        /// `training` or `held-out`.
+        part: &'static str,
+        /// For each reward why it applies to none.
+        reasons: String,
+        /// The columns that the problems have, as a sentence.
+        columns: String,
+    },
     /// A setting has a value that cannot be used.
     #[error("rewards: {reward}.{key}: {problem}")]
     Setting {

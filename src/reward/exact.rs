@@ -33,6 +33,10 @@ impl Reward for ExactReward {
         Some(f64::from(same))
     }
 
+    fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
+        problem.answer.is_none().then_some("have no answer")
+    }
+
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
     }
@@ -51,6 +55,8 @@ mod tests {
         assert_eq!(score("yes"), Some(0.0));
         assert_eq!(score("Yes."), Some(0.0));
         assert_eq!(exact.score(&problem(None), &completion("Yes")), None);
+        assert_eq!(exact.obstacle(&problem(None)), Some("have no answer"));
+        assert_eq!(exact.obstacle(&problem(Some("Yes"))), None);
     }
 
     #[test]

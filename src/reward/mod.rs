@@ -5,14 +5,18 @@
 //! not zero: it leaves the reward out of the sum.
 
 mod countdown;
+mod coverage;
 mod decimal;
 mod error;
 mod exact;
 mod expression;
 mod length;
 mod number;
+mod numeral;
 mod overlong;
 mod regex;
+mod stated;
+mod unit;
 mod weighted;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Problem;
 
 pub use countdown::CountdownReward;
+pub use coverage::Coverage;
 pub use error::RewardError;
 pub use exact::ExactReward;
 pub use length::LengthReward;
@@ -58,6 +63,12 @@ pub trait Reward: Send + Sync {
     /// The score before weighting, or none where this reward does not apply to the problem.
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64>;
 
+    /// Why this reward applies to no completion of a problem, said of problems: `have no answer`; none
+    /// where it applies. It must agree with [`Reward::score`].
+    fn obstacle(&self, _problem: &Problem) -> Option<&'static str> {
+        None
+    }
+
     /// The score from which a problem counts as solved; none for rewards that do not judge answers.
     fn full_score(&self) -> Option<f64> {
         None
@@ -70,7 +81,7 @@ pub trait Reward: Send + Sync {
 pub enum RewardConfig {
     /// The text is the answer.
     Exact(ExactReward),
-    /// The last number of the text is the answer, or near it.
+    /// The number that the text states is the answer, or near it.
     Number(NumberReward),
     /// An expression of given numbers has a given value.
     Countdown(CountdownReward),

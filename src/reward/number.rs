@@ -1,19 +1,25 @@
-//! The last number of the text is the answer, or near it.
+//! The number that a text states is the answer, or near it.
 
 use serde::{Deserialize, Serialize};
 
 use super::decimal::Decimal;
+use super::stated::{answer, stated};
 use super::{Completion, Reward, RewardError, one};
 use crate::data::Problem;
 
-/// Compares the last number of the text with the last number of the answer.
+/// Compares the number that the text states with the answer, exactly and however they are written:
+/// `1,200`, `1200.00`, `1.2e3`, `$1{,}200`, `１２００`.
+///
+/// A text states what stands in its last `\boxed{}` or behind its last `####`, and without such a
+/// mark its last number.
 ///
 /// ```text
 /// correct                   if they are equal
 /// partial_weight · credit   if not, with 0 <= credit < 1 as `partial` says
-/// 0                         if the text has no number
+/// 0                         if the text states no number, or something that is not one number
 /// ```
-/// Does not apply where the answer holds no number.
+/// Does not apply where the answer is not one number, perhaps with a unit: a fraction, a pair, a
+/// root or a formula is not judged. Numbers have at most 4,096 digits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumberReward {
@@ -86,12 +92,20 @@ impl Reward for NumberReward {
     }
 
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
-        let answer = Decimal::last_in(problem.answer.as_deref()?)?;
-        Some(match Decimal::last_in(completion.text) {
+        let answer = answer(problem.answer.as_deref()?)?;
+        Some(match stated(completion.text) {
             None => 0.0,
             Some(found) if found == answer => self.correct,
             Some(found) => self.partial_weight * self.credit(&found, &answer),
         })
+    }
+
+    fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
+        match &problem.answer {
+            None => Some("have no answer"),
+            Some(text) if answer(text).is_none() => Some("have an answer that is not one number"),
+            Some(_) => None,
+        }
     }
 
     fn full_score(&self) -> Option<f64> {
@@ -158,6 +172,44 @@ mod tests {
         let number: NumberReward = reward("{}");
         assert_eq!(number.score(&problem(Some("blue")), &completion("4")), None);
         assert_eq!(number.score(&problem(None), &completion("4")), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_one_number_is_not_judged() {
+        let number: NumberReward = reward("{}");
+        for answer in ["1/2", "(1, 2)", "x^2", r"\sqrt{2}", "3:4", "6 - 5i"] {
+            assert_eq!(number.score(&problem(Some(answer)), &completion("2")), None, "{answer}");
+            let obstacle = number.obstacle(&problem(Some(answer)));
+            assert_eq!(obstacle, Some("have an answer that is not one number"), "{answer}");
+        }
+        assert_eq!(number.obstacle(&problem(None)), Some("have no answer"));
+        assert_eq!(number.obstacle(&problem(Some("46"))), None);
+    }
+
+    #[test]
+    fn answers_and_texts_in_every_writing_meet() {
+        check_score("{}", "10{,}000", "10000", 1.0);
+        check_score("{}", "10{,}000", "0", 0.0);
+        check_score("{}", "2.5e6", "2,500,000", 1.0);
+        check_score("{}", "2.5e6", "6", 0.0);
+        check_score("{}", "- 12", "-12", 1.0);
+        check_score("{}", "12", "the answer is - 12", 0.0);
+        check_score("{}", "１２", "12", 1.0);
+        check_score("{}", "25", "25 cm^2", 1.0);
+        check_score("{}", "25 cm^2", "2", 0.0);
+        check_score("{}", "18446744073709551616", "18446744073709551616", 1.0);
+        check_score("{}", "18446744073709551616", "18446744073709551617", 0.0);
+        check_score("{}", "18", r"\boxed{18}. This took 3 steps.", 1.0);
+        check_score("{}", "3", r"\boxed{18}. This took 3 steps.", 0.0);
+    }
+
+    #[test]
+    fn decimals_of_any_length_end_in_a_score() {
+        let long = format!("0.{}", "1".repeat(70_000));
+        let settings = r#"{"partial":"digits"}"#;
+        check_score(settings, "5", &long, 0.0);
+        let number: NumberReward = reward(settings);
+        assert_eq!(number.score(&problem(Some(&long)), &completion("5")), None);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Reward for OverlongReward {
 
     fn score(&self, _problem: &Problem, completion: &Completion) -> Option<f64> {
         let limit = self.max_length.unwrap_or(completion.max_tokens);
-        let within = (completion.tokens + self.buffer).saturating_sub(limit);
+        let within = completion.tokens.saturating_add(self.buffer).saturating_sub(limit);
         let share = (within as f64 / self.buffer as f64).min(1.0);
         // 0 - x and not -x: nothing to pay is 0, not -0.
         Some(0.0 - self.penalty * share)

@@ -1,8 +1,14 @@
 //! Several rewards at once, over all completions of a step.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 
 use super::{Item, Reward, RewardConfig, RewardError};
+use crate::data::Problem;
+
+/// More rewards are a mistake: each has its names and columns in every file of a run.
+const MOST_REWARDS: usize = 1000;
 
 /// The rewards of a run with their weights.
 pub struct Rewards {
@@ -44,8 +50,11 @@ impl Rewards {
     /// Builds the rewards of a config.
     ///
     /// # Errors
-    /// No reward at all, or a setting that cannot be used.
+    /// No reward at all, more than 1,000, or a setting that cannot be used.
     pub fn new(configs: &[RewardConfig]) -> Result<Self, RewardError> {
+        if configs.len() > MOST_REWARDS {
+            return Err(RewardError::TooMany { count: configs.len(), most: MOST_REWARDS });
+        }
         let mut rewards = Self { parts: Vec::with_capacity(configs.len()) };
         for config in configs {
             rewards.push(config.weight(), config.build()?)?;
@@ -77,6 +86,11 @@ impl Rewards {
         self.parts.iter().map(|part| part.weight).collect()
     }
 
+    /// For each reward why it applies to no completion of a problem; none where it applies.
+    pub(super) fn obstacles(&self, problem: &Problem) -> Vec<Option<&'static str>> {
+        self.parts.iter().map(|part| part.reward.obstacle(problem)).collect()
+    }
+
     /// Scores completions, each by every reward once; the scores are in the order of `items`.
     ///
     /// Each reward is given all items together, and judges them on as many threads as there are.
@@ -106,9 +120,10 @@ impl Rewards {
     }
 
     fn free_name(&self, name: &str) -> String {
+        let taken: HashSet<&str> = self.names().collect();
         let numbered = (2..).map(|number| format!("{name}_{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
-        let free = names.find(|name| self.names().all(|taken| taken != name));
+        let free = names.find(|name| !taken.contains(name.as_str()));
         free.unwrap_or_else(|| name.to_owned())
     }
 }
@@ -252,6 +267,9 @@ mod tests {
     #[test]
     fn no_reward_and_an_infinite_weight_are_refused() {
         assert_eq!(Rewards::new(&[]).err(), Some(RewardError::NoReward));
+        let exact: RewardConfig = serde_json::from_str(r#"{"kind":"exact"}"#).unwrap();
+        let error = Rewards::new(&vec![exact; 20_000]).unwrap_err().to_string();
+        assert!(error.contains("20000") && error.contains("at most 1000"), "{error}");
         let mut rewards = rewards(r#"[{"kind":"exact"}]"#);
         let error = rewards.push(f64::INFINITY, Box::new(Fixed(1.0))).unwrap_err();
         assert!(error.to_string().contains("fixed.weight"), "{error}");

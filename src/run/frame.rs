@@ -135,6 +135,7 @@ fn plan<B: TrainingKernels>(
         problems: problems.train.len(),
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         left_out: problems.left_out(),
+        notes: problems.notes(),
         prompt_length: config.prompt_length,
         max_steps: config.max_steps,
         prompts: config.rollout_batch_size,

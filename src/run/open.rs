@@ -34,9 +34,10 @@ impl<B: TrainingKernels> Opened<B> {
     /// A model, problems or rewards that cannot be had; the first tensor that is too large.
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
         let model = model(config, device, limits)?;
-        let problems = Problems::load(config, &model.tokenizer)?;
+        let rewards = Rewards::new(&config.rewards)?;
+        let problems = Problems::load(config, &model.tokenizer, &rewards)?;
         check_sizes(limits, config, &model.config, &problems)?;
-        Ok(Self { model, problems, rewards: Rewards::new(&config.rewards)? })
+        Ok(Self { model, problems, rewards })
     }
 
     /// A trainer before its first step.
@@ -73,20 +74,34 @@ impl Problems {
     /// Loads the data; `eval.problems` limits the held-out part.
     ///
     /// # Errors
-    /// Data that cannot be read, a prompt that cannot be tokenised, or none that is short enough.
-    pub fn load(config: &RunConfig, tokenizer: &Tokenizer) -> Result<Self, RunError> {
+    /// Data that cannot be read, a prompt that cannot be tokenised, none that is short enough, or
+    /// none that any reward can judge.
+    pub fn load(
+        config: &RunConfig,
+        tokenizer: &Tokenizer,
+        rewards: &Rewards,
+    ) -> Result<Self, RunError> {
         let Dataset { train, held_out } = config.data.load(config.seed)?;
-        let limit = config.prompt_length;
-        let train = PreparedProblems::new("training", train, tokenizer, limit)?;
+        let prepared = |part, problems| {
+            PreparedProblems::new(part, problems, tokenizer, config.prompt_length)?
+                .judged_by(rewards)
+        };
+        let train = prepared("training", train)?;
         let held_out = match held_out.is_empty() {
             true => None,
-            false => Some(PreparedProblems::new("held-out", held_out, tokenizer, limit)?),
+            false => Some(prepared("held-out", held_out)?),
         };
         let held_out = held_out.map(|problems| match config.eval.problems {
             0 => problems,
             count => problems.first(count),
         });
         Ok(Self { train, held_out })
+    }
+
+    /// What to know about problems that rewards cannot judge, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let held_out = self.held_out.iter().flat_map(PreparedProblems::notes);
+        self.train.notes().iter().chain(held_out).cloned().collect()
     }
 
     /// Problems left out because their prompt is too long.

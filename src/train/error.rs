@@ -59,6 +59,17 @@ pub enum TrainError {
         /// Prompts of a step.
         prompts: usize,
     },
+    /// A prompt that the tokenizer or the chat template makes nothing of.
+    #[error(
+        "the prompt of {part} problem {problem} is empty: it gives no token; give it some text, or \
+         check the tokenizer and its chat template"
+    )]
+    EmptyPrompt {
+        /// `training` or `held-out`.
+        part: &'static str,
+        /// The problem's id.
+        problem: u64,
+    },
     /// Data that leaves nothing to train on.
     #[error(
         "no {part} problem is left: {left_out} of {all} prompts are longer than prompt_length \

@@ -6,22 +6,25 @@ use rayon::prelude::*;
 
 use super::TrainError;
 use crate::data::{self, Problem};
-use crate::reward;
+use crate::reward::{self, Coverage, Rewards};
 use crate::rollout::{Completion, FinishReason, Prompt};
 use crate::text::{TextError, Tokenizer};
 
 /// Problems whose prompts fit `prompt_length`.
 #[derive(Debug, Clone)]
 pub struct PreparedProblems {
+    part: &'static str,
     problems: Vec<(Problem, Arc<[u32]>)>,
     left_out: usize,
+    notes: Vec<String>,
 }
 
 impl PreparedProblems {
-    /// Tokenises prompts; those longer than `prompt_length` tokens are counted and left out.
+    /// Tokenises prompts; those longer than `prompt_length` tokens are counted and left out. `part` is
+    /// `training` or `held-out`.
     ///
     /// # Errors
-    /// A prompt that cannot be tokenised, or none left.
+    /// A prompt that cannot be tokenised or has no token, or none left.
     pub fn new(
         part: &'static str,
         problems: Vec<Problem>,
@@ -33,18 +36,45 @@ impl PreparedProblems {
             .into_par_iter()
             .map(|problem| {
                 let ids = prompt_ids(&problem, tokenizer)?;
+                if ids.is_empty() {
+                    return Err(TrainError::EmptyPrompt { part, problem: problem.id });
+                }
                 Ok((problem, Arc::from(ids)))
             })
-            .filter(|result: &Result<(_, Arc<[u32]>), TextError>| match result {
-                Ok((_, ids)) => (1..=prompt_length).contains(&ids.len()),
+            .filter(|result: &Result<(_, Arc<[u32]>), TrainError>| match result {
+                Ok((_, ids)) => ids.len() <= prompt_length,
                 Err(_) => true,
             })
-            .collect::<Result<_, TextError>>()?;
+            .collect::<Result<_, TrainError>>()?;
         let left_out = all - problems.len();
         if problems.is_empty() {
             return Err(TrainError::NoProblems { part, left_out, all, prompt_length });
         }
-        Ok(Self { problems, left_out })
+        Ok(Self { part, problems, left_out, notes: Vec::new() })
+    }
+
+    /// Leaves out the problems that no reward can judge: they would teach nothing and count as wrong.
+    /// [`PreparedProblems::notes`] then says which reward cannot judge how many.
+    ///
+    /// # Errors
+    /// No problem that any reward can judge.
+    pub fn judged_by(mut self, rewards: &Rewards) -> Result<Self, TrainError> {
+        let problems = self.problems.iter().map(|(problem, _)| problem);
+        let coverage = Coverage::of(self.part, rewards, problems)?;
+        self.notes = coverage.notes();
+        let mut judged = coverage.judged().iter();
+        let before = self.problems.len();
+        self.problems.retain(|_| judged.next() == Some(&true));
+        match before - self.problems.len() {
+            0 => {}
+            count => self.notes.push(format!("{count} that no reward can judge are left out")),
+        }
+        Ok(self)
+    }
+
+    /// What a person should know about problems that cannot be judged, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Number of problems.
@@ -80,7 +110,7 @@ impl PreparedProblems {
     /// The problems at `indices`, in that order.
     pub fn select(&self, indices: &[usize]) -> Self {
         let problems = indices.iter().map(|index| self.problems[*index].clone()).collect();
-        Self { problems, left_out: 0 }
+        Self { part: self.part, problems, left_out: 0, notes: Vec::new() }
     }
 
     /// The first `count` problems, or all there are.

@@ -13,6 +13,7 @@ mod contradictions;
 #[cfg(feature = "wgpu")]
 mod devices;
 mod docs;
+mod fuzz_data;
 mod generation;
 mod hostile_models;
 mod house;

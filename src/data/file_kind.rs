@@ -1,0 +1,129 @@
+//! Files that are not JSON lines, called by their name.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::DataError;
+
+const TABLE: &str = "convert it to JSON lines, for example with pandas: \
+     read_TYPE(FILE).to_json(OUT, orient=\"records\", lines=True)";
+const UNPACK: &str = "unpack it and name the file inside";
+const RECODE: &str = "recode it, for example with iconv -f UTF-16 -t UTF-8 FILE > OUT";
+
+/// The first bytes of a format, its name, and what to do with such a file.
+const SIGNATURES: [(&[u8], &str, &str); 18] = [
+    (b"PAR1", "a parquet file", TABLE),
+    (b"ARROW1", "an Arrow file", TABLE),
+    (b"\xFF\xFF\xFF\xFF", "an Arrow file", TABLE),
+    (b"ORC", "an ORC file", TABLE),
+    (b"Obj\x01", "an Avro file", TABLE),
+    (b"\x89HDF", "an HDF5 file", TABLE),
+    (b"SQLite format 3", "an SQLite database", TABLE),
+    (b"\xFF\xFE\0\0", "text in UTF-32", RECODE),
+    (b"\0\0\xFE\xFF", "text in UTF-32", RECODE),
+    (b"\xFF\xFE", "text in UTF-16", RECODE),
+    (b"\xFE\xFF", "text in UTF-16", RECODE),
+    (b"\x1F\x8B", "a gzip file", UNPACK),
+    (b"\x28\xB5\x2F\xFD", "a zstd file", UNPACK),
+    (b"\xFD7zXZ", "an xz file", UNPACK),
+    (b"BZh", "a bzip2 file", UNPACK),
+    (b"PK\x03\x04", "a zip archive or a workbook", UNPACK),
+    (b"%PDF", "a PDF document", "name a file of JSON lines"),
+    (
+        b"version https://git-lfs",
+        "a pointer that Git LFS left in place of the file",
+        "fetch the file itself with git lfs pull",
+    ),
+];
+/// Signatures stand within so many first bytes; a zero byte among them is no JSON either.
+const HEAD: u64 = 512;
+
+/// Refuses what is no file of text, before anything waits for it or reads it whole.
+pub(super) fn check(path: &Path) -> Result<(), DataError> {
+    let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
+    let found = fs::metadata(path).map_err(unreadable)?;
+    if found.is_dir() {
+        return Err(DataError::format(path, "a folder", "name the file with the problems in it"));
+    }
+    // A pipe may never say anything, and a run that is resumed reads its data again.
+    if !found.is_file() {
+        return Err(DataError::format(path, "a pipe or a device", "save its content in a file"));
+    }
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
+    match of_head(&head) {
+        Some((format, mend)) => Err(DataError::format(path, format, mend)),
+        None => Ok(()),
+    }
+}
+
+fn of_head(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    let signed = SIGNATURES.iter().find(|(signature, ..)| head.starts_with(signature));
+    match (signed, head.iter().position(|byte| *byte == 0)) {
+        (Some((_, format, mend)), _) => Some((format, mend)),
+        (None, Some(0 | 1)) => Some(("text in UTF-16", RECODE)),
+        (None, Some(_)) => Some(("a binary file", "name a file of JSON lines")),
+        (None, None) => None,
+    }
+}
+
+/// What a file is whose first line is no JSON object; none where that line is merely broken.
+///
+/// `unfinished` says that JSON began in the line and did not end.
+pub(super) fn of_first_line(
+    path: &Path,
+    line: &str,
+    unfinished: bool,
+) -> Option<(&'static str, &'static str)> {
+    let is_called = |name: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
+    match line.trim_start().chars().next()? {
+        '[' => Some(("a JSON array", "write one object a line: jq -c '.[]' FILE > OUT")),
+        '{' if unfinished => {
+            Some(("JSON over several lines", "write one object a line: jq -c . FILE > OUT"))
+        }
+        '{' => None,
+        '<' => Some(("a page of HTML or XML", "download the file itself")),
+        _ if is_called("csv") || is_called("tsv") => Some(("a CSV table", TABLE)),
+        _ if line.contains([',', '\t', ';']) => Some(("a CSV table", TABLE)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_known_by_their_first_bytes() {
+        let name = |head: &[u8]| of_head(head).map(|(format, _)| format);
+        assert_eq!(name(b"PAR1\x15\x04"), Some("a parquet file"));
+        assert_eq!(name(b"\xFF\xFE{\0\"\0"), Some("text in UTF-16"));
+        assert_eq!(name(b"\xFE\xFF\0{\0\""), Some("text in UTF-16"));
+        assert_eq!(name(b"{\0\"\0p\0"), Some("text in UTF-16"));
+        assert_eq!(name(b"\0{\0\"\0p"), Some("text in UTF-16"));
+        assert_eq!(name(b"\xFF\xFE\0\0{\0\0\0"), Some("text in UTF-32"));
+        assert_eq!(name(b"\x1F\x8B\x08"), Some("a gzip file"));
+        assert_eq!(name(b"{\"a\":\"\0\"}"), Some("a binary file"));
+        assert_eq!(name(b"\xEF\xBB\xBF{\"prompt\": \"1\"}"), None);
+        assert_eq!(name("{\"prompt\": \"ä\"}".as_bytes()), None);
+        assert_eq!(name(b""), None);
+    }
+
+    #[test]
+    fn other_texts_are_known_by_their_first_line() {
+        let name = |file: &str, line: &str, unfinished| {
+            of_first_line(Path::new(file), line, unfinished).map(|(format, _)| format)
+        };
+        assert_eq!(name("p.json", "[", true), Some("a JSON array"));
+        assert_eq!(name("p.json", " [{\"prompt\": \"1\"}]", false), Some("a JSON array"));
+        assert_eq!(name("p.json", "{", true), Some("JSON over several lines"));
+        assert_eq!(name("p.csv", "prompt", false), Some("a CSV table"));
+        assert_eq!(name("p.txt", "\"prompt\",\"answer\"", false), Some("a CSV table"));
+        assert_eq!(name("p.txt", "prompt\tanswer", false), Some("a CSV table"));
+        assert_eq!(name("p.txt", "<!DOCTYPE html>", false), Some("a page of HTML or XML"));
+        assert_eq!(name("p.txt", "{\"a\": 1,}", false), None);
+        assert_eq!(name("p.txt", "What is 1+1?", false), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! Generated data files and numbers: whatever they hold, they are read rightly or refused with a message.
+//!
+//! The same cases every time; `WGRPO_FUZZ=N` tries N times as many.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, json};
+
+use wgrpo::data::{DataConfig, Dataset, Problem, Prompt};
+use wgrpo::random::Stream;
+use wgrpo::reward::{Completion, RewardConfig, Rewards};
+
+const FILES: usize = 400;
+const NUMBERS: usize = 2000;
+/// Nothing here may take longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pieces that data files and answers are made of, wrongly put together.
+const PIECES: [&str; 44] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"",
+    "\\",
+    "\n",
+    "\r\n",
+    " ",
+    "\t",
+    "\u{feff}",
+    "null",
+    "true",
+    "-",
+    "1",
+    "0.5",
+    "1e9",
+    "1e999",
+    "18446744073709551616",
+    "\"prompt\"",
+    "\"answer\"",
+    "\"messages\"",
+    "\"role\": \"user\"",
+    "\"role\": \"assistant\"",
+    "\"content\": \"a\"",
+    "{\"prompt\": \"1+1=\"}",
+    "{\"prompt\": \"1+1=\", \"answer\": 2}\n",
+    "{\"messages\": \"[]\"}",
+    "\u{0}",
+    "\\u00e9",
+    "é",
+    "１２",
+    "####",
+    "\\boxed{",
+    "\\frac{1}{2}",
+    "\\text{",
+    "^",
+    "/",
+    "$",
+    "cm^2",
+    "- 12",
+    "2e3",
+];
+
+fn rounds(ordinary: usize) -> usize {
+    let times = std::env::var("WGRPO_FUZZ").ok().and_then(|times| times.parse().ok());
+    ordinary * times.unwrap_or(1)
+}
+
+fn heap_of_pieces(stream: &mut Stream, most: usize) -> String {
+    (0..stream.index_below(most)).map(|_| PIECES[stream.index_below(PIECES.len())]).collect()
+}
+
+/// A good file with a few bytes changed, cut or doubled.
+fn mutated(stream: &mut Stream) -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..5)
+        .flat_map(|n| {
+            let turns = r#"[{"role": "user", "content": "1+1="}]"#;
+            format!("{{\"prompt\": \"{n}+1=\", \"answer\": {n}, \"messages\": {turns}}}\n")
+                .into_bytes()
+        })
+        .collect();
+    for _ in 0..1 + stream.index_below(6) {
+        let at = stream.index_below(bytes.len());
+        match stream.below(4) {
+            0 => bytes[at] = stream.below(256) as u8,
+            1 => drop(bytes.drain(at..(at + 9).min(bytes.len() - 1).max(at))),
+            2 => bytes.insert(at, b"\n\"\\{[}],: "[stream.index_below(10)]),
+            _ => {
+                let piece = PIECES[stream.index_below(PIECES.len())];
+                bytes.splice(at..at, piece.bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// Every prompt says something, and no conversation ends with the solution.
+fn assert_usable(dataset: &Dataset) {
+    for problem in &dataset.train {
+        match &problem.prompt {
+            Prompt::Text(text) => assert!(!text.trim().is_empty()),
+            Prompt::Messages(turns) => assert_ne!(turns.last().unwrap().role, "assistant"),
+        }
+    }
+}
+
+#[test]
+fn any_bytes_as_a_data_file_are_read_or_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("problems.jsonl");
+    let config: DataConfig =
+        serde_json::from_value(json!({"kind": "jsonl", "path": path, "limit": 50})).unwrap();
+    let mut stream = Stream::new(9, 0xF022);
+    let (mut read, mut refused) = (0, 0);
+    for round in 0..rounds(FILES) {
+        let bytes = match round % 2 {
+            0 => heap_of_pieces(&mut stream, 60).into_bytes(),
+            _ => mutated(&mut stream),
+        };
+        fs::write(&path, &bytes).unwrap();
+        let began = Instant::now();
+        match config.load(0) {
+            Ok(dataset) => {
+                assert_usable(&dataset);
+                read += 1;
+            }
+            Err(error) => {
+                let message = error.to_string();
+                assert!(message.contains("problems.jsonl") && !message.contains('\0'), "{message}");
+                refused += 1;
+            }
+        }
+        assert!(began.elapsed() < PATIENCE, "{:?}", String::from_utf8_lossy(&bytes));
+    }
+    assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+}
+
+fn score(rewards: &Rewards, answer: &str, text: &str) -> Option<f64> {
+    let prompt = Prompt::Text("?".into());
+    let answer = Some(answer.to_owned());
+    let problem = Problem { id: 0, prompt, answer, columns: Map::new() };
+    let completion = Completion { text, tokens: 1, finished: true, max_tokens: 1 };
+    rewards.score(&problem, &completion).unwrap().total
+}
+
+fn number_reward() -> Rewards {
+    let config: RewardConfig =
+        serde_json::from_str(r#"{"kind": "number", "partial": "digits"}"#).unwrap();
+    Rewards::new(&[config]).unwrap()
+}
+
+/// A whole number between -10^12 and 10^12, of any number of digits equally often.
+fn whole_number(stream: &mut Stream) -> i64 {
+    let size = 10_i64.pow(stream.below(13) as u32);
+    stream.below(2 * size as u64 + 1) as i64 - size
+}
+
+fn grouped(digits: &str, comma: &str) -> String {
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    let groups: Vec<&str> =
+        groups.iter().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(comma)
+}
+
+/// The number in one of the ways in which people and LaTeX write it.
+fn written(stream: &mut Stream, number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let digits = match stream.below(7) {
+        0 => grouped(&digits, ","),
+        1 => grouped(&digits, "{,}"),
+        2 => format!("{digits}.00"),
+        3 => digits.chars().map(|c| char::from_u32(c as u32 + 0xFEE0).unwrap()).collect(),
+        4 => format!("{digits}000e-3"),
+        5 => format!("{digits}0 \\times 10^{{-1}}"),
+        _ => digits,
+    };
+    let sign = ["-", "- ", "\u{2212}", "\u{2212} "][stream.index_below(4)];
+    format!("{}{digits}", if number < 0 { sign } else { "" })
+}
+
+fn stated(stream: &mut Stream, number: &str) -> String {
+    match stream.below(7) {
+        0 => format!("3 of 4 are = {number}"),
+        1 => format!("\\boxed{{{number}}}, in 7 steps"),
+        2 => format!("We add.\n#### {number}\n\nNext: 7+8"),
+        3 => format!("It is {number} cm^2"),
+        4 => format!("$\\boxed{{{number} \\text{{ cm}}^2}}$ 5"),
+        5 => format!("#### **{number}**"),
+        _ => number.to_owned(),
+    }
+}
+
+#[test]
+fn a_number_is_right_in_every_writing_and_every_other_number_is_wrong() {
+    let rewards = number_reward();
+    let mut stream = Stream::new(11, 0xF023);
+    for _ in 0..rounds(NUMBERS) {
+        let number = whole_number(&mut stream);
+        let answer = written(&mut stream, number);
+        let same = written(&mut stream, number);
+        let text = stated(&mut stream, &same);
+        assert_eq!(score(&rewards, &answer, &text), Some(1.0), "{answer} is {text}");
+        let other = number + 1 + stream.below(1000) as i64;
+        let other = written(&mut stream, other);
+        let text = stated(&mut stream, &other);
+        let wrong = score(&rewards, &answer, &text);
+        assert!(wrong.is_some_and(|score| (0.0..1.0).contains(&score)), "{answer} is not {text}");
+    }
+}
+
+#[test]
+fn any_text_as_an_answer_or_a_completion_ends_in_a_score_or_in_none() {
+    let rewards = number_reward();
+    let mut stream = Stream::new(13, 0xF024);
+    for _ in 0..rounds(NUMBERS) {
+        let answer = heap_of_pieces(&mut stream, 6);
+        let text = heap_of_pieces(&mut stream, 80);
+        let began = Instant::now();
+        let score = score(&rewards, &answer, &text);
+        assert!(score.is_none_or(|score| (0.0..=1.0).contains(&score)), "{answer:?} {text:?}");
+        assert!(began.elapsed() < PATIENCE, "{answer:?} {text:?}");
+    }
+}
+
+#[test]
+fn long_texts_take_no_longer_than_they_must() {
+    let rewards = number_reward();
+    for piece in PIECES {
+        let long = piece.repeat(100_000 / piece.len());
+        for (answer, text) in [("12", long.as_str()), (long.as_str(), "12")] {
+            let began = Instant::now();
+            let _: Option<f64> = score(&rewards, answer, text);
+            assert!(began.elapsed() < PATIENCE, "{piece:?}: {:?}", began.elapsed());
+        }
+    }
+}
