@@ -45,8 +45,8 @@ pub trait Op<const I: usize, const O: usize>:
         None
     }
 
-    /// Gradients of the inputs that `needs` names, and of no other, from that of the first output. The
-    /// other outputs are constants.
+    /// Gradients of the inputs that `needs` names, at least one, and of no other, from that of the first
+    /// output. The other outputs are constants.
     fn gradients<B: Kernels>(
         &self,
         saved: Saved<FloatTensor<B>, I, O>,

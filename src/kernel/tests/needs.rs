@@ -16,7 +16,7 @@ impl Visitor for Needs {
             return;
         }
         let all = computed::<T, I, O>(&case, [true; I]);
-        for mask in 0..1_u32 << I {
+        for mask in 1..1_u32 << I {
             let needs = std::array::from_fn(|i| mask >> i & 1 == 1);
             let some = computed::<T, I, O>(&case, needs);
             for i in 0..I {
