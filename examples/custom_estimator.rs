@@ -7,6 +7,7 @@ use wgrpo::advantage::{
     AdvantageError, AdvantageEstimator, DrGrpo, GroupAdvantages, Oracle, RewardBatch,
     RewardDistribution, signal_row,
 };
+use wgrpo::kernel::group_rule::GroupRule;
 
 /// Half way between the mean and the largest reward: only what is clearly good is reinforced.
 struct Optimist;
@@ -16,9 +17,21 @@ impl AdvantageEstimator for Optimist {
         "optimist"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let centred = DrGrpo::default().estimate(batch)?;
-        Ok(centred.into_iter().map(raise_the_baseline).collect())
+    /// The distance from the group's mean, to begin with.
+    fn rule(&self) -> GroupRule {
+        GroupRule::default()
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        _batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        Ok(groups.into_iter().map(raise_the_baseline).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::at_least_two;
 use super::{
     AdvantageError, DrGrpo, Gdpo, Gpg, GroupAdvantages, GroupMeanBatchStd, Grpo, McGpg, McGrpo,
-    Opo, Passk, Reinforce, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo,
+    Opo, Passk, Reinforce, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo, apply_rule,
 };
 use crate::kernel::group_rule::GroupRule;
 
@@ -18,20 +18,42 @@ pub trait AdvantageEstimator {
     /// The name in a config's `adv_estimator`.
     fn name(&self) -> &'static str;
 
-    /// Computes the advantages of every group of an optimiser step, in the batch's order.
+    /// What the rewards of a group become by themselves: the first part of every estimator.
+    fn rule(&self) -> GroupRule;
+
+    /// What follows the rule, for groups in the batch's order: a look at the other groups of the step,
+    /// say. By default nothing.
+    ///
+    /// Errors: rewards that lack what the estimator asks for.
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        _batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        Ok(groups)
+    }
+
+    /// Whether [`finish`](Self::finish) does anything.
+    fn finishes(&self) -> bool {
+        false
+    }
+
+    /// Computes the advantages of every group of an optimiser step, in the batch's order and in f64.
     ///
     /// Errors: rewards that [`RewardBatch::check`] refuses, or a setting out of range.
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError>;
+    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        self.finish(apply_rule(&self.rule(), batch)?, batch)
+    }
 
     /// How many rollouts to draw in training so that `g` of a prompt reach the loss.
     fn rollouts_per_prompt(&self, g: usize) -> usize {
         g
     }
 
-    /// The rule that the group kernels can run in place of [`estimate`](Self::estimate), where each
-    /// group's advantages follow from that group and a rule alone.
+    /// The rule that the group kernels can run in place of [`estimate`](Self::estimate), where it is
+    /// all that the estimator does.
     fn group_rule(&self) -> Option<GroupRule> {
-        None
+        (!self.finishes()).then(|| self.rule())
     }
 
     /// The name of the loss that belongs to the estimator where a configuration chooses none.
@@ -151,16 +173,24 @@ impl AdvantageEstimator for Estimator {
         self.inner().name()
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        self.inner().estimate(batch)
+    fn rule(&self) -> GroupRule {
+        self.inner().rule()
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        self.inner().finish(groups, batch)
+    }
+
+    fn finishes(&self) -> bool {
+        self.inner().finishes()
     }
 
     fn rollouts_per_prompt(&self, g: usize) -> usize {
         self.inner().rollouts_per_prompt(g)
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        self.inner().group_rule()
     }
 
     fn default_loss(&self) -> &'static str {

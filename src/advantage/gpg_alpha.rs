@@ -1,6 +1,58 @@
-//! What divides GPG's loss over one optimiser step.
+//! GPG's alpha, which makes up for groups without signal.
 
-use super::gpg_window::{AlphaMode, GpgWindow};
+use serde::{Deserialize, Serialize};
+
+/// How much the loss of a step's valid groups grows for those that are not.
+///
+/// A group is valid where its rewards differ (`GroupAdvantages::has_signal`).
+/// Source: Chu et al., 2025, arXiv 2504.02546, eqs. 7 and 8.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GpgAlpha {
+    /// How invalid groups are made up for.
+    pub alpha_mode: AlphaMode,
+    /// The share of valid groups that prompts were drawn for; 0 for none.
+    pub beta_th: f64,
+}
+
+/// How groups without signal are made up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", try_from = "WrittenMode")]
+pub enum AlphaMode {
+    /// Not at all: their tokens dilute the loss.
+    Off,
+    /// `alpha = B / (B - M)`, with B rollouts of which M are in invalid groups.
+    Paper,
+    /// The token mean over valid groups only: `alpha = tokens / valid tokens`, exact for unequal
+    /// lengths.
+    ValidTokens,
+}
+
+/// A mode by name; YAML reads a bare `off` as false.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected off, paper or valid_tokens")]
+enum WrittenMode {
+    Flag(bool),
+    Name(String),
+}
+
+impl TryFrom<WrittenMode> for AlphaMode {
+    type Error = String;
+
+    fn try_from(written: WrittenMode) -> Result<Self, String> {
+        match written {
+            WrittenMode::Flag(false) => Ok(Self::Off),
+            WrittenMode::Flag(true) => {
+                Err("alpha_mode is true; use off, paper or valid_tokens".into())
+            }
+            WrittenMode::Name(name) => match name.as_str() {
+                "off" => Ok(Self::Off),
+                "paper" => Ok(Self::Paper),
+                "valid_tokens" => Ok(Self::ValidTokens),
+                _ => Err(format!("alpha_mode is `{name}`; use off, paper or valid_tokens")),
+            },
+        }
+    }
+}
 
 /// What a group weighs in the loss's divisor, after a pivot has left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,24 +65,16 @@ pub struct GroupTokens {
     pub tokens: usize,
 }
 
-impl GpgWindow {
-    /// What the sum of the token losses is divided by: all tokens over alpha.
+impl GpgAlpha {
+    /// Alpha of the groups of a step; 1 where none is valid.
     ///
     /// ```text
-    /// loss = sum(-logp * a) / divisor        divisor = sum of tokens / alpha
+    /// loss = alpha * sum(-logp * a) / sum of tokens
     /// ```
-    ///
-    /// `groups` are the chosen ones, `train` and `fill`. 0 where there is nothing to divide.
-    pub fn token_divisor(&self, groups: &[GroupTokens]) -> f64 {
-        let tokens: usize = groups.iter().map(|group| group.tokens).sum();
-        tokens as f64 / self.alpha(groups)
-    }
-
-    /// Alpha of the chosen groups; 1 where none is valid.
     ///
     /// Where the share of valid groups missed `beta_th`, alpha is at most `1 / beta_th`, so that few
     /// groups never carry a whole step.
-    pub fn alpha(&self, groups: &[GroupTokens]) -> f64 {
+    pub fn of(&self, groups: &[GroupTokens]) -> f64 {
         let weight = |group: &GroupTokens| match self.alpha_mode {
             AlphaMode::Off => 0,
             AlphaMode::Paper => group.rollouts,
@@ -58,31 +102,42 @@ mod tests {
         GroupTokens { valid, rollouts: 2, tokens }
     }
 
-    fn window(alpha_mode: AlphaMode) -> GpgWindow {
-        GpgWindow { alpha_mode, ..GpgWindow::default() }
+    fn alpha(alpha_mode: AlphaMode, groups: &[GroupTokens]) -> f64 {
+        GpgAlpha { alpha_mode, beta_th: 0.0 }.of(groups)
+    }
+
+    #[test]
+    fn a_mode_is_read_by_name_and_off_as_yaml_reads_it() {
+        let read = |text| serde_json::from_str::<AlphaMode>(text).map_err(|e| e.to_string());
+        assert_eq!(read("false"), Ok(AlphaMode::Off));
+        assert_eq!(read("\"valid_tokens\""), Ok(AlphaMode::ValidTokens));
+        assert!(read("\"tokens\"").unwrap_err().contains("off, paper or valid_tokens"));
+        assert_eq!(serde_json::to_string(&AlphaMode::Off).unwrap(), "\"off\"");
     }
 
     #[test]
     fn alpha_and_divisor_match_the_golden_example() {
         let groups = [group(true, 30), group(true, 20), group(true, 10), group(false, 60)];
-        assert_eq!(window(AlphaMode::Paper).alpha(&groups), 4.0 / 3.0);
-        assert!((window(AlphaMode::Paper).token_divisor(&groups) - 90.0).abs() < 1e-12);
-        assert_eq!(window(AlphaMode::ValidTokens).token_divisor(&groups), 60.0);
-        assert_eq!(window(AlphaMode::Off).token_divisor(&groups), 120.0);
+        // What divides the sum of the token losses: all 120 tokens over alpha.
+        let divisor = |mode| 120.0 / alpha(mode, &groups);
+        assert_eq!(alpha(AlphaMode::Paper, &groups), 4.0 / 3.0);
+        assert!((divisor(AlphaMode::Paper) - 90.0).abs() < 1e-12);
+        assert_eq!(divisor(AlphaMode::ValidTokens), 60.0);
+        assert_eq!(divisor(AlphaMode::Off), 120.0);
     }
 
     #[test]
     fn alpha_counts_rollouts_in_ragged_groups() {
         let ragged = GroupTokens { valid: true, rollouts: 1, tokens: 10 };
-        assert_eq!(window(AlphaMode::Paper).alpha(&[ragged, group(false, 10)]), 3.0);
+        assert_eq!(alpha(AlphaMode::Paper, &[ragged, group(false, 10)]), 3.0);
     }
 
     #[test]
     fn alpha_is_capped_only_where_the_threshold_was_missed() {
-        let capped = GpgWindow { beta_th: 0.5, ..GpgWindow::default() };
+        let capped = GpgAlpha { alpha_mode: AlphaMode::ValidTokens, beta_th: 0.5 };
         let few = [group(true, 10), group(false, 45), group(false, 45)];
-        assert_eq!(capped.alpha(&few), 2.0);
-        assert_eq!(capped.alpha(&[group(true, 10), group(false, 90)]), 10.0);
-        assert_eq!(capped.alpha(&[group(false, 10)]), 1.0);
+        assert_eq!(capped.of(&few), 2.0);
+        assert_eq!(capped.of(&[group(true, 10), group(false, 90)]), 10.0);
+        assert_eq!(capped.of(&[group(false, 10)]), 1.0);
     }
 }

@@ -77,7 +77,8 @@ pub struct GroupAdvantages {
     pub kept: Vec<bool>,
     /// Whether the rollout had a reward.
     pub scored: Vec<bool>,
-    /// Whether some kept advantage differs from zero.
+    /// Whether some kept advantage of the estimator differs from zero; whitening and clipping, which
+    /// move all advantages, leave it as it is.
     pub has_signal: bool,
     /// Statistics of all scored rewards, the pivot's included.
     pub statistics: RewardStatistics,
@@ -98,29 +99,6 @@ impl GroupAdvantages {
     pub(super) fn with_advantages(self, advantages: Vec<f64>) -> Self {
         let has_signal = advantages.iter().zip(&self.kept).any(|(&a, &kept)| kept && a != 0.0);
         Self { advantages, has_signal, ..self }
-    }
-}
-
-/// How much of a batch carries a learning signal.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct AdvantageSummary {
-    /// Share of the groups whose scored rewards are all the same.
-    pub frac_reward_zero_std: f64,
-    /// Share of the kept rollouts whose advantage is exactly zero.
-    pub frac_advantage_zero: f64,
-}
-
-impl AdvantageSummary {
-    /// Counts over the groups of a step; both shares are 0 for no groups.
-    pub fn of(groups: &[GroupAdvantages], equal_tol: f64) -> Self {
-        let equal = groups.iter().filter(|group| group.statistics.spread <= equal_tol).count();
-        let rollouts = groups.iter().flat_map(|group| group.advantages.iter().zip(&group.kept));
-        let kept = rollouts.filter(|(_, kept)| **kept);
-        let zeros = kept.clone().filter(|(advantage, _)| **advantage == 0.0).count();
-        Self {
-            frac_reward_zero_std: equal as f64 / groups.len().max(1) as f64,
-            frac_advantage_zero: zeros as f64 / kept.count().max(1) as f64,
-        }
     }
 }
 
@@ -160,7 +138,6 @@ fn same_length(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advantage::{AdvantageEstimator, DrGrpo, McGrpo};
 
     #[test]
     fn nan_and_infinite_rewards_are_refused_with_their_place() {
@@ -179,24 +156,5 @@ mod tests {
         short.groups[0].lengths.pop();
         let message = short.check().unwrap_err().to_string();
         assert!(message.contains("2 rewards and 1 lengths"), "{message}");
-    }
-
-    #[test]
-    fn the_summary_counts_groups_without_spread_and_advantages_of_zero() {
-        let batch = RewardBatch::from_rewards([
-            vec![Some(1.0), Some(1.0)],
-            vec![Some(0.0), Some(1.0), Some(2.0), None],
-        ]);
-        let groups = DrGrpo::default().estimate(&batch).unwrap();
-        let summary = AdvantageSummary::of(&groups, 1e-6);
-        assert_eq!(summary.frac_reward_zero_std, 0.5);
-        assert_eq!(summary.frac_advantage_zero, 4.0 / 6.0);
-    }
-
-    #[test]
-    fn the_summary_leaves_the_pivot_out() {
-        let batch = RewardBatch::from_rewards([vec![Some(0.0), Some(1.0), Some(2.0)]]);
-        let groups = McGrpo::default().estimate(&batch).unwrap();
-        assert_eq!(AdvantageSummary::of(&groups, 1e-6).frac_advantage_zero, 0.0);
     }
 }

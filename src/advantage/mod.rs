@@ -14,7 +14,6 @@ mod error;
 mod estimator;
 mod estimators;
 mod gpg_alpha;
-mod gpg_window;
 mod group;
 mod legacy_reward_norm;
 mod on_device;
@@ -36,11 +35,10 @@ pub use estimators::{
     DrGrpo, FNorm, Gdpo, Gpg, GroupMeanBatchStd, Grpo, McGpg, McGrpo, Opo, Passk, Reinforce,
     ReinforcePp, ReinforcePpBaseline, Rloo,
 };
-pub use gpg_alpha::GroupTokens;
-pub use gpg_window::{AlphaMode, GpgWindow, OnExhausted, Surplus, WindowChoice, WindowDecision};
-pub use group::{AdvantageSummary, GroupAdvantages, GroupRewards, RewardBatch};
+pub use gpg_alpha::{AlphaMode, GpgAlpha, GroupTokens};
+pub use group::{GroupAdvantages, GroupRewards, RewardBatch};
 pub use legacy_reward_norm::LegacyRewardNorm;
-pub use on_device::{estimate_on, kernel_rule};
+pub use on_device::{estimate_on, kernel_rule, rule_on};
 pub use post::{PostProcessing, PostReport};
 pub use reward_distribution::RewardDistribution;
 pub use reward_shaping::{NormOver, RewardShaping};

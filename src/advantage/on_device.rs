@@ -2,7 +2,7 @@
 //! of this room.
 
 use super::post::{PostProcessing, PostReport, white_values};
-use super::rule::{check_rule, fold_seed};
+use super::rule::{apply_rule, check_rule, fold_seed};
 use super::statistics::{RewardStatistics, spread};
 use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch};
 use crate::kernel::Kernels;
@@ -21,8 +21,7 @@ const LARGEST_WHITENED: f64 = 1e14;
 /// How much of a group's spread may be lost where its rewards are rounded to f32.
 const LOST_TO_ROUNDING: f64 = 1e-3;
 
-/// Computes the advantages of every group by the group kernels on `device` where
-/// [`kernel_rule`] finds that they can, and on the host elsewhere.
+/// [`AdvantageEstimator::estimate`] with the rule computed by [`rule_on`].
 ///
 /// Errors: those of [`AdvantageEstimator::estimate`].
 pub fn estimate_on<B: Kernels>(
@@ -30,9 +29,21 @@ pub fn estimate_on<B: Kernels>(
     batch: &RewardBatch,
     device: &B::Device,
 ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+    estimator.finish(rule_on::<B>(estimator, batch, device)?, batch)
+}
+
+/// Applies an estimator's rule to every group by the group kernels on `device` where
+/// [`kernel_rule`] finds that they can, and on the host elsewhere.
+///
+/// Errors: a setting out of range, or rewards that [`RewardBatch::check`] refuses.
+pub fn rule_on<B: Kernels>(
+    estimator: &impl AdvantageEstimator,
+    batch: &RewardBatch,
+    device: &B::Device,
+) -> Result<Vec<GroupAdvantages>, AdvantageError> {
     match kernel_rule(estimator, batch) {
         Some(rule) => apply_rule_on::<B>(&rule, batch, device),
-        None => estimator.estimate(batch),
+        None => apply_rule(&estimator.rule(), batch),
     }
 }
 
@@ -174,7 +185,7 @@ mod tests {
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::advantage::{Estimator, GroupMeanBatchStd, Grpo, McGrpo, Reinforce, apply_rule};
+    use crate::advantage::{Estimator, GroupMeanBatchStd, Grpo, McGrpo, Reinforce};
     use crate::kernel::group_rule::{
         Baseline, EpsMode, EvenMedian, MadZeroFallback, PivotTie, Scale,
     };

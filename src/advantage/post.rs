@@ -25,7 +25,7 @@ pub struct PostReport {
 impl PostProcessing {
     /// Whitens and clips the advantages of one step's groups, given in the batch's order.
     ///
-    /// Whitening re-centres groups without signal too, as ROLL's does: their `has_signal` then turns true.
+    /// Whitening re-centres groups without signal too, as ROLL's does; their `has_signal` stays false.
     pub fn apply(
         &self,
         groups: Vec<GroupAdvantages>,
@@ -98,7 +98,6 @@ fn whiten_with(
         for (i, value) in counted(group).into_iter().zip(white.by_ref()) {
             group.advantages[i] = value;
         }
-        group.has_signal = counted(group).into_iter().any(|i| group.advantages[i] != 0.0);
     }
     groups
 }
@@ -117,14 +116,14 @@ pub(super) fn white_values(values: &[f64], tokens: &[usize]) -> Option<Vec<f64>>
 
 fn clip(groups: Vec<GroupAdvantages>, limit: f64) -> (Vec<GroupAdvantages>, PostReport) {
     let (mut clipped, mut rollouts) = (0usize, 0usize);
-    let clipped_group = |group: GroupAdvantages| {
+    let clipped_group = |mut group: GroupAdvantages| {
         for (i, advantage) in group.advantages.iter().enumerate() {
             let counts = group.kept[i] && group.scored[i];
             rollouts += usize::from(counts);
             clipped += usize::from(counts && advantage.abs() > limit);
         }
-        let advantages = group.advantages.iter().map(|a| a.clamp(-limit, limit)).collect();
-        group.with_advantages(advantages)
+        group.advantages.iter_mut().for_each(|a| *a = a.clamp(-limit, limit));
+        group
     };
     let groups = groups.into_iter().map(clipped_group).collect();
     (groups, PostReport { clipped_fraction: clipped as f64 / rollouts.max(1) as f64 })
@@ -161,6 +160,16 @@ mod tests {
         let few = whitened(&batch(rewards.clone(), vec![3, 1, 1]), &McGrpo::default());
         let many = whitened(&batch(rewards, vec![3, 90, 1]), &McGrpo::default());
         assert_eq!(few, many);
+    }
+
+    #[test]
+    fn a_group_that_has_no_signal_is_moved_by_whitening_and_still_has_none() {
+        let mut batch = RewardBatch::from_rewards([vec![Some(1.0); 2], vec![Some(3.0), Some(0.0)]]);
+        batch.groups[1].lengths = vec![3, 1];
+        let post = PostProcessing { whiten_advantages: true, advantage_clip: Some(5.0) };
+        let (groups, _) = post.apply(DrGrpo::default().estimate(&batch).unwrap(), &batch);
+        assert!(groups[0].advantages.iter().all(|&advantage| advantage < 0.0));
+        assert_eq!([groups[0].has_signal, groups[1].has_signal], [false, true]);
     }
 
     #[test]

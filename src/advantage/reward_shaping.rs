@@ -88,9 +88,9 @@ impl RewardShaping {
         }
     }
 
-    /// Whether rewards are normalised at all, which a group estimator would only do again.
-    pub fn normalises(&self) -> bool {
-        self.norm_mean_type.is_some() || self.norm_std_type.is_some()
+    /// Whether what a reward becomes depends on no group but its own.
+    pub fn is_within_groups(&self) -> bool {
+        !self.uses(NormOver::Batch) && !self.uses(NormOver::Running)
     }
 
     fn uses(&self, over: NormOver) -> bool {

@@ -79,7 +79,7 @@ impl OnDevice for Bench {
             let report = trainer.step()?;
             let metrics = report.metrics();
             progress.message(&format!("step {}: {:.3} s", step + 1, metrics.step_secs));
-            rollouts_per_step = report.rollouts.iter().map(|g| g.completions.len()).sum();
+            rollouts_per_step = report.rollouts().map(|g| g.completions.len()).sum();
             if step >= self.warmup {
                 timed.push(metrics);
             }

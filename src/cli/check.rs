@@ -119,8 +119,8 @@ fn training_steps<B: TrainingKernels>(
     let all = |numbers: fn(&StepReport) -> Vec<f32>| steps.iter().flat_map(numbers).collect();
     Ok(vec![
         ("greedy completions", ids(&greedy)),
-        ("sampled completions", all(|step| ids(&step.rollouts))),
-        ("their log-probabilities", all(|step| logps(&step.rollouts))),
+        ("sampled completions", all(|step| ids(step.rollouts()))),
+        ("their log-probabilities", all(|step| logps(step.rollouts()))),
         ("advantages", all(advantages)),
         ("losses of two steps", all(|step| metrics(step, |m| m.loss))),
         ("KLs to the reference", all(|step| metrics(step, |m| m.kl))),
@@ -129,18 +129,18 @@ fn training_steps<B: TrainingKernels>(
     ])
 }
 
-fn ids(groups: &[RolloutGroup]) -> Vec<f32> {
-    let completions = groups.iter().flat_map(|group| &group.completions);
+fn ids<'a>(groups: impl IntoIterator<Item = &'a RolloutGroup>) -> Vec<f32> {
+    let completions = groups.into_iter().flat_map(|group| &group.completions);
     completions.flat_map(|completion| &completion.ids).map(|id| *id as f32).collect()
 }
 
-fn logps(groups: &[RolloutGroup]) -> Vec<f32> {
-    let completions = groups.iter().flat_map(|group| &group.completions);
+fn logps<'a>(groups: impl IntoIterator<Item = &'a RolloutGroup>) -> Vec<f32> {
+    let completions = groups.into_iter().flat_map(|group| &group.completions);
     completions.flat_map(|completion| completion.logps.clone()).collect()
 }
 
 fn advantages(step: &StepReport) -> Vec<f32> {
-    let groups = step.advantages.groups.iter();
+    let groups = step.groups().map(|group| &group.advantages);
     groups.flat_map(|group| &group.advantages).map(|advantage| *advantage as f32).collect()
 }
 

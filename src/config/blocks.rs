@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::advantage::{AlphaMode, GpgAlpha};
 use crate::model::{ModelConfig, WeightStorage};
+use crate::train::{DrawWindow, OnExhausted, Surplus};
 
 /// The `model:` block: a Hugging Face folder, or a new model over characters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,5 +99,43 @@ pub struct TrackingBlock {
 impl Default for TrackingBlock {
     fn default() -> Self {
         Self { samples: 4, samples_every: 10, show_every: 50 }
+    }
+}
+
+/// The `gpg:` block: alpha, and the share of groups with a signal to draw prompts for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GpgBlock {
+    /// How groups without signal are made up for.
+    pub alpha_mode: AlphaMode,
+    /// The share of valid groups, of a step's prompts, to draw prompts for; 0 draws once. The
+    /// paper's best is 0.6.
+    pub beta_th: f64,
+    /// The most times that a step's prompts are drawn.
+    pub max_rounds: usize,
+    /// What happens when the share is missed after that many rounds.
+    pub on_exhausted: OnExhausted,
+    /// What happens to valid groups beyond a step's prompts.
+    pub surplus: Surplus,
+}
+
+impl Default for GpgBlock {
+    fn default() -> Self {
+        let DrawWindow { least_share, max_rounds, on_exhausted, surplus } = DrawWindow::default();
+        let alpha_mode = AlphaMode::ValidTokens;
+        Self { alpha_mode, beta_th: least_share, max_rounds, on_exhausted, surplus }
+    }
+}
+
+impl GpgBlock {
+    /// How long prompts are drawn.
+    pub(super) fn window(&self) -> DrawWindow {
+        let Self { beta_th, max_rounds, on_exhausted, surplus, .. } = *self;
+        DrawWindow { least_share: beta_th, max_rounds, on_exhausted, surplus }
+    }
+
+    /// What the loss is multiplied by.
+    pub(super) fn alpha(&self) -> GpgAlpha {
+        GpgAlpha { alpha_mode: self.alpha_mode, beta_th: self.beta_th }
     }
 }

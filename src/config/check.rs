@@ -105,11 +105,11 @@ impl RunConfig {
                 .into()
             },
         )?;
-        let Some(window) = &self.gpg else { return Ok(()) };
-        window.validate()?;
+        let Some(gpg) = &self.gpg else { return Ok(()) };
+        gpg.window().validate()?;
         let filtered =
             self.dynamic_sampling.is_some() || self.query_filter != QueryFilter::NoFilter;
-        let alpha = window.alpha_mode != AlphaMode::Off || window.beta_th > 0.0;
+        let alpha = gpg.alpha_mode != AlphaMode::Off || gpg.beta_th > 0.0;
         ensure(!filtered || !alpha, "gpg", || {
             "makes up for groups without signal, and query_filter or dynamic_sampling drops them \
              already, so they would count twice; set gpg: {alpha_mode: off}, or remove the filter"

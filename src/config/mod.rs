@@ -22,13 +22,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, ModelBlock, TrackingBlock};
+pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, ModelBlock, TrackingBlock};
 pub use check::check_sampling;
 pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
 pub use import::{Fate, Imported, ImportedKey, import_roll};
 
-use crate::advantage::{GpgWindow, NormOver};
+use crate::advantage::NormOver;
 use crate::data::DataConfig;
 use crate::kernel::Sampling;
 use crate::loss::{Aggregation, ImportanceSampling, KlCoefficient, KlEstimator};
@@ -119,7 +119,7 @@ pub struct RunConfig {
     pub dynamic_sampling: Option<DynamicSampling>,
     /// Alpha and the drawing of prompts of `adv_estimator: gpg` and `mc_gpg`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpg: Option<GpgWindow>,
+    pub gpg: Option<GpgBlock>,
     /// Brings advantages to mean 0 and deviation 1 over the step's loss tokens.
     #[serde(default)]
     pub whiten_advantages: bool,

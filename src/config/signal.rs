@@ -80,7 +80,8 @@ impl RunConfig {
                 Selection::filtered(no_spread, Some(dynamic))
             }
             (QueryFilter::NoFilter, None) if self.adv_estimator.0.makes_up_for_silent_groups() => {
-                Selection::gpg(self.gpg.clone().unwrap_or_default())
+                let gpg = self.gpg.clone().unwrap_or_default();
+                Selection::gpg(gpg.window(), gpg.alpha())
             }
             (QueryFilter::NoFilter, None) => Selection::default(),
             (filter, dynamic) => Selection::filtered(filter, dynamic),

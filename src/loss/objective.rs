@@ -20,10 +20,10 @@ pub struct KlTerm {
 /// What the optimiser minimises.
 ///
 /// ```text
-/// L = Σ_it w_it · (c_rl · s_i · ℓ_it + c_kl · kl_it − c_H · H_it)
+/// L = Σ_it w_it · (c_rl · ℓ_it + c_kl · kl_it − c_H · H_it)
 /// ```
 ///
-/// with token weights w of [`Aggregation::token_weight`] and sample weights s, 1 unless given.
+/// with token weights w of [`Aggregation::token_weight`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
@@ -139,9 +139,6 @@ impl Objective {
         kls_bt: Option<Tensor<B, 2>>,
     ) -> Tensor<B, 2> {
         let mut losses_bt = policy_losses_bt * self.rl_loss_coef;
-        if let Some(weights_bt) = tokens.sample_weights_bt() {
-            losses_bt = losses_bt * weights_bt;
-        }
         if let (Some(term), Some(kls_bt)) = (&self.kl, kls_bt) {
             losses_bt = losses_bt + kls_bt * term.kl_loss_coef;
         }
@@ -268,22 +265,6 @@ mod tests {
         assert_close(&[metrics.clip_high, metrics.clip_low], &[2.0 / 6.0, 1.0 / 6.0], 1e-12);
         assert_close(&[metrics.clip_region()], &[0.5], 1e-12);
         assert_close(&[metrics.loss, metrics.policy_loss], &[loss, loss], 1e-12);
-    }
-
-    #[test]
-    fn sample_weights_touch_the_policy_loss_only() {
-        let loss = |weight: f64, advantage: f64| {
-            let tokens = TokenBatch::new(
-                tensor([[-1.0, -0.4]]),
-                tensor([[advantage]]),
-                tensor([[1.0, 1.0]]),
-            )
-            .with_reference_logps(tensor([[-0.8, -0.9]]))
-            .with_sample_weights(tensor([[weight]]));
-            let objective = objective(Aggregation::TokenMean);
-            floats(objective.loss(&tokens, tensor([[0.5, 0.5]])).loss)[0]
-        };
-        assert_close(&[loss(3.0, 0.5)], &[loss(1.0, 1.5)], 1e-12);
     }
 
     #[test]

@@ -17,7 +17,6 @@ pub struct TokenBatch<B: Backend> {
     reference_logps_bt: Option<Tensor<B, 2>>,
     exact_kls_bt: Option<Tensor<B, 2>>,
     entropies_bt: Option<Tensor<B, 2>>,
-    sample_weights_bt: Option<Tensor<B, 2>>,
     advantages_bt: Tensor<B, 2>,
     mask_bt: Tensor<B, 2>,
     outside_bt: Tensor<B, 2, Bool>,
@@ -37,7 +36,6 @@ impl<B: Backend> TokenBatch<B> {
             reference_logps_bt: None,
             exact_kls_bt: None,
             entropies_bt: None,
-            sample_weights_bt: None,
             advantages_bt,
             mask_bt,
             outside_bt,
@@ -73,13 +71,6 @@ impl<B: Backend> TokenBatch<B> {
         self
     }
 
-    /// Adds factors on the policy loss of whole samples, `[b, 1]`; they touch neither KL nor entropy.
-    pub fn with_sample_weights(mut self, sample_weights_b1: Tensor<B, 2>) -> Self {
-        let weights_bt = clean(sample_weights_b1, &self.outside_bt, "sample weights");
-        self.sample_weights_bt = Some(weights_bt.detach());
-        self
-    }
-
     /// Log-probabilities of the current policy, `[b, t]`, 0 outside the mask.
     pub fn logps_bt(&self) -> Tensor<B, 2> {
         self.logps_bt.clone()
@@ -103,11 +94,6 @@ impl<B: Backend> TokenBatch<B> {
     /// Exact KLs, if any were handed over, `[b, t]`, 0 outside the mask.
     pub fn exact_kls_bt(&self) -> Option<Tensor<B, 2>> {
         self.exact_kls_bt.clone()
-    }
-
-    /// Factors on the policy loss, if any were handed over, `[b, t]`, 0 outside the mask.
-    pub fn sample_weights_bt(&self) -> Option<Tensor<B, 2>> {
-        self.sample_weights_bt.clone()
     }
 
     /// Log importance ratios within ±[`LOG_RATIO_LIMIT`], `[b, t]`, 0 outside the mask.

@@ -41,6 +41,15 @@ pub struct Completion<'a> {
     pub max_tokens: usize,
 }
 
+/// A completion and the problem it was written for.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// The problem.
+    pub problem: &'a Problem,
+    /// What the model wrote for it.
+    pub completion: Completion<'a>,
+}
+
 /// A judge of completions.
 pub trait Reward: Send + Sync {
     /// A short name for metrics and messages.

@@ -9,6 +9,7 @@ use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
 use crate::rollout::RolloutGroup;
 
+use super::advantages::ValuedGroup;
 use super::exact_kl::{Distribution, exact_kls};
 
 /// The rows of one group that reach the loss.
@@ -60,6 +61,13 @@ impl<'a> TrainingGroup<'a> {
         // Rows of like length share a micro-batch, so the few padded [b, t] tensors stay small.
         rows.sort_by_key(|row| row.completion.len());
         Self { prompt: &group.prompt.ids, rows }
+    }
+}
+
+impl ValuedGroup {
+    /// Its rows that reach the loss.
+    pub(super) fn training(&self) -> TrainingGroup<'_> {
+        TrainingGroup::new(&self.scored.rollout, &self.advantages, self.tokens.as_ref())
     }
 }
 

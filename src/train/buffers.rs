@@ -7,7 +7,7 @@
 
 use super::evaluate::EvalOptions;
 use super::settings::TrainSettings;
-use super::warm_start::{JUDGED, WarmStart};
+use super::sft::{JUDGED, WarmStart};
 use crate::advantage::AdvantageEstimator;
 use crate::device::{Buffer, Mend};
 use crate::model::{ModelConfig, PackedCompletions};

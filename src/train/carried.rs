@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::Groups;
-use super::{TrainError, Trainer};
-use crate::kernel::TrainingKernels;
+use super::prepared::PreparedProblems;
 use crate::rollout::{Completion, FinishReason, RolloutGroup};
 
 /// A number written by its bits. JSON's decimal digits may come back as the next number, and a
@@ -52,6 +50,14 @@ impl CarriedGroup {
         Self { problem: group.prompt.problem, completions: completions.collect() }
     }
 
+    /// The group as it was before the checkpoint.
+    pub(super) fn rollout(&self, problems: &PreparedProblems) -> RolloutGroup {
+        RolloutGroup {
+            prompt: problems.prompt(self.problem as usize, self.completions.len()),
+            completions: self.completions(),
+        }
+    }
+
     fn completions(&self) -> Vec<Completion> {
         let completion = |kept: &CarriedCompletion| Completion {
             ids: kept.ids.clone(),
@@ -59,19 +65,6 @@ impl CarriedGroup {
             finish: if kept.ended { FinishReason::Eos } else { FinishReason::Length },
         };
         self.completions.iter().map(completion).collect()
-    }
-}
-
-impl<B: TrainingKernels> Trainer<B> {
-    /// Groups as they were before the checkpoint.
-    pub(super) fn take_up(&self, carried: &[CarriedGroup]) -> Result<Groups, TrainError> {
-        let rollout = |group: &CarriedGroup| RolloutGroup {
-            prompt: self.problems.prompt(group.problem as usize, group.completions.len()),
-            completions: group.completions(),
-        };
-        let rollouts: Vec<RolloutGroup> = carried.iter().map(rollout).collect();
-        let scored = self.score(&rollouts)?;
-        Ok(Groups { rollouts, scored })
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carried::{CarriedGroup, Exact};
 use super::moments::Moments;
+use super::state::Counters;
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
 use crate::files::write_atomically;
@@ -68,31 +69,31 @@ impl<B: TrainingKernels> Trainer<B> {
     /// # Errors
     /// A file that cannot be written, or a device that failed; older checkpoints are untouched.
     pub fn save(&self, folder: &Path, accuracy_before: Option<f64>) -> Result<(), TrainError> {
-        readback::sync_and_check::<B>(&self.policy.device())?;
+        readback::sync_and_check::<B>(&self.state.policy.device())?;
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
-        let parameters = self.policy.parameters();
+        let parameters = self.state.policy.parameters();
         self.policy().save(&folder.join(POLICY))?;
-        if let Some(reference) = &self.reference {
+        if let Some(reference) = &self.state.reference {
             // What the policy does not train it shares with its reference.
             let own = trainable(&parameters);
             reference.decoder().save_where(&folder.join(REFERENCE), |name| own.contains(name))?;
         }
-        self.optimizer.moments().save(&folder.join(OPTIMIZER), &parameters)?;
-        let moments = self.reward_moments;
+        self.state.optimizer.moments().save(&folder.join(OPTIMIZER), &parameters)?;
+        let (counters, moments) = (self.state.counters, self.state.moments);
         let state = CheckpointState {
-            step: self.steps_done,
-            optimizer_steps: self.optimizer.steps(),
-            skipped_steps: self.skipped_steps,
-            prompts_drawn: self.prompts_drawn,
-            tokens_seen: self.tokens_seen,
-            kl_coef: Exact(self.kl_coef),
+            step: counters.steps,
+            optimizer_steps: self.state.optimizer.steps(),
+            skipped_steps: counters.skipped_steps,
+            prompts_drawn: counters.prompts_drawn,
+            tokens_seen: counters.tokens_seen,
+            kl_coef: Exact(self.state.kl_coef),
             reward_moments: (moments.count, Exact(moments.mean), Exact(moments.squares)),
-            carried: self.carried.rollouts.iter().map(CarriedGroup::new).collect(),
+            carried: self.state.carried.iter().map(|g| CarriedGroup::new(&g.rollout)).collect(),
             accuracy_before,
         };
         // Nothing is whole that was read off a device that failed meanwhile.
-        readback::sync_and_check::<B>(&self.policy.device())?;
+        readback::sync_and_check::<B>(&self.state.policy.device())?;
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(&state).map_err(|error| broken(&path, error))?;
         write_atomically(&path, text.as_bytes())
@@ -106,26 +107,29 @@ impl<B: TrainingKernels> Trainer<B> {
     /// # Errors
     /// Files that are missing or do not fit the model; then the trainer is as it was.
     pub fn restore(&mut self, folder: &Path, state: &CheckpointState) -> Result<(), TrainError> {
-        let parameters = self.policy.parameters();
+        let parameters = self.state.policy.parameters();
         let all = parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        let policy = read_into(self.policy.clone(), &folder.join(POLICY), &all)?;
-        let reference = match self.reference {
+        let policy = read_into(self.state.policy.clone(), &folder.join(POLICY), &all)?;
+        let reference = match self.state.reference {
             Some(_) => Some(self.read_reference(&policy, &folder.join(REFERENCE))?),
             None => None,
         };
-        let device = self.policy.device();
+        let device = self.state.policy.device();
         let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, &device)?;
-        self.carried = self.take_up(&state.carried)?;
-        self.policy.change(|_| (policy, ()));
-        self.reference = reference;
-        self.optimizer.restore(state.optimizer_steps, moments);
-        self.steps_done = state.step;
-        self.skipped_steps = state.skipped_steps;
-        self.prompts_drawn = state.prompts_drawn;
-        self.tokens_seen = state.tokens_seen;
-        self.kl_coef = state.kl_coef.0;
+        let carried = state.carried.iter().map(|group| group.rollout(&self.problems));
+        self.state.carried = self.scorer().score(carried.collect())?;
+        self.state.policy.change(|_| (policy, ()));
+        self.state.reference = reference;
+        self.state.optimizer.restore(state.optimizer_steps, moments);
+        self.state.counters = Counters {
+            steps: state.step,
+            skipped_steps: state.skipped_steps,
+            prompts_drawn: state.prompts_drawn,
+            tokens_seen: state.tokens_seen,
+        };
+        self.state.kl_coef = state.kl_coef.0;
         let (count, Exact(mean), Exact(squares)) = state.reward_moments;
-        self.reward_moments = RunningMoments { count, mean, squares };
+        self.state.moments = RunningMoments { count, mean, squares };
         Ok(())
     }
 

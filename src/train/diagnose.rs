@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use serde::{Deserialize, Serialize};
 
-use super::draw::Drawn;
-use super::estimate::StepAdvantages;
-use super::score::ScoredGroup;
-use super::{TrainError, Trainer};
+use super::TrainError;
+use super::advantages::ValuedGroup;
+use super::score::{ScoredGroup, Scorer};
+use super::settings::TrainSettings;
 use crate::advantage::{
     AdvantageEstimator, DrGrpo, GroupAdvantages, McGrpo, Oracle, RewardBatch, SignCount,
     count_sign_flips,
 };
 use crate::kernel::TrainingKernels;
 use crate::kernel::group_rule::Scale;
+use crate::model::Decoder;
 use crate::rollout::{Noise, Prompt, Purpose};
 
 /// The `diagnostics:` block: how often the sign of an advantage is wrong.
@@ -61,49 +63,51 @@ struct Comparison {
     median: SignCount,
 }
 
-impl<B: TrainingKernels> Trainer<B> {
-    /// Sign-flip rates of this step's advantages, under the names they are logged by; none in a
-    /// step that is not examined. Comes before the update, so that the policy is still the one that
-    /// generated.
-    pub(super) fn diagnose(
-        &self,
-        drawn: &Drawn,
-        advantages: &StepAdvantages,
-    ) -> Result<BTreeMap<String, f64>, TrainError> {
-        let diagnostics = &self.settings.diagnostics;
-        if !diagnostics.is_due(self.steps_done + 1) {
-            return Ok(BTreeMap::new());
-        }
-        let count = diagnostics.prompts.min(drawn.trained);
-        let oracles = self.oracle_baselines(drawn, count)?;
-        let mut comparison = Comparison::default();
-        let pairs = advantages.groups.iter().zip(&drawn.groups.scored);
-        for ((group, scored), oracle) in pairs.zip(oracles) {
-            if let Some(oracle) = oracle {
-                comparison.add(group, scored, oracle)?;
-            }
-        }
-        Ok(comparison.metrics(diagnostics.oracle_name()))
-    }
+/// What a diagnosis looks at.
+pub(super) struct Examination<'a, B: TrainingKernels> {
+    pub settings: &'a TrainSettings,
+    pub policy: &'a Decoder<Autodiff<B>>,
+    pub scorer: Scorer<'a>,
+    /// Steps done before this one.
+    pub steps_done: u64,
+}
 
-    /// The oracle baseline of the first `count` groups; none where no rollout could be scored.
-    fn oracle_baselines(
-        &self,
-        drawn: &Drawn,
-        count: usize,
-    ) -> Result<Vec<Option<f64>>, TrainError> {
-        let settings = &self.settings;
+/// Sign-flip rates of a step's advantages, under the names they are logged by; none in a step that is
+/// not examined. Comes before the update, so that the policy is still the one that generated.
+pub(super) fn diagnose_signal<B: TrainingKernels>(
+    examination: &Examination<B>,
+    trained: &[ValuedGroup],
+) -> Result<BTreeMap<String, f64>, TrainError> {
+    let diagnostics = &examination.settings.diagnostics;
+    if !diagnostics.is_due(examination.steps_done + 1) {
+        return Ok(BTreeMap::new());
+    }
+    let examined = &trained[..diagnostics.prompts.min(trained.len())];
+    let oracles = examination.oracle_baselines(examined)?;
+    let mut comparison = Comparison::default();
+    for (group, oracle) in examined.iter().zip(oracles) {
+        if let Some(oracle) = oracle {
+            comparison.add(&group.advantages, &group.scored.totals(), oracle)?;
+        }
+    }
+    Ok(comparison.metrics(diagnostics.oracle_name()))
+}
+
+impl<B: TrainingKernels> Examination<'_, B> {
+    /// The oracle baseline of groups; none where no rollout could be scored.
+    fn oracle_baselines(&self, groups: &[ValuedGroup]) -> Result<Vec<Option<f64>>, TrainError> {
+        let settings = self.settings;
         let samples = settings.diagnostics.oracle_rollouts;
-        let groups = drawn.groups.rollouts[..count].iter();
-        let prompts: Vec<Prompt> =
-            groups.map(|group| Prompt { samples, ..group.prompt.clone() }).collect();
+        let prompt =
+            |group: &ValuedGroup| Prompt { samples, ..group.scored.rollout.prompt.clone() };
+        let prompts: Vec<Prompt> = groups.iter().map(prompt).collect();
         let noise = Noise::new(settings.seed, Purpose::Diagnosis, self.steps_done);
         let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
         let baseline = |scored: &ScoredGroup| {
-            let rewards: Vec<f64> = scored.iter().filter_map(|c| c.score.total).collect();
+            let rewards: Vec<f64> = scored.totals().into_iter().flatten().collect();
             (!rewards.is_empty()).then(|| settings.diagnostics.oracle.baseline(&rewards))
         };
-        Ok(self.score(&rollouts)?.iter().map(baseline).collect())
+        Ok(self.scorer.score(rollouts)?.iter().map(baseline).collect())
     }
 }
 
@@ -111,16 +115,15 @@ impl Comparison {
     fn add(
         &mut self,
         group: &GroupAdvantages,
-        scored: &ScoredGroup,
+        rewards: &[Option<f64>],
         oracle: f64,
     ) -> Result<(), TrainError> {
-        let rewards: Vec<Option<f64>> = scored.iter().map(|c| c.score.total).collect();
-        let batch = RewardBatch::from_rewards([rewards.clone()]);
+        let batch = RewardBatch::from_rewards([rewards.to_vec()]);
         let mean = DrGrpo::default().estimate(&batch)?;
         let median = McGrpo { scale: Scale::None, ..McGrpo::default() }.estimate(&batch)?;
-        self.used += count_sign_flips(group, &rewards, oracle);
-        self.mean += count_sign_flips(&mean[0], &rewards, oracle);
-        self.median += count_sign_flips(&median[0], &rewards, oracle);
+        self.used += count_sign_flips(group, rewards, oracle);
+        self.mean += count_sign_flips(&mean[0], rewards, oracle);
+        self.median += count_sign_flips(&median[0], rewards, oracle);
         Ok(())
     }
 
@@ -141,16 +144,15 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::testing::scored;
 
     #[test]
     fn baselines_are_compared_on_the_same_rewards() {
-        let scored = scored(&[0.0, 1.5, 2.0]);
-        let rewards = scored.iter().map(|c| c.score.total).collect();
-        let used = DrGrpo::default().estimate(&RewardBatch::from_rewards([rewards])).unwrap();
+        let rewards = [0.0, 1.5, 2.0].map(Some).to_vec();
+        let batch = RewardBatch::from_rewards([rewards.clone()]);
+        let used = DrGrpo::default().estimate(&batch).unwrap();
         let mut comparison = Comparison::default();
         // The mean of the three is 7/6; an oracle of 1.8 puts 1.5 on the other side.
-        comparison.add(&used[0], &scored, 1.8).unwrap();
+        comparison.add(&used[0], &rewards, 1.8).unwrap();
         let metrics = comparison.metrics("oracle_mean");
         assert_eq!(metrics["sign_flip/oracle_mean/used/flip_rate"], 1.0 / 3.0);
         assert_eq!(metrics["sign_flip/oracle_mean/mean/flip_rate"], 1.0 / 3.0);

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::TrainError;
-use super::prepared::{PreparedProblems, scorable};
+use super::prepared::PreparedProblems;
+use super::score::{ScoredGroup, Scorer};
 use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::reward::Rewards;
-use crate::rollout::{Generator, Noise, Prompt, Purpose, RolloutGroup, Sampling};
+use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 use crate::text::Tokenizer;
 
 /// How to evaluate.
@@ -48,7 +49,7 @@ pub struct Evaluation {
 /// Evaluates a policy; draws nothing from the random numbers of training.
 ///
 /// # Errors
-/// Logits that are not finite, or a device that failed.
+/// Logits or rewards that are not finite, or a device that failed.
 pub fn evaluate<B: Kernels>(
     policy: &Decoder<B>,
     tokenizer: &Tokenizer,
@@ -56,10 +57,19 @@ pub fn evaluate<B: Kernels>(
     rewards: &Rewards,
     options: &EvalOptions,
 ) -> Result<Evaluation, TrainError> {
-    let judge = Judge { tokenizer, problems, rewards, options };
+    let judge = Judge {
+        scorer: Scorer {
+            problems,
+            rewards,
+            tokenizer,
+            response_length: options.generator.response_length,
+        },
+        options,
+    };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
-    let right: Vec<usize> = greedy.iter().map(|group| judge.right(group)).collect();
-    let tokens: usize = greedy.iter().flat_map(|g| &g.completions).map(|c| c.ids.len()).sum();
+    let right: Vec<usize> = greedy.iter().map(solved).collect();
+    let completions = greedy.iter().flat_map(|group| &group.rollout.completions);
+    let tokens: usize = completions.map(|completion| completion.ids.len()).sum();
     let mut evaluation = Evaluation {
         accuracy: right.iter().sum::<usize>() as f64 / problems.len() as f64,
         mean_at_n: None,
@@ -72,7 +82,7 @@ pub fn evaluate<B: Kernels>(
     if options.samples > 0 {
         let (n, k) = (options.samples, options.k.clamp(1, options.samples));
         let sampled = judge.generate(policy, n, options.generator.sampling)?;
-        let right: Vec<usize> = sampled.iter().map(|group| judge.right(group)).collect();
+        let right: Vec<usize> = sampled.iter().map(solved).collect();
         let of_problems = |value: &dyn Fn(usize) -> f64| {
             Some(right.iter().map(|c| value(*c)).sum::<f64>() / problems.len() as f64)
         };
@@ -97,36 +107,30 @@ fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
 }
 
 struct Judge<'a> {
-    tokenizer: &'a Tokenizer,
-    problems: &'a PreparedProblems,
-    rewards: &'a Rewards,
+    scorer: Scorer<'a>,
     options: &'a EvalOptions,
 }
 
 impl Judge<'_> {
+    /// Completions of all problems with what they earned.
     fn generate<B: Kernels>(
         &self,
         policy: &Decoder<B>,
         samples: usize,
         sampling: Sampling,
-    ) -> Result<Vec<RolloutGroup>, TrainError> {
+    ) -> Result<Vec<ScoredGroup>, TrainError> {
         let generator = Generator { sampling, ..self.options.generator.clone() };
+        let problems = self.scorer.problems;
         let prompts: Vec<Prompt> =
-            (0..self.problems.len()).map(|index| self.problems.prompt(index, samples)).collect();
+            (0..problems.len()).map(|index| problems.prompt(index, samples)).collect();
         let noise = Noise::new(self.options.seed, Purpose::Evaluation, 0);
-        Ok(generator.generate(policy, &prompts, noise)?)
+        Ok(self.scorer.score(generator.generate(policy, &prompts, noise)?)?)
     }
+}
 
-    /// Right completions of a group.
-    fn right(&self, group: &RolloutGroup) -> usize {
-        let problem = self.problems.problem(group.prompt.problem as usize);
-        let is_right = |completion: &&crate::rollout::Completion| {
-            let text = self.tokenizer.decode(&completion.ids);
-            let seen = scorable(&text, completion, self.options.generator.response_length);
-            self.rewards.is_correct(problem, &seen) == Some(true)
-        };
-        group.completions.iter().filter(is_right).count()
-    }
+/// Completions of a group that solve its problem.
+fn solved(group: &ScoredGroup) -> usize {
+    group.scores.iter().filter(|scored| scored.score.solved == Some(true)).count()
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 //! ```text
 //! problems ─▶ rollouts ─▶ rewards ─▶ advantages ─▶ micro-batches ─▶ loss ─▶ optimiser ─▶ policy
 //! ╰──────────── draw ───────────╯╰─ advantages ─╯╰─────────────── update ───────────────────╯
+//! Vec<ScoredGroup> ─▶ Drawn ─▶ StepAdvantages ─▶ Update ─▶ StepReport
 //! ```
 //!
-//! Each part of [`Trainer::step`] stands in the file of its name.
+//! Each stage is a function in the file of its name: it takes what it needs of the state and gives back
+//! a new type.
 
+mod advantages;
 mod batch;
 mod buffers;
 mod carried;
@@ -14,87 +17,80 @@ mod checkpoint;
 mod diagnose;
 mod draw;
 mod error;
-mod estimate;
 mod evaluate;
 mod exact_kl;
-mod filters;
 mod gradients;
 mod held;
+mod masks;
+mod minibatch;
 mod moments;
 mod optimizer;
 mod prepared;
 mod reference;
 mod report;
 mod score;
-mod selection;
 mod settings;
+mod sft;
+mod state;
 mod summary;
 #[cfg(test)]
 mod testing;
 mod token_kl;
 mod update;
-mod warm_start;
 
 use std::time::Instant;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
+pub use advantages::{StepAdvantages, ValuedGroup, reward_batch};
 pub use batch::{MicroBatch, TrainingGroup, TrainingRow, denominators, micro_batches};
 pub use buffers::{
     Generation, RunSizes, evaluation_buffers, generation_buffers, model_buffers, run_buffers,
 };
 pub use checkpoint::{CheckpointState, remove_checkpoint};
 pub use diagnose::Diagnostics;
+pub use draw::{
+    DrawWindow, DynamicSampling, OnExhausted, QueryFilter, Selection, Surplus, Validity,
+    WindowChoice, WindowDecision,
+};
 pub use error::TrainError;
-pub use estimate::StepAdvantages;
 pub use evaluate::{EvalOptions, Evaluation, evaluate};
-pub use filters::{SampleFilters, Truncated};
 pub use gradients::StepGradients;
+pub use masks::{SampleFilters, Truncated};
 pub use moments::Moments;
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;
 pub use report::{StepReport, Update};
-pub use score::{ScoredCompletion, ScoredGroup, reward_batch, score};
-pub use selection::{DynamicSampling, QueryFilter, Selection, Validity};
+pub use score::{ScoredCompletion, ScoredGroup};
 pub use settings::TrainSettings;
+pub use sft::{WarmStart, WarmStartOutcome, warm_start};
 pub use summary::{DrawSummary, Lengths};
-pub use warm_start::{WarmStart, WarmStartOutcome, warm_start};
 
-use draw::Groups;
-use held::Held;
+use advantages::{Estimation, value_groups};
+use diagnose::{Examination, diagnose_signal};
+use draw::{Drawn, DrawnGroup, Source, draw_groups};
+use score::Scorer;
+use state::TrainState;
+use token_kl::KlCharge;
+use update::{Learner, update_policy};
 
-use crate::advantage::RunningMoments;
-use crate::data::Order;
 use crate::kernel::TrainingKernels;
-use crate::model::{Decoder, Reference};
+use crate::model::Decoder;
 use crate::readback;
 use crate::reward::Rewards;
 use crate::rollout::RolloutGroup;
 use crate::text::Tokenizer;
 
-/// A policy under training.
+/// A policy under training: what the run is made of, and its state.
 #[derive(Debug)]
 pub struct Trainer<B: TrainingKernels> {
     settings: TrainSettings,
-    policy: Held<Decoder<Autodiff<B>>>,
-    reference: Option<Reference<B>>,
     tokenizer: Tokenizer,
     problems: PreparedProblems,
     rewards: Rewards,
-    order: Order,
-    optimizer: Optimizer<B>,
-    steps_done: u64,
-    skipped_steps: u64,
-    prompts_drawn: u64,
-    tokens_seen: u64,
-    /// The factor on the KL, where it is steered.
-    kl_coef: f64,
-    /// All rewards so far, for normalising over them.
-    reward_moments: RunningMoments,
-    /// Groups that wait for the next step.
-    carried: Groups,
+    state: TrainState<B>,
 }
 
 impl<B: TrainingKernels> Trainer<B> {
@@ -106,34 +102,13 @@ impl<B: TrainingKernels> Trainer<B> {
         problems: PreparedProblems,
         rewards: Rewards,
     ) -> Self {
-        let storage = settings.reference_storage;
-        let reference = || Reference::of(&policy).stored_as(storage);
-        let reference = settings.needs_reference().then(reference);
-        let order = Order::new(settings.seed, problems.len());
-        let optimizer = Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps());
-        let kl_coef = settings.kl_coefficient.init_kl_coef;
-        Self {
-            settings,
-            policy: Held::new(policy),
-            reference,
-            tokenizer,
-            problems,
-            rewards,
-            order,
-            optimizer,
-            steps_done: 0,
-            skipped_steps: 0,
-            prompts_drawn: 0,
-            tokens_seen: 0,
-            kl_coef,
-            reward_moments: RunningMoments::default(),
-            carried: Groups::default(),
-        }
+        let state = TrainState::new(&settings, policy, problems.len());
+        Self { settings, tokenizer, problems, rewards, state }
     }
 
     /// Training steps done.
     pub fn steps_done(&self) -> u64 {
-        self.steps_done
+        self.state.counters.steps
     }
 
     /// The rewards that completions earn.
@@ -143,7 +118,12 @@ impl<B: TrainingKernels> Trainer<B> {
 
     /// The policy as it is now, without gradients.
     pub fn policy(&self) -> Decoder<B> {
-        self.policy.valid()
+        self.state.policy.valid()
+    }
+
+    /// The problem behind a rollout group.
+    pub fn problem(&self, group: &RolloutGroup) -> &crate::data::Problem {
+        self.problems.problem(group.prompt.problem as usize)
     }
 
     /// One training step.
@@ -154,23 +134,20 @@ impl<B: TrainingKernels> Trainer<B> {
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         let started = Instant::now();
         let drawn = self.draw()?;
-        let advantages = self.advantages(&drawn)?;
-        let diagnosis = self.diagnose(&drawn, &advantages)?;
-        let update = self.update(&drawn, &advantages)?;
-        self.steps_done += 1;
+        let advantages = self.advantages([drawn.train, drawn.fill])?;
+        let diagnosis = diagnose_signal(&self.examination(), &advantages.train)?;
+        let update = self.update(&advantages)?;
         let kl = advantages.kl.or_else(|| update.kl(&self.settings.objective));
-        let kl_coef = self.kl_coef;
-        self.steer_kl(kl, &drawn);
-        self.refresh_reference();
-        readback::sync_and_check::<B>(&self.policy.device())?;
+        let kl_coef = self.state.kl_coef;
+        self.end_step(&advantages, &update, kl);
+        readback::sync_and_check::<B>(&self.state.policy.device())?;
+        let counters = self.state.counters;
         Ok(StepReport {
-            step: self.steps_done,
-            epoch: self.prompts_drawn as f64 / self.problems.len() as f64,
-            tokens_seen: self.tokens_seen,
-            skipped_steps: self.skipped_steps,
+            step: counters.steps,
+            epoch: counters.prompts_drawn as f64 / self.problems.len() as f64,
+            tokens_seen: counters.tokens_seen,
+            skipped_steps: counters.skipped_steps,
             reward_names: self.rewards.names().map(str::to_owned).collect(),
-            rollouts: drawn.groups.rollouts,
-            scored: drawn.groups.scored,
             summary: drawn.summary,
             advantages,
             update,
@@ -180,8 +157,82 @@ impl<B: TrainingKernels> Trainer<B> {
         })
     }
 
-    /// The problem behind a rollout group.
-    pub fn problem(&self, group: &RolloutGroup) -> &crate::data::Problem {
-        self.problems.problem(group.prompt.problem as usize)
+    fn draw(&mut self) -> Result<Drawn, TrainError> {
+        let carried = std::mem::take(&mut self.state.carried);
+        let mut counters = self.state.counters;
+        let source = Source {
+            settings: &self.settings,
+            policy: &self.state.policy,
+            order: &self.state.order,
+            scorer: self.scorer(),
+            estimation: &self.estimation(),
+            moments: self.state.moments,
+        };
+        let mut drawn = draw_groups(&source, carried, &mut counters)?;
+        self.state.counters = counters;
+        self.state.carried = std::mem::take(&mut drawn.carried);
+        Ok(drawn)
+    }
+
+    fn advantages(&mut self, groups: [Vec<DrawnGroup>; 2]) -> Result<StepAdvantages, TrainError> {
+        let (reference, kl_coef) = (self.state.reference.as_ref(), self.state.kl_coef);
+        let charge = KlCharge::asked(&self.settings, reference, kl_coef);
+        let mut moments = self.state.moments;
+        let advantages = value_groups(&self.estimation(), charge, groups, &mut moments)?;
+        self.state.moments = moments;
+        Ok(advantages)
+    }
+
+    fn update(&mut self, advantages: &StepAdvantages) -> Result<Update, TrainError> {
+        let state = &mut self.state;
+        let learner = Learner {
+            settings: &self.settings,
+            policy: &mut state.policy,
+            optimizer: &mut state.optimizer,
+            reference: state.reference.as_ref(),
+            kl_coef: state.kl_coef,
+            step: state.counters.steps + 1,
+        };
+        update_policy(learner, advantages)
+    }
+
+    /// What follows a step that measured this KL: counters, the KL's factor, the reference.
+    fn end_step(&mut self, advantages: &StepAdvantages, update: &Update, kl: Option<f64>) {
+        let state = &mut self.state;
+        state.counters.steps += 1;
+        state.counters.skipped_steps += u64::from(update.outcomes.is_empty());
+        let rollouts = advantages.train.iter().map(|group| &group.scored.rollout);
+        let sequences = rollouts.map(|rollout| rollout.completions.len()).sum();
+        if let Some(kl) = kl {
+            state.kl_coef = self.settings.kl_coefficient.next(state.kl_coef, kl, sequences);
+        }
+        self.refresh_reference();
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer {
+            problems: &self.problems,
+            rewards: &self.rewards,
+            tokenizer: &self.tokenizer,
+            response_length: self.settings.generator.response_length,
+        }
+    }
+
+    fn estimation(&self) -> Estimation<'_, B> {
+        Estimation {
+            settings: &self.settings,
+            reward_weights: self.rewards.weights(),
+            seed: self.settings.seed.wrapping_add(self.steps_done()),
+            device: self.state.policy.device(),
+        }
+    }
+
+    fn examination(&self) -> Examination<'_, B> {
+        Examination {
+            settings: &self.settings,
+            policy: &self.state.policy,
+            scorer: self.scorer(),
+            steps_done: self.steps_done(),
+        }
     }
 }

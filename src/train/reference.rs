@@ -75,9 +75,9 @@ impl ReferenceRefresh {
 impl<B: TrainingKernels> Trainer<B> {
     /// Renews the reference after the step that was just done, where it is due.
     pub(super) fn refresh_reference(&mut self) {
-        let share = self.settings.reference_refresh.share(self.steps_done);
-        let (Some(reference), Some(share)) = (&self.reference, share) else { return };
-        self.reference = Some(reference.moved(&self.policy, share));
+        let share = self.settings.reference_refresh.share(self.state.counters.steps);
+        let (Some(reference), Some(share)) = (&self.state.reference, share) else { return };
+        self.state.reference = Some(reference.moved(&self.state.policy, share));
     }
 }
 

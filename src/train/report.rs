@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::estimate::StepAdvantages;
+use super::advantages::{StepAdvantages, ValuedGroup};
 use super::optimizer::StepOutcome;
-use super::score::ScoredGroup;
+use super::score::ScoredCompletion;
 use super::summary::{DrawSummary, mean, share};
 use crate::data::{Problem, Prompt};
 use crate::loss::{LossMetrics, Objective};
 use crate::monitor::{SampleLine, StepMetrics};
-use crate::rollout::RolloutGroup;
+use crate::rollout::{Completion, RolloutGroup};
 
 /// Everything a training step produced.
 #[derive(Debug)]
@@ -24,13 +24,9 @@ pub struct StepReport {
     pub skipped_steps: u64,
     /// Names of the reward functions, in the order of their scores.
     pub reward_names: Vec<String>,
-    /// The groups that the step worked on.
-    pub rollouts: Vec<RolloutGroup>,
-    /// What they earned.
-    pub scored: Vec<ScoredGroup>,
     /// What everything drawn looks like, dropped groups included.
     pub summary: DrawSummary,
-    /// What was made of the rewards.
+    /// The groups that the step worked on, and what was made of their rewards.
     pub advantages: StepAdvantages,
     /// What the optimiser did with it.
     pub update: Update,
@@ -131,29 +127,36 @@ impl StepReport {
         count: usize,
         problem: impl Fn(&RolloutGroup) -> &'a Problem,
     ) -> Vec<SampleLine> {
-        let longest = self.rollouts.iter().map(|group| group.completions.len()).max().unwrap_or(0);
-        let places = (0..longest).flat_map(|row| (0..self.rollouts.len()).map(move |g| (g, row)));
-        places
-            .filter(|(group, row)| *row < self.rollouts[*group].completions.len())
-            .take(count)
-            .map(|(group, row)| self.sample(group, row, problem(&self.rollouts[group])))
-            .collect()
+        let longest = self.rollouts().map(|group| group.completions.len()).max().unwrap_or(0);
+        let row =
+            |row| self.groups().filter_map(move |group| Some((group, Sample::of(group, row)?)));
+        let places = (0..longest).flat_map(row).take(count);
+        places.map(|(group, of)| self.sample(&of, problem(&group.scored.rollout))).collect()
     }
 
-    fn sample(&self, group: usize, row: usize, problem: &Problem) -> SampleLine {
-        let completion = &self.rollouts[group].completions[row];
-        let scored = &self.scored[group][row];
-        let rewards = self.reward_names.iter().cloned().zip(scored.score.each.iter().copied());
+    /// The groups that the step worked on: those trained on, then those that only count.
+    pub fn groups(&self) -> impl Iterator<Item = &ValuedGroup> + Clone {
+        self.advantages.groups()
+    }
+
+    /// What was generated for them.
+    pub fn rollouts(&self) -> impl Iterator<Item = &RolloutGroup> + Clone {
+        self.advantages.rollouts()
+    }
+
+    fn sample(&self, of: &Sample, problem: &Problem) -> SampleLine {
+        let score = &of.scored.score;
+        let rewards = self.reward_names.iter().cloned().zip(score.each.iter().copied());
         SampleLine {
             step: self.step,
             problem: problem.id.to_string(),
             prompt: prompt_text(&problem.prompt),
-            completion: scored.text.clone(),
-            reward: scored.score.total.unwrap_or(f64::NAN),
+            completion: of.scored.text.clone(),
+            reward: score.total.unwrap_or(f64::NAN),
             rewards: rewards.collect(),
-            advantage: self.advantages.groups[group].advantages[row],
-            finish: completion.finish.name().into(),
-            tokens: completion.ids.len() as u64,
+            advantage: of.advantage,
+            finish: of.completion.finish.name().into(),
+            tokens: of.completion.ids.len() as u64,
         }
     }
 
@@ -163,10 +166,25 @@ impl StepReport {
     }
 
     fn share_of_zero_advantages(&self) -> f64 {
-        let groups = self.advantages.groups.iter();
+        let groups = self.groups().map(|group| &group.advantages);
         let kept = groups.flat_map(|of| of.advantages.iter().zip(&of.kept));
         let kept: Vec<f64> = kept.filter(|(_, kept)| **kept).map(|(a, _)| *a).collect();
         share(&kept, |advantage| *advantage == 0.0)
+    }
+}
+
+/// One completion with what it earned and what it is worth.
+struct Sample<'a> {
+    completion: &'a Completion,
+    scored: &'a ScoredCompletion,
+    advantage: f64,
+}
+
+impl<'a> Sample<'a> {
+    /// The completion at `row` of a group, if it has so many.
+    fn of(group: &'a ValuedGroup, row: usize) -> Option<Self> {
+        let (completion, scored) = group.scored.completions().nth(row)?;
+        Some(Self { completion, scored, advantage: *group.advantages.advantages.get(row)? })
     }
 }
 

@@ -1,11 +1,12 @@
-//! Rewards of a step's rollouts.
+//! Rewards of a step's rollouts, all in one batch.
 
 use rayon::prelude::*;
 
 use super::prepared::{PreparedProblems, scorable};
-use crate::advantage::{GroupRewards, RewardBatch};
-use crate::reward::{RewardError, Rewards, Score};
-use crate::rollout::RolloutGroup;
+use crate::advantage::{GroupRewards, RewardStatistics};
+use crate::kernel::group_rule::EvenMedian;
+use crate::reward::{Item, RewardError, Rewards, Score};
+use crate::rollout::{Completion, RolloutGroup};
 use crate::text::Tokenizer;
 
 /// What a completion says and what it earned.
@@ -13,53 +14,94 @@ use crate::text::Tokenizer;
 pub struct ScoredCompletion {
     /// Its text, specials left out.
     pub text: String,
-    /// Its rewards.
+    /// Its rewards, and whether it solves the problem.
     pub score: Score,
-    /// Whether it solves the problem; `None` where no reward function can tell.
-    pub correct: Option<bool>,
 }
 
-/// One list a group, in the order of its completions.
-pub type ScoredGroup = Vec<ScoredCompletion>;
+/// What was generated for a prompt and what it earned.
+#[derive(Debug, Clone)]
+pub struct ScoredGroup {
+    /// The prompt and its completions.
+    pub rollout: RolloutGroup,
+    /// One for each completion, in their order.
+    pub scores: Vec<ScoredCompletion>,
+    /// What the total rewards look like, as they were scored.
+    pub statistics: RewardStatistics,
+}
 
-/// Scores every completion; groups go to threads of their own, none of which touches a tensor.
-///
-/// # Errors
-/// A reward that is not a finite number.
-pub fn score(
-    groups: &[RolloutGroup],
-    problems: &PreparedProblems,
-    rewards: &Rewards,
-    tokenizer: &Tokenizer,
-    response_length: usize,
-) -> Result<Vec<ScoredGroup>, RewardError> {
-    groups
-        .par_iter()
-        .map(|group| {
-            let problem = problems.problem(group.prompt.problem as usize);
-            let completions = group.completions.iter().map(|completion| {
-                let text = tokenizer.decode(&completion.ids);
-                let seen = scorable(&text, completion, response_length);
-                let score = rewards.score(problem, &seen)?;
-                let correct = rewards.is_correct(problem, &seen);
-                Ok(ScoredCompletion { text, score, correct })
-            });
-            completions.collect()
+impl ScoredGroup {
+    /// A group of completions and what each of them earned.
+    pub fn new(rollout: RolloutGroup, scores: Vec<ScoredCompletion>) -> Self {
+        assert!(rollout.completions.len() == scores.len(), "one score for each completion");
+        let totals: Vec<f64> = scores.iter().filter_map(|scored| scored.score.total).collect();
+        let statistics = RewardStatistics::of(&totals, EvenMedian::Lower);
+        Self { rollout, scores, statistics }
+    }
+
+    /// Every completion with what it earned.
+    pub fn completions(&self) -> impl Iterator<Item = (&Completion, &ScoredCompletion)> {
+        self.rollout.completions.iter().zip(&self.scores)
+    }
+
+    /// The total reward of each completion; none where no reward applies.
+    pub fn totals(&self) -> Vec<Option<f64>> {
+        self.scores.iter().map(|scored| scored.score.total).collect()
+    }
+
+    /// The rewards alone, as the estimators take them.
+    pub fn rewards(&self) -> GroupRewards {
+        GroupRewards {
+            rewards: self.totals(),
+            lengths: self.rollout.completions.iter().map(|c| c.ids.len()).collect(),
+            each: self.scores.iter().map(|scored| scored.score.each.clone()).collect(),
+        }
+    }
+}
+
+/// What scores rollouts; none of its threads touches a tensor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scorer<'a> {
+    pub problems: &'a PreparedProblems,
+    pub rewards: &'a Rewards,
+    pub tokenizer: &'a Tokenizer,
+    /// The most tokens a completion was allowed.
+    pub response_length: usize,
+}
+
+impl Scorer<'_> {
+    /// Scores every completion of every group, each by every reward once.
+    ///
+    /// # Errors
+    /// A reward that is not a finite number.
+    pub(super) fn score(
+        &self,
+        rollouts: Vec<RolloutGroup>,
+    ) -> Result<Vec<ScoredGroup>, RewardError> {
+        let texts: Vec<Vec<String>> = rollouts.par_iter().map(|group| self.texts(group)).collect();
+        let groups = rollouts.iter().zip(&texts);
+        let items: Vec<Item> = groups.flat_map(|(group, texts)| self.items(group, texts)).collect();
+        let mut scores = self.rewards.score_batch(&items)?.into_iter();
+        let scored = |(rollout, texts): (RolloutGroup, Vec<String>)| {
+            let completions = texts.into_iter().zip(scores.by_ref());
+            let scores = completions.map(|(text, score)| ScoredCompletion { text, score });
+            ScoredGroup::new(rollout, scores.collect())
+        };
+        Ok(rollouts.into_iter().zip(texts).map(scored).collect())
+    }
+
+    fn texts(&self, group: &RolloutGroup) -> Vec<String> {
+        group.completions.iter().map(|c| self.tokenizer.decode(&c.ids)).collect()
+    }
+
+    fn items<'b>(
+        &'b self,
+        group: &'b RolloutGroup,
+        texts: &'b [String],
+    ) -> impl Iterator<Item = Item<'b>> {
+        let problem = self.problems.problem(group.prompt.problem as usize);
+        group.completions.iter().zip(texts).map(move |(completion, text)| Item {
+            problem,
+            completion: scorable(text, completion, self.response_length),
         })
-        .collect()
-}
-
-/// The rewards alone, as the estimators take them.
-pub fn reward_batch(
-    groups: &[RolloutGroup],
-    scored: &[ScoredGroup],
-    reward_weights: Vec<f64>,
-    seed: u64,
-) -> RewardBatch {
-    let of_group = |(group, scored): (&RolloutGroup, &ScoredGroup)| GroupRewards {
-        rewards: scored.iter().map(|completion| completion.score.total).collect(),
-        lengths: group.completions.iter().map(|completion| completion.ids.len()).collect(),
-        each: scored.iter().map(|completion| completion.score.each.clone()).collect(),
-    };
-    RewardBatch { groups: groups.iter().zip(scored).map(of_group).collect(), reward_weights, seed }
+    }
 }

@@ -1,10 +1,10 @@
 //! What a trainer works by.
 
 use super::diagnose::Diagnostics;
-use super::filters::SampleFilters;
+use super::draw::Selection;
+use super::masks::SampleFilters;
 use super::optimizer::OptimizerConfig;
 use super::reference::ReferenceRefresh;
-use super::selection::Selection;
 use crate::advantage::{Estimator, PostProcessing, RewardShaping};
 use crate::loss::{KlCoefficient, KlEstimator, Objective};
 use crate::model::WeightStorage;

@@ -1,7 +1,8 @@
 //! What everything drawn in a step looks like, groups included that no loss ever saw.
 
-use super::score::{ScoredCompletion, ScoredGroup};
-use crate::rollout::{FinishReason, RolloutGroup};
+use super::score::ScoredGroup;
+use crate::advantage::RewardStatistics;
+use crate::rollout::FinishReason;
 
 /// Rewards that differ by no more are equal.
 const EQUAL_TOL: f64 = 1e-6;
@@ -22,18 +23,11 @@ pub struct DrawSummary {
     pub rollout_secs: f64,
     /// Seconds spent on rewards.
     pub reward_secs: f64,
-    groups: Vec<GroupFacts>,
+    /// Of the groups in which something was scored.
+    groups: Vec<RewardStatistics>,
     lengths: Vec<(usize, FinishReason)>,
-    correct: Vec<bool>,
+    solved: Vec<bool>,
     each: Vec<Vec<Option<f64>>>,
-}
-
-/// Facts about the rewards of one group, as they were scored.
-#[derive(Debug, Clone, Copy)]
-struct GroupFacts {
-    mean: f64,
-    std: f64,
-    spread: f64,
 }
 
 /// Lengths of completions, in tokens.
@@ -53,13 +47,14 @@ pub struct Lengths {
 
 impl DrawSummary {
     /// Takes in one round.
-    pub fn add(&mut self, rollouts: &[RolloutGroup], scored: &[ScoredGroup]) {
-        self.groups.extend(scored.iter().filter_map(GroupFacts::of));
-        let completions = rollouts.iter().flat_map(|group| &group.completions);
-        self.lengths.extend(completions.map(|c| (c.ids.len(), c.finish)));
-        let scored = || scored.iter().flatten();
-        self.correct.extend(scored().filter_map(|completion| completion.correct));
-        self.each.extend(scored().map(|completion| completion.score.each.clone()));
+    pub fn add(&mut self, round: &[ScoredGroup]) {
+        let scored_groups = round.iter().map(|group| group.statistics);
+        self.groups.extend(scored_groups.filter(|statistics| statistics.count > 0));
+        for (completion, scored) in round.iter().flat_map(ScoredGroup::completions) {
+            self.lengths.push((completion.ids.len(), completion.finish));
+            self.solved.extend(scored.score.solved);
+            self.each.push(scored.score.each.clone());
+        }
     }
 
     /// Mean over the groups of their mean reward; NaN where nothing was scored.
@@ -84,7 +79,7 @@ impl DrawSummary {
 
     /// Share of right completions.
     pub fn accuracy(&self) -> f64 {
-        share(&self.correct, |correct| *correct)
+        share(&self.solved, |solved| *solved)
     }
 
     /// Tokens of all completions.
@@ -106,19 +101,6 @@ impl DrawSummary {
     }
 }
 
-impl GroupFacts {
-    fn of(group: &ScoredGroup) -> Option<Self> {
-        let totals = |completion: &ScoredCompletion| completion.score.total;
-        let rewards: Vec<f64> = group.iter().filter_map(totals).collect();
-        let centre = mean(rewards.iter().copied());
-        let squares: f64 = rewards.iter().map(|reward| (reward - centre).powi(2)).sum();
-        let highest = rewards.iter().copied().reduce(f64::max)?;
-        let lowest = rewards.iter().copied().reduce(f64::min)?;
-        let std = (squares / (rewards.len() - 1).max(1) as f64).sqrt();
-        Some(Self { mean: centre, std, spread: highest - lowest })
-    }
-}
-
 /// The mean, NaN of nothing.
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
@@ -133,17 +115,15 @@ pub(super) fn share<T>(items: &[T], is: impl Fn(&T) -> bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::testing::{group, scored};
+    use crate::train::testing::{group, scored_as};
 
     #[test]
     fn the_summary_speaks_of_all_rounds() {
         let mut summary = DrawSummary::default();
         let first = group(0, &[(2, FinishReason::Eos), (4, FinishReason::Length)]);
-        summary.add(&[first], &[scored(&[1.0, 0.0])]);
-        summary.add(
-            &[group(1, &[(3, FinishReason::Eos), (3, FinishReason::Eos)])],
-            &[scored(&[1.0, 1.0])],
-        );
+        summary.add(&[scored_as(first, &[1.0, 0.0])]);
+        let second = group(1, &[(3, FinishReason::Eos), (3, FinishReason::Eos)]);
+        summary.add(&[scored_as(second, &[1.0, 1.0])]);
         assert_eq!((summary.reward(), summary.frac_reward_zero_std()), (0.75, 0.5));
         assert_eq!(summary.reward_mean(0), 0.75);
         let lengths = summary.lengths();

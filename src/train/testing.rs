@@ -9,6 +9,8 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::gradients::StepGradients;
 use super::score::{ScoredCompletion, ScoredGroup};
+use super::settings::TrainSettings;
+use crate::config::RunConfig;
 use crate::model::{Decoder, PackedCompletions, ParameterVisitor, PromptGroup};
 use crate::reward::Score;
 use crate::rollout::{Completion, FinishReason, Prompt, RolloutGroup};
@@ -26,14 +28,28 @@ pub(crate) fn group(problem: u32, completions: &[(usize, FinishReason)]) -> Roll
     }
 }
 
-/// Completions that earned these rewards.
+/// A group whose completions earned these rewards, each of one token.
 pub(crate) fn scored(rewards: &[f64]) -> ScoredGroup {
+    let completions: Vec<_> = rewards.iter().map(|_| (1, FinishReason::Eos)).collect();
+    scored_as(group(0, &completions), rewards)
+}
+
+/// A group whose completions earned these rewards.
+pub(crate) fn scored_as(rollout: RolloutGroup, rewards: &[f64]) -> ScoredGroup {
     let completion = |&reward: &f64| ScoredCompletion {
         text: String::new(),
-        score: Score { each: vec![Some(reward)], total: Some(reward) },
-        correct: None,
+        score: Score { each: vec![Some(reward)], total: Some(reward), solved: None },
     };
-    rewards.iter().map(completion).collect()
+    ScoredGroup::new(rollout, rewards.iter().map(completion).collect())
+}
+
+/// The settings of a small run with more keys of a configuration.
+pub(crate) fn settings(keys: &str) -> TrainSettings {
+    let run = "model: {alphabet: '0', architecture: {hidden_size: 2, intermediate_size: 1, \
+               num_hidden_layers: 1, num_attention_heads: 1}}\n\
+               data: {kind: arithmetic, digits: 1, held_out: 1}\nrewards: [{kind: exact}]\n";
+    let config = RunConfig::parse("test.yaml".as_ref(), &format!("{run}{keys}"), &[]).unwrap();
+    config.settings(&[2]).unwrap()
 }
 
 /// A tiny policy, whose head is the embedding.

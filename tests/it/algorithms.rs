@@ -14,7 +14,7 @@ const NO_SIGNAL: &str = "rewards.0={kind: regex, pattern: '^never in here$'}";
 /// Everything a report says that is not a time.
 fn facts(reports: &[StepReport]) -> Vec<String> {
     let of = |report: &StepReport| {
-        let rollouts: Vec<_> = report.rollouts.iter().map(|group| &group.completions).collect();
+        let rollouts: Vec<_> = report.rollouts().map(|group| &group.completions).collect();
         let outcomes = &report.update.outcomes;
         format!("{rollouts:?} {:?} {outcomes:?} {:?}", report.advantages, report.kl)
     };
@@ -22,7 +22,7 @@ fn facts(reports: &[StepReport]) -> Vec<String> {
 }
 
 fn kept(report: &StepReport) -> usize {
-    report.advantages.groups.iter().flat_map(|group| &group.kept).filter(|kept| **kept).count()
+    report.groups().flat_map(|group| &group.advantages.kept).filter(|kept| **kept).count()
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn the_block_of_rolls_page_runs_as_it_stands() {
     let mut trainer = trainer(&config(&text, &[]));
     let reports = steps(&mut trainer, 2);
     for report in &reports {
-        assert_eq!(report.rollouts.len(), 64);
-        assert!(report.rollouts.iter().all(|group| group.completions.len() == 8));
+        assert_eq!(report.rollouts().count(), 64);
+        assert!(report.rollouts().all(|group| group.completions.len() == 8));
         assert!(report.update.outcomes[0].0.loss.is_finite());
-        let advantages = report.advantages.groups.iter().flat_map(|group| &group.advantages);
+        let advantages = report.groups().flat_map(|group| &group.advantages.advantages);
         assert!(advantages.clone().all(|advantage| advantage.abs() <= 2.0));
     }
     assert_eq!(reports[0].kl, Some((0.0, 0.001)));
@@ -108,12 +108,12 @@ fn alpha_over_valid_tokens_is_the_token_mean_over_valid_groups() {
         (report, values(&trainer.policy()))
     };
     let (gpg, with_alpha) = run("adv_estimator: gpg\n");
-    let valid = gpg.advantages.had_signal.iter().filter(|signal| **signal).count();
+    let valid = gpg.groups().filter(|group| group.advantages.has_signal).count();
     assert!((1..4).contains(&valid), "{valid} of 4 groups are valid; choose another seed");
     assert!(gpg.update.alpha > 1.0);
     let (dropped, without) =
         run("adv_estimator: dr_grpo\npolicy_loss: gpg\nquery_filter: {kind: std_filter}\n");
-    assert_eq!(dropped.rollouts.len(), valid);
+    assert_eq!(dropped.rollouts().count(), valid);
     assert!(distance(&with_alpha, &without) < 1e-6);
     let (off, diluted) = run("adv_estimator: gpg\ngpg: {alpha_mode: off}\n");
     assert_eq!(off.update.alpha, 1.0);
@@ -129,8 +129,8 @@ fn dynamic_sampling_fills_a_step_with_groups_that_differ() {
     let mut trainer = trainer(&small_with(keys, &[rare]));
     let mut drawn = 0.0;
     for report in steps(&mut trainer, 3) {
-        assert_eq!(report.rollouts.len(), 4);
-        assert!(report.advantages.groups.iter().all(|group| group.has_signal));
+        assert_eq!(report.rollouts().count(), 4);
+        assert!(report.groups().all(|group| group.advantages.has_signal));
         drawn += 4.0 * report.summary.rounds as f64;
         // The place in the data is what was drawn, not what was trained on.
         assert!((report.epoch * 90.0 - drawn).abs() < 1e-9, "{} after {drawn}", report.epoch);
@@ -152,12 +152,12 @@ fn a_later_round_draws_other_completions_for_the_same_problem() {
 fn masked_truncations_leave_the_loss_and_stay_in_the_group() {
     let plain = steps(&mut trainer(&small("")), 1).remove(0);
     let masked = steps(&mut trainer(&small("max_len_mask: true\n")), 1).remove(0);
-    let completions = masked.rollouts.iter().flat_map(|group| &group.completions);
+    let completions = masked.rollouts().flat_map(|group| &group.completions);
     let truncated = completions.clone().filter(|c| c.finish == FinishReason::Length).count();
     assert!(truncated > 0, "no completion was cut off; choose another seed");
     assert_eq!(kept(&masked), kept(&plain) - truncated);
-    for (masked, plain) in masked.advantages.groups.iter().zip(&plain.advantages.groups) {
-        assert_eq!(masked.baseline, plain.baseline);
+    for (masked, plain) in masked.groups().zip(plain.groups()) {
+        assert_eq!(masked.advantages.baseline, plain.advantages.baseline);
     }
     let tokens: usize = completions
         .filter(|c| c.finish == FinishReason::Eos)
@@ -170,13 +170,13 @@ fn masked_truncations_leave_the_loss_and_stay_in_the_group() {
 fn a_token_level_kl_charges_every_token_once_the_policy_has_moved() {
     let mut trainer = trainer(&small("add_token_level_kl: true\ninit_kl_coef: 0.5\n"));
     let reports = steps(&mut trainer, 3);
-    let tokens = reports[0].advantages.tokens.as_ref().unwrap();
-    let group = &reports[0].advantages.groups[0];
+    let group = &reports[0].advantages.train[0];
+    let tokens = group.tokens.as_ref().unwrap();
     // Before the first update the reference is the policy, up to the rounding of cached attention.
     let same = |(tokens, whole): (&Vec<f64>, &f64)| tokens.iter().all(|t| (t - whole).abs() < 1e-4);
-    assert!(tokens[0].advantages.iter().zip(&group.advantages).all(same));
+    assert!(tokens.advantages.iter().zip(&group.advantages.advantages).all(same));
     let last = &reports[2];
-    let tokens = &last.advantages.tokens.as_ref().unwrap()[0];
+    let tokens = last.advantages.train[0].tokens.as_ref().unwrap();
     let moved =
         tokens.advantages.iter().any(|tokens| tokens.windows(2).any(|two| two[0] != two[1]));
     assert!(moved && last.advantages.kl.is_some_and(|kl| kl != 0.0));

@@ -265,24 +265,48 @@ fn losses_and_advantages_see_no_files_clocks_or_random_numbers() {
 
 #[test]
 fn only_the_training_loop_knows_the_order_of_the_stages() {
-    for stage in [r"self\.draw\(\)", r"self\.advantages\(&", r"self\.diagnose\(", r"self\.update\("]
-    {
-        let callers = hits(stage, |_| true);
-        assert_eq!(callers.len(), 1, "{stage}: {callers:?}");
-        assert!(callers[0].starts_with("train/mod.rs:"), "{stage}: {callers:?}");
+    for stage in ["draw_groups", "value_groups", "diagnose_signal", "update_policy"] {
+        let defined = hits(&format!(r"\bfn {stage}\b"), |_| true);
+        assert_eq!(defined.len(), 1, "{stage}: {defined:?}");
+        let calls = hits(&format!(r"\b{stage}(::<\w+>)?\("), |_| true);
+        let calls: Vec<String> = calls.into_iter().filter(|line| !line.contains("fn ")).collect();
+        assert_eq!(calls.len(), 1, "{stage}: {calls:?}");
+        assert!(calls[0].starts_with("train/mod.rs:"), "{stage}: {calls:?}");
     }
 }
+
+#[test]
+fn no_stage_sees_the_whole_state() {
+    let stages =
+        |source: &Source| source.room == "train" && STAGES.iter().any(|s| source.path.contains(s));
+    let whole = hits(r"\b(Trainer|TrainState)\b", stages);
+    assert_none(whole, "a stage that is given the whole state");
+    let sources = sources();
+    assert!(STAGES.iter().all(|stage| sources.iter().any(|source| source.path.contains(stage))));
+}
+
+/// What the training loop calls, each in the file of its name.
+const STAGES: [&str; 5] = [
+    "train/draw/",
+    "train/advantages.rs",
+    "train/diagnose.rs",
+    "train/update.rs",
+    "train/minibatch.rs",
+];
 
 #[test]
 fn whoever_generates_does_not_minimise() {
     let generates = Regex::new(r"\.generate\(").unwrap();
     let minimises = Regex::new(r"objective\s*\.loss\(").unwrap();
-    let both: Vec<String> = sources()
-        .iter()
-        .filter(|s| s.find(&generates).next().is_some() && s.find(&minimises).next().is_some())
-        .map(|source| source.path.clone())
-        .collect();
-    assert!(both.is_empty(), "{both:?}");
+    let sources = sources();
+    let files = |does: &Regex| {
+        let found = sources.iter().filter(|source| source.find(does).next().is_some());
+        found.map(|source| source.path.clone()).collect::<Vec<String>>()
+    };
+    let (generates, minimises) = (files(&generates), files(&minimises));
+    assert!(generates.iter().any(|path| path == "train/draw/mod.rs"), "{generates:?}");
+    assert_eq!(minimises, ["train/minibatch.rs"]);
+    assert!(!generates.contains(&minimises[0]), "{minimises:?} generates");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn steps(trainer: &mut Trainer<Cpu>, count: usize) -> Vec<StepReport> {
 
 /// Everything a report says that is not a time.
 fn facts(report: &StepReport) -> String {
-    let completions = report.rollouts.iter().flat_map(|group| &group.completions);
+    let completions = report.rollouts().flat_map(|group| &group.completions);
     format!(
         "{} {} {} {:?} {:?} {:?} {:?}",
         report.step,
@@ -377,10 +377,11 @@ fn the_same_seed_gives_the_same_run_bit_for_bit_and_another_seed_another() {
 
 /// Loss and gradient norm of the first step, its advantages computed on the host in f64.
 fn step_in_f64(report: &StepReport, settings: &TrainSettings) -> (f64, f64) {
-    let batch = reward_batch(&report.rollouts, &report.scored, vec![1.0; 2], settings.seed);
+    let scored = report.groups().map(|group| &group.scored);
+    let batch = reward_batch(scored, vec![1.0; 2], settings.seed);
     let estimates = settings.estimator.estimate(&batch).unwrap();
     let (advantages, _) = settings.post.apply(estimates, &batch);
-    let pairs = report.rollouts.iter().zip(&advantages);
+    let pairs = report.rollouts().zip(&advantages);
     let groups: Vec<TrainingGroup> =
         pairs.map(|(rollouts, of)| TrainingGroup::new(rollouts, of, None)).collect();
     let step = denominators(&groups, settings.generator.response_length);
@@ -569,17 +570,19 @@ fn a_median_estimator_draws_one_rollout_more_than_it_trains() {
     let estimator = Estimator::McGrpo(McGrpo::default());
     let report = trainer(TrainSettings { estimator, ..settings() }).step().unwrap();
     let lengths = |kept: bool| -> usize {
-        let groups = report.rollouts.iter().zip(&report.advantages.groups);
-        let rows = groups.flat_map(|(group, of)| group.completions.iter().zip(&of.kept));
+        let rows = report
+            .groups()
+            .flat_map(|group| group.scored.rollout.completions.iter().zip(&group.advantages.kept));
         rows.filter(|(_, k)| **k == kept).map(|(completion, _)| completion.ids.len()).sum()
     };
-    assert!(report.rollouts.iter().all(|group| group.completions.len() == 9));
+    assert!(report.rollouts().all(|group| group.completions.len() == 9));
     assert!(
-        report
-            .advantages
-            .groups
+        report.groups().map(|group| &group.advantages).all(|of| of
+            .kept
             .iter()
-            .all(|of| of.kept.iter().filter(|kept| !**kept).count() == 1)
+            .filter(|kept| !**kept)
+            .count()
+            == 1)
     );
     assert!(lengths(false) > 0);
     assert_eq!(report.update.tokens, lengths(true));

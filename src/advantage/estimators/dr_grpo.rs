@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::AdvantageEstimator;
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean without any scale, so that hard and easy prompts weigh what their rewards say.
@@ -27,29 +25,20 @@ impl Default for DrGrpo {
     }
 }
 
-impl DrGrpo {
-    fn rule(&self) -> GroupRule {
-        GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() }
-    }
-}
-
 impl AdvantageEstimator for DrGrpo {
     fn name(&self) -> &'static str {
         "dr_grpo"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        apply_rule(&self.rule(), batch)
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        Some(self.rule())
+    fn rule(&self) -> GroupRule {
+        GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::RewardBatch;
 
     #[test]
     fn the_golden_vectors_of_the_algorithm_page_hold() {

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::statistics::{deviation, mean, spread};
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::GroupRule;
 
 /// The weighted sum of per-reward z-scores, divided once more by its deviation over the batch.
@@ -44,16 +42,26 @@ impl AdvantageEstimator for Gdpo {
         false
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+    fn rule(&self) -> GroupRule {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
-        let groups = apply_rule(&rule, batch)?;
+        GroupRule { eps, equal_tol, ..GroupRule::default() }
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         check_reward_functions(batch)?;
         let sums: Vec<Vec<f64>> = (0..groups.len()).map(|p| self.sums(batch, p)).collect();
         let scored = |p: usize| sums[p].iter().zip(&groups[p].scored).filter(|(_, s)| **s);
         let all: Vec<f64> = (0..groups.len()).flat_map(scored).map(|(sum, _)| *sum).collect();
         let baseline = mean(&all);
-        let scale = deviation(&all, baseline) + eps;
+        let scale = deviation(&all, baseline) + self.eps;
         let normalise = |(group, sums): (GroupAdvantages, &Vec<f64>)| {
             let has_spread = sums.iter().any(|&sum| sum != 0.0);
             let advantage = |(sum, scored): (&f64, &bool)| match has_spread && *scored {

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::group_mean_batch_std::divide_by_batch_std;
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::{GroupRule, Scale};
 
 /// Group mean over a norm of choice; the paper's best is a norm of one together with alpha.
@@ -15,7 +13,7 @@ use crate::kernel::group_rule::{GroupRule, Scale};
 /// ```
 ///
 /// Alpha, which makes up for groups without signal, belongs to the loss: see
-/// [`GpgWindow`](crate::advantage::GpgWindow). Source: Chu et al., 2025, arXiv 2504.02546, eq. 5.
+/// [`GpgAlpha`](crate::advantage::GpgAlpha). Source: Chu et al., 2025, arXiv 2504.02546, eq. 5.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gpg {
@@ -46,7 +44,11 @@ impl Default for Gpg {
     }
 }
 
-impl Gpg {
+impl AdvantageEstimator for Gpg {
+    fn name(&self) -> &'static str {
+        "gpg"
+    }
+
     fn rule(&self) -> GroupRule {
         let scale = match self.f_norm {
             FNorm::GroupStd => Scale::Std,
@@ -54,11 +56,9 @@ impl Gpg {
         };
         GroupRule { scale, eps: self.eps, equal_tol: self.equal_tol, ..GroupRule::default() }
     }
-}
 
-impl AdvantageEstimator for Gpg {
-    fn name(&self) -> &'static str {
-        "gpg"
+    fn finishes(&self) -> bool {
+        self.f_norm == FNorm::BatchStd
     }
 
     fn default_loss(&self) -> &'static str {
@@ -73,16 +73,15 @@ impl AdvantageEstimator for Gpg {
         true
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let groups = apply_rule(&self.rule(), batch)?;
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         match self.f_norm {
             FNorm::BatchStd => Ok(divide_by_batch_std(groups, batch, self.eps)),
             FNorm::One | FNorm::GroupStd => Ok(groups),
         }
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        (self.f_norm != FNorm::BatchStd).then(|| self.rule())
     }
 }
 

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::statistics::{deviation, mean};
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean, scaled by the deviation of all rewards of the batch, with Bessel's correction.
@@ -35,10 +33,21 @@ impl AdvantageEstimator for GroupMeanBatchStd {
         "group_mean_batch_std"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+    fn rule(&self) -> GroupRule {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
-        Ok(divide_by_batch_std(apply_rule(&rule, batch)?, batch, eps))
+        GroupRule { eps, equal_tol, ..GroupRule::default() }
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        Ok(divide_by_batch_std(groups, batch, self.eps))
     }
 }
 

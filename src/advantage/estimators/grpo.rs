@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, DrGrpo, Estimator, GroupAdvantages, RewardBatch,
-    RewardNorm, apply_rule,
-};
+use crate::advantage::{AdvantageEstimator, DrGrpo, Estimator, RewardNorm};
 use crate::kernel::group_rule::{GroupRule, Scale};
 
 /// Group mean and group standard deviation, with Bessel's correction.
@@ -30,13 +27,6 @@ impl Default for Grpo {
     }
 }
 
-impl Grpo {
-    fn rule(&self) -> GroupRule {
-        let Self { eps, equal_tol } = *self;
-        GroupRule { scale: Scale::Std, eps, equal_tol, ..GroupRule::default() }
-    }
-}
-
 impl AdvantageEstimator for Grpo {
     fn name(&self) -> &'static str {
         "grpo"
@@ -47,18 +37,16 @@ impl AdvantageEstimator for Grpo {
         RewardNorm::Group { without_scale: Box::new(Estimator::DrGrpo(mean_only)) }
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        apply_rule(&self.rule(), batch)
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        Some(self.rule())
+    fn rule(&self) -> GroupRule {
+        let Self { eps, equal_tol } = *self;
+        GroupRule { scale: Scale::Std, eps, equal_tol, ..GroupRule::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::RewardBatch;
 
     fn check(rewards: &[f64], want: &[f64]) {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);

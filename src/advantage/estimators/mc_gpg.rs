@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mc_grpo::odd_count;
 use crate::advantage::estimator::check_settings;
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator};
 use crate::kernel::group_rule::{Baseline, EvenMedian, GroupRule, PivotTie};
 
 /// Median baseline over g + 1 rollouts without any scale; the pivot leaves.
@@ -37,7 +35,11 @@ impl Default for McGpg {
     }
 }
 
-impl McGpg {
+impl AdvantageEstimator for McGpg {
+    fn name(&self) -> &'static str {
+        "mc_gpg"
+    }
+
     fn rule(&self) -> GroupRule {
         GroupRule {
             baseline: Baseline::Median,
@@ -47,12 +49,6 @@ impl McGpg {
             tie_tol: self.tie_tol,
             ..GroupRule::default()
         }
-    }
-}
-
-impl AdvantageEstimator for McGpg {
-    fn name(&self) -> &'static str {
-        "mc_gpg"
     }
 
     fn default_loss(&self) -> &'static str {
@@ -67,16 +63,8 @@ impl AdvantageEstimator for McGpg {
         true
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        apply_rule(&self.rule(), batch)
-    }
-
     fn rollouts_per_prompt(&self, g: usize) -> usize {
         g + 1
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        Some(self.rule())
     }
 
     fn validate(&self, g: usize) -> Result<(), AdvantageError> {
@@ -88,6 +76,7 @@ impl AdvantageEstimator for McGpg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::RewardBatch;
 
     #[test]
     fn advantages_are_plain_distances_from_the_median() {

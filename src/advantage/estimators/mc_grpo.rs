@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::advantage::error::at_least_two;
 use crate::advantage::estimator::check_settings;
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::{
     Baseline, EpsMode, EvenMedian, GroupRule, MadZeroFallback, PivotTie, Scale,
 };
@@ -65,7 +63,11 @@ impl Default for McGrpo {
     }
 }
 
-impl McGrpo {
+impl AdvantageEstimator for McGrpo {
+    fn name(&self) -> &'static str {
+        "mc_grpo"
+    }
+
     fn rule(&self) -> GroupRule {
         GroupRule {
             baseline: Baseline::Median,
@@ -80,15 +82,16 @@ impl McGrpo {
             tie_tol: self.tie_tol,
         }
     }
-}
 
-impl AdvantageEstimator for McGrpo {
-    fn name(&self) -> &'static str {
-        "mc_grpo"
+    fn finishes(&self) -> bool {
+        self.group_alpha
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let groups = apply_rule(&self.rule(), batch)?;
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        _batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         match self.group_alpha {
             true => Ok(groups.into_iter().map(scale_by_share_of_signal).collect()),
             false => Ok(groups),
@@ -97,10 +100,6 @@ impl AdvantageEstimator for McGrpo {
 
     fn rollouts_per_prompt(&self, g: usize) -> usize {
         g + 1
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        (!self.group_alpha).then(|| self.rule())
     }
 
     fn validate(&self, g: usize) -> Result<(), AdvantageError> {

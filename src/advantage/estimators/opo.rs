@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::AdvantageEstimator;
 use crate::kernel::group_rule::{Baseline, GroupRule};
 
 /// The baseline of least gradient variance where a gradient's size goes with its rollout's length.
@@ -28,30 +26,21 @@ impl Default for Opo {
     }
 }
 
-impl Opo {
+impl AdvantageEstimator for Opo {
+    fn name(&self) -> &'static str {
+        "opo"
+    }
+
     fn rule(&self) -> GroupRule {
         let equal_tol = self.equal_tol;
         GroupRule { baseline: Baseline::LengthWeighted, equal_tol, ..GroupRule::default() }
     }
 }
 
-impl AdvantageEstimator for Opo {
-    fn name(&self) -> &'static str {
-        "opo"
-    }
-
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        apply_rule(&self.rule(), batch)
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        Some(self.rule())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::RewardBatch;
 
     fn baseline(lengths: [usize; 3]) -> f64 {
         let mut batch = RewardBatch::from_rewards([vec![Some(1.0), Some(0.0), None]]);

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::{GroupRule, Scale};
 
 /// The best rollout's lead over the second best; all others, and a shared best, get zero.
@@ -36,13 +34,23 @@ impl AdvantageEstimator for Passk {
         "passk"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+    fn rule(&self) -> GroupRule {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule { scale: Scale::Std, eps, equal_tol, ..GroupRule::default() };
-        let groups = apply_rule(&rule, batch)?;
+        GroupRule { scale: Scale::Std, eps, equal_tol, ..GroupRule::default() }
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let rewards = batch.groups.iter().map(|group| &group.rewards);
         let pairs = groups.into_iter().zip(rewards);
-        Ok(pairs.map(|(group, rewards)| lead_only(group, rewards, equal_tol)).collect())
+        Ok(pairs.map(|(group, rewards)| lead_only(group, rewards, self.equal_tol)).collect())
     }
 }
 

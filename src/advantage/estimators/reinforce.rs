@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, RewardNorm, apply_rule,
+    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, RewardNorm,
 };
 use crate::kernel::group_rule::GroupRule;
 
@@ -30,8 +30,19 @@ impl AdvantageEstimator for Reinforce {
         RewardNorm::Before
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let groups = apply_rule(&GroupRule::default(), batch)?;
+    fn rule(&self) -> GroupRule {
+        GroupRule::default()
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let rewards = batch.groups.iter().map(|group| &group.rewards);
         let unchanged = |(group, rewards): (GroupAdvantages, &Vec<Option<f64>>)| {
             let advantages = rewards.iter().map(|reward| reward.unwrap_or(0.0)).collect();

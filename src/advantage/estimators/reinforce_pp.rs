@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::advantage::estimator::check_settings;
 use crate::advantage::statistics::{deviation, mean, spread};
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::GroupRule;
 
 /// Mean and deviation of all rewards of the batch, with Bessel's correction.
@@ -38,10 +36,21 @@ impl AdvantageEstimator for ReinforcePp {
         "reinforce_pp"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+    fn rule(&self) -> GroupRule {
         let Self { eps, equal_tol } = *self;
-        let rule = GroupRule { eps, equal_tol, ..GroupRule::default() };
-        let groups = apply_rule(&rule, batch)?;
+        GroupRule { eps, equal_tol, ..GroupRule::default() }
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
+        let Self { eps, equal_tol } = *self;
         let scored = batch.scored();
         let baseline = mean(&scored);
         let scale = deviation(&scored, baseline) + eps;

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::post::whiten;
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
 use crate::kernel::group_rule::GroupRule;
 
 /// Group mean, then mean and deviation of the differences over all loss tokens of the batch.
@@ -35,11 +33,21 @@ impl AdvantageEstimator for ReinforcePpBaseline {
         "reinforce_pp_baseline"
     }
 
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        let rule = GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() };
-        let centred = apply_rule(&rule, batch)?;
+    fn rule(&self) -> GroupRule {
+        GroupRule { equal_tol: self.equal_tol, ..GroupRule::default() }
+    }
+
+    fn finishes(&self) -> bool {
+        true
+    }
+
+    fn finish(
+        &self,
+        groups: Vec<GroupAdvantages>,
+        batch: &RewardBatch,
+    ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
         let lengths: Vec<&[usize]> = batch.groups.iter().map(|g| g.lengths.as_slice()).collect();
-        let had_signal: Vec<bool> = centred.iter().map(|group| group.has_signal).collect();
+        let had_signal: Vec<bool> = groups.iter().map(|group| group.has_signal).collect();
         let restore = |(group, had_signal): (GroupAdvantages, bool)| match had_signal {
             true => group,
             false => {
@@ -47,7 +55,7 @@ impl AdvantageEstimator for ReinforcePpBaseline {
                 group.with_advantages(zeros)
             }
         };
-        Ok(whiten(centred, &lengths).into_iter().zip(had_signal).map(restore).collect())
+        Ok(whiten(groups, &lengths).into_iter().zip(had_signal).map(restore).collect())
     }
 }
 

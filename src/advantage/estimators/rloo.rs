@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::advantage::{
-    AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch, apply_rule,
-};
+use crate::advantage::AdvantageEstimator;
 use crate::kernel::group_rule::{Baseline, GroupRule};
 
 /// Leave-one-out baseline; unbiased, because no reward enters its own baseline.
@@ -28,30 +26,21 @@ impl Default for Rloo {
     }
 }
 
-impl Rloo {
+impl AdvantageEstimator for Rloo {
+    fn name(&self) -> &'static str {
+        "rloo"
+    }
+
     fn rule(&self) -> GroupRule {
         let equal_tol = self.equal_tol;
         GroupRule { baseline: Baseline::LeaveOneOut, equal_tol, ..GroupRule::default() }
     }
 }
 
-impl AdvantageEstimator for Rloo {
-    fn name(&self) -> &'static str {
-        "rloo"
-    }
-
-    fn estimate(&self, batch: &RewardBatch) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-        apply_rule(&self.rule(), batch)
-    }
-
-    fn group_rule(&self) -> Option<GroupRule> {
-        Some(self.rule())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::RewardBatch;
 
     fn check(rewards: &[f64], want: &[f64]) {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::score::ScoredGroup;
-use crate::advantage::{GroupAdvantages, RewardBatch};
+use crate::advantage::{GroupAdvantages, GroupRewards};
 use crate::rollout::{Completion, FinishReason, RolloutGroup};
 
 /// What happens to a completion that was cut off at `response_length`.
@@ -63,33 +63,27 @@ impl Default for SampleFilters {
 }
 
 impl SampleFilters {
-    /// The rewards with truncated completions penalised, where that is asked for.
-    pub fn penalised(&self, mut batch: RewardBatch, rollouts: &[RolloutGroup]) -> RewardBatch {
+    /// The rewards of a group with its truncated completions penalised, where that is asked for.
+    pub fn penalised(&self, mut rewards: GroupRewards, rollout: &RolloutGroup) -> GroupRewards {
         if self.truncated == Truncated::Penalise {
-            for (group, rollout) in batch.groups.iter_mut().zip(rollouts) {
-                let rewards = group.rewards.iter_mut().zip(&rollout.completions);
-                for (reward, _) in rewards.filter(|(_, completion)| is_truncated(completion)) {
-                    *reward = reward.map(|reward| reward - self.truncation_penalty);
-                }
+            let pairs = rewards.rewards.iter_mut().zip(&rollout.completions);
+            for (reward, _) in pairs.filter(|(_, completion)| is_truncated(completion)) {
+                *reward = reward.map(|reward| reward - self.truncation_penalty);
             }
         }
-        batch
+        rewards
     }
 
     /// One group's advantages with the rollouts masked that the loss shall not see.
-    pub fn masked(
-        &self,
-        group: GroupAdvantages,
-        rollout: &RolloutGroup,
-        scored: &ScoredGroup,
-    ) -> GroupAdvantages {
+    pub fn masked(&self, group: GroupAdvantages, scored: &ScoredGroup) -> GroupAdvantages {
+        let of_group = scored.statistics;
         let has_right_difficulty = self.difficulty.is_none_or(|[low, high]| {
-            mean_reward(scored).is_some_and(|mean| low < mean && mean < high)
+            of_group.count > 0 && low < of_group.mean && of_group.mean < high
         });
         let keeps = |completion: &Completion| {
             has_right_difficulty && (self.truncated != Truncated::Mask || !is_truncated(completion))
         };
-        let keep: Vec<bool> = rollout.completions.iter().map(keeps).collect();
+        let keep: Vec<bool> = scored.rollout.completions.iter().map(keeps).collect();
         group.masked(&keep)
     }
 }
@@ -98,18 +92,11 @@ fn is_truncated(completion: &Completion) -> bool {
     completion.finish == FinishReason::Length
 }
 
-/// The mean of the rewards as they were scored; none where nothing was.
-pub(super) fn mean_reward(scored: &ScoredGroup) -> Option<f64> {
-    let rewards = scored.iter().filter_map(|completion| completion.score.total);
-    let (sum, count) = rewards.fold((0.0, 0.0), |(sum, n), reward| (sum + reward, n + 1.0));
-    (count > 0.0).then(|| sum / count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advantage::{AdvantageEstimator, DrGrpo};
-    use crate::train::testing::{group, scored};
+    use crate::advantage::{AdvantageEstimator, DrGrpo, RewardBatch};
+    use crate::train::testing::{group, scored, scored_as};
 
     fn estimated(rewards: &[f64]) -> GroupAdvantages {
         let batch = RewardBatch::from_rewards([rewards.iter().copied().map(Some).collect()]);
@@ -121,8 +108,8 @@ mod tests {
         let filters = SampleFilters { truncated: Truncated::Mask, ..Default::default() };
         let rollout =
             group(0, &[(2, FinishReason::Eos), (5, FinishReason::Length), (3, FinishReason::Eos)]);
-        let masked =
-            filters.masked(estimated(&[1.0, 0.0, 0.5]), &rollout, &scored(&[1.0, 0.0, 0.5]));
+        let rewards = [1.0, 0.0, 0.5];
+        let masked = filters.masked(estimated(&rewards), &scored_as(rollout, &rewards));
         assert_eq!(masked.kept, [true, false, true]);
         assert_eq!(masked.baseline, 0.5);
     }
@@ -131,7 +118,8 @@ mod tests {
     fn a_group_whose_only_signal_is_masked_has_none() {
         let filters = SampleFilters { truncated: Truncated::Mask, ..Default::default() };
         let rollout = group(0, &[(2, FinishReason::Length), (5, FinishReason::Length)]);
-        assert!(!filters.masked(estimated(&[1.0, 0.0]), &rollout, &scored(&[1.0, 0.0])).has_signal);
+        let group = scored_as(rollout, &[1.0, 0.0]);
+        assert!(!filters.masked(estimated(&[1.0, 0.0]), &group).has_signal);
     }
 
     #[test]
@@ -141,18 +129,17 @@ mod tests {
             truncation_penalty: 0.25,
             ..Default::default()
         };
-        let rollouts = [group(0, &[(2, FinishReason::Eos), (5, FinishReason::Length)])];
-        let batch = RewardBatch::from_rewards([vec![Some(1.0), Some(1.0)]]);
-        let penalised = filters.penalised(batch, &rollouts);
-        assert_eq!(penalised.groups[0].rewards, [Some(1.0), Some(0.75)]);
+        let rollout = group(0, &[(2, FinishReason::Eos), (5, FinishReason::Length)]);
+        let rewards = GroupRewards::new(vec![Some(1.0), Some(1.0)]);
+        let penalised = filters.penalised(rewards, &rollout);
+        assert_eq!(penalised.rewards, [Some(1.0), Some(0.75)]);
     }
 
     #[test]
     fn the_difficulty_window_is_open_at_both_ends() {
         let filters = SampleFilters { difficulty: Some([0.0, 1.0]), ..Default::default() };
-        let rollout = group(0, &[(1, FinishReason::Eos), (1, FinishReason::Eos)]);
         for (rewards, kept) in [([0.0, 0.0], false), ([1.0, 1.0], false), ([1.0, 0.0], true)] {
-            let masked = filters.masked(estimated(&rewards), &rollout, &scored(&rewards));
+            let masked = filters.masked(estimated(&rewards), &scored(&rewards));
             assert_eq!(masked.kept, [kept; 2], "{rewards:?}");
         }
     }

@@ -1,10 +1,9 @@
-//! Which groups a step trains on, and how long it draws prompts for them.
+//! Which prompts never reach the loss, and whether others are drawn for them.
 
 use serde::{Deserialize, Serialize};
 
-use super::filters::mean_reward;
-use super::score::ScoredGroup;
-use crate::advantage::{AdvantageError, GpgWindow, OnExhausted};
+use super::window::OnExhausted;
+use crate::advantage::{AdvantageError, RewardStatistics};
 
 /// ROLL's query filters: which prompts never reach the loss, nor any count of it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -46,66 +45,18 @@ impl Default for DynamicSampling {
     }
 }
 
-/// The groups of a step: which ones count, and how many rounds of prompts it takes to find them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Selection {
-    /// When a group counts.
-    pub validity: Validity,
-    /// How long to draw, and which groups to take.
-    pub window: GpgWindow,
-}
-
-/// When a group counts towards a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Validity {
-    /// Always.
-    Any,
-    /// When some advantage that reaches the loss is not zero; groups without one stay in the loss's
-    /// divisor, as far as alpha does not make up for them.
-    Signal,
-    /// When the filter lets it pass.
-    Passes(QueryFilter),
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self { validity: Validity::Any, window: GpgWindow::default() }
-    }
-}
-
-impl Selection {
-    /// GPG's window.
-    pub fn gpg(window: GpgWindow) -> Self {
-        Self { validity: Validity::Signal, window }
-    }
-
-    /// A filter, with or without drawing again.
-    pub fn filtered(filter: QueryFilter, dynamic: Option<DynamicSampling>) -> Self {
-        let window = match dynamic {
-            Some(DynamicSampling { max_rounds, on_exhausted }) => {
-                GpgWindow { beta_th: 1.0, max_rounds, on_exhausted, ..GpgWindow::default() }
-            }
-            None => GpgWindow::default(),
-        };
-        Self { validity: Validity::Passes(filter), window }
-    }
-
-    /// Whether groups that do not count still enlarge the loss's divisor.
-    pub fn fills(&self) -> bool {
-        self.validity == Validity::Signal
-    }
-}
-
 impl QueryFilter {
     /// Whether a group's prompt is kept. One that could not be scored at all passes no filter.
-    pub fn passes(&self, scored: &ScoredGroup) -> bool {
-        let Some(mean) = mean_reward(scored) else { return *self == Self::NoFilter };
+    pub fn passes(&self, rewards: &RewardStatistics) -> bool {
+        if rewards.count == 0 {
+            return *self == Self::NoFilter;
+        }
         match *self {
             Self::NoFilter => true,
             Self::MeanFilter { threshold_down, threshold_up } => {
-                threshold_down < mean && mean < threshold_up
+                threshold_down < rewards.mean && rewards.mean < threshold_up
             }
-            Self::StdFilter { std_threshold } => deviation(scored, mean) > std_threshold,
+            Self::StdFilter { std_threshold } => told_deviation(rewards) > std_threshold,
         }
     }
 
@@ -136,12 +87,10 @@ impl QueryFilter {
     }
 }
 
-/// The standard deviation with Bessel's correction; exactly 0 where rewards differ by rounding only.
-fn deviation(scored: &ScoredGroup, mean: f64) -> f64 {
-    let rewards: Vec<f64> = scored.iter().filter_map(|completion| completion.score.total).collect();
-    let squares: f64 = rewards.iter().map(|reward| (reward - mean).powi(2)).sum();
-    let deviation = (squares / (rewards.len() - 1).max(1) as f64).sqrt();
-    if deviation <= 1e-9 * mean.abs().max(1.0) { 0.0 } else { deviation }
+/// The standard deviation; exactly 0 where rewards differ by rounding only.
+fn told_deviation(rewards: &RewardStatistics) -> f64 {
+    let rounding = 1e-9 * rewards.mean.abs().max(1.0);
+    if rewards.std <= rounding { 0.0 } else { rewards.std }
 }
 
 #[cfg(test)]
@@ -159,9 +108,9 @@ mod tests {
             (vec![0.1, 0.1, 0.1], true, false),
             (vec![1.0, 0.0], true, true),
         ] {
-            assert_eq!(mean.passes(&scored(&rewards)), by_mean, "{rewards:?}");
-            assert_eq!(std.passes(&scored(&rewards)), by_std, "{rewards:?}");
-            assert!(QueryFilter::NoFilter.passes(&scored(&rewards)));
+            assert_eq!(mean.passes(&scored(&rewards).statistics), by_mean, "{rewards:?}");
+            assert_eq!(std.passes(&scored(&rewards).statistics), by_std, "{rewards:?}");
+            assert!(QueryFilter::NoFilter.passes(&scored(&rewards).statistics));
         }
     }
 
@@ -171,16 +120,5 @@ mod tests {
         assert!(mean.validate().unwrap_err().to_string().starts_with("threshold_up is 0.5"));
         let std = QueryFilter::StdFilter { std_threshold: f64::NAN };
         assert!(std.validate().unwrap_err().to_string().starts_with("std_threshold is NaN"));
-    }
-
-    #[test]
-    fn dynamic_sampling_asks_for_a_whole_step_of_groups() {
-        let filter = QueryFilter::StdFilter { std_threshold: 0.0 };
-        let once = Selection::filtered(filter, None);
-        let again = Selection::filtered(filter, Some(DynamicSampling::default()));
-        use crate::advantage::WindowDecision::{DrawMore, Train};
-        assert_eq!(once.window.decide(1, 4, 1), Train);
-        assert_eq!(again.window.decide(3, 4, 1), DrawMore);
-        assert_eq!(again.window.decide(4, 4, 1), Train);
     }
 }

@@ -1,4 +1,4 @@
-//! Supervised learning before reinforcement: a policy must solve a few problems for rewards to
+//! Supervised fine-tuning (SFT) before reinforcement: a policy must solve a few problems for rewards to
 //! tell it anything.
 
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub fn warm_start<B: TrainingKernels>(
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
-        (policy, outcome.loss, step) = learn(policy, &batch, &mut optimizer)?;
+        (policy, outcome.loss, step) = sft_step(policy, &batch, &mut optimizer)?;
         if !step.is_finite() {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
@@ -118,9 +118,9 @@ fn optimizer_config(settings: &WarmStart) -> OptimizerConfig {
     }
 }
 
-/// One optimiser step on answers; the mean negative log-probability of their tokens and the
+/// One supervised step on answers; the mean negative log-probability of their tokens and the
 /// gradient norm.
-fn learn<B: TrainingKernels>(
+fn sft_step<B: TrainingKernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,

@@ -1,0 +1,113 @@
+//! The rows of one optimiser step, and their gradient.
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+
+use super::batch::{MicroBatch, TrainingGroup, denominators, micro_batches};
+use super::gradients::StepGradients;
+use super::settings::TrainSettings;
+use crate::kernel::TrainingKernels;
+use crate::loss::{Denominators, LossMetrics, LossSums, Objective};
+use crate::model::{Decoder, Reference};
+use crate::readback::DeviceFailed;
+
+/// One optimiser step's worth of rows, ready for any number of passes.
+pub(super) struct MiniBatch<B: TrainingKernels> {
+    micro_batches: Vec<MicroBatch<B>>,
+    /// Of the rows that are differentiated, which is what reported means are over.
+    seen: Denominators,
+}
+
+/// What stays fixed over all passes over a step's rows.
+pub(super) struct Preparation<'a, B: TrainingKernels> {
+    pub settings: &'a TrainSettings,
+    pub objective: &'a Objective,
+    /// The policy that generated.
+    pub policy: &'a Decoder<Autodiff<B>>,
+    /// What the loss compares it with, if anything.
+    pub reference: Option<&'a Reference<B>>,
+}
+
+impl<B: TrainingKernels> Preparation<'_, B> {
+    /// The optimiser steps of one pass, each over its share of the groups.
+    pub(super) fn mini_batches(
+        &self,
+        trained: &[TrainingGroup],
+        fill: &[TrainingGroup],
+        alpha: f64,
+    ) -> Vec<MiniBatch<B>> {
+        let response_length = self.settings.generator.response_length;
+        let mini_batch = |groups: &[TrainingGroup]| {
+            let counted = [groups, fill].concat();
+            let step = denominators(&counted, response_length).scaled(alpha);
+            let micro_batches = self.micro_batches(groups, &step);
+            MiniBatch { micro_batches, seen: denominators(groups, response_length) }
+        };
+        let shares = shares(trained.len(), self.settings.mini_batches);
+        let mini_batches = shares.map(|share| mini_batch(&trained[share]));
+        mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
+    }
+
+    /// The micro-batches of one optimiser step, with all that stays fixed over its passes.
+    fn micro_batches(&self, groups: &[TrainingGroup], step: &Denominators) -> Vec<MicroBatch<B>> {
+        let Self { settings, objective, policy, reference } = *self;
+        let (temperature, device) = (settings.temperature(), policy.device());
+        // The first pass over fresh rollouts has a ratio of exactly 1 without any recomputing.
+        let reused = settings.ppo_epochs * settings.mini_batches > 1;
+        let old = reused.then(|| policy.valid());
+        let prepare = |piece: Vec<TrainingGroup>| {
+            let mut batch = MicroBatch::new(&piece, objective.loss_agg_mode, step, &device);
+            if let Some(old) = &old {
+                batch = batch.with_old_logps(old, temperature);
+            }
+            match reference {
+                Some(reference) if objective.needs_exact_kls() => {
+                    batch.with_reference_distribution(reference)
+                }
+                Some(reference) => batch.with_reference(reference, temperature),
+                None => batch,
+            }
+        };
+        micro_batches(groups, settings.micro_batch_tokens).into_iter().map(prepare).collect()
+    }
+}
+
+impl<B: TrainingKernels> MiniBatch<B> {
+    /// The gradient of the objective over all rows, and what there is to report of the loss.
+    pub(super) fn differentiate(
+        &self,
+        policy: &Decoder<Autodiff<B>>,
+        objective: &Objective,
+        temperature: f32,
+    ) -> Result<(LossMetrics, StepGradients<B>), DeviceFailed> {
+        let mut gradients = StepGradients::default();
+        let mut sums: Option<LossSums<Autodiff<B>>> = None;
+        for batch in &self.micro_batches {
+            let (tokens, weights_bt) = batch.tokens(policy, temperature);
+            let loss = objective.loss(&tokens, weights_bt);
+            gradients.add(policy, loss.loss);
+            sums = Some(match sums {
+                Some(sums) => sums.plus(loss.sums),
+                None => loss.sums,
+            });
+        }
+        let metrics = sums.map(|sums| sums.read(&self.seen)).transpose()?;
+        Ok((metrics.unwrap_or_default(), gradients))
+    }
+}
+
+/// `0..count` as `parts` consecutive ranges whose lengths differ by one at most.
+fn shares(count: usize, parts: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_do_not_divide_still_make_as_many_mini_batches_as_asked() {
+        assert_eq!(shares(5, 4).collect::<Vec<_>>(), [0..1, 1..2, 2..3, 3..5]);
+        assert_eq!(shares(64, 2).collect::<Vec<_>>(), [0..32, 32..64]);
+    }
+}

@@ -1,0 +1,64 @@
+//! What a step changes, and a checkpoint keeps.
+
+use burn::backend::Autodiff;
+
+use super::held::Held;
+use super::optimizer::Optimizer;
+use super::score::ScoredGroup;
+use super::settings::TrainSettings;
+use crate::advantage::RunningMoments;
+use crate::data::Order;
+use crate::kernel::TrainingKernels;
+use crate::model::{Decoder, Reference};
+
+/// The state of a run between two steps. No stage sees it whole: each is given what it needs.
+#[derive(Debug)]
+pub(super) struct TrainState<B: TrainingKernels> {
+    pub policy: Held<Decoder<Autodiff<B>>>,
+    pub reference: Option<Reference<B>>,
+    pub optimizer: Optimizer<B>,
+    /// Which problem comes when.
+    pub order: Order,
+    /// All rewards so far, for normalising over them.
+    pub moments: RunningMoments,
+    /// The factor on the KL, where it is steered.
+    pub kl_coef: f64,
+    /// Groups that wait for the next step.
+    pub carried: Vec<ScoredGroup>,
+    pub counters: Counters,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counters {
+    /// Training steps done.
+    pub steps: u64,
+    /// Of these, steps that had nothing to learn from.
+    pub skipped_steps: u64,
+    /// Prompts drawn, which is the place in the order of the data.
+    pub prompts_drawn: u64,
+    /// Completion tokens generated.
+    pub tokens_seen: u64,
+}
+
+impl<B: TrainingKernels> TrainState<B> {
+    /// The state before the first step; the reference is the policy as it is now.
+    pub(super) fn new(
+        settings: &TrainSettings,
+        policy: Decoder<Autodiff<B>>,
+        problems: usize,
+    ) -> Self {
+        let storage = settings.reference_storage;
+        let reference = || Reference::of(&policy).stored_as(storage);
+        Self {
+            reference: settings.needs_reference().then(reference),
+            policy: Held::new(policy),
+            optimizer: Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps()),
+            order: Order::new(settings.seed, problems),
+            moments: RunningMoments::default(),
+            kl_coef: settings.kl_coefficient.init_kl_coef,
+            carried: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+}
