@@ -13,7 +13,7 @@ use crate::advantage::{
 };
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::reward::Rewards;
 
 /// Keys without a default, which rewards that are already given make no use of.
@@ -138,7 +138,7 @@ struct Answers {
 impl OnDevice for Advantages<'_> {
     type Output = anyhow::Result<Answers>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Answers> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Answers> {
         let shaping = self.config.shaping()?;
         let shaped = shaping.apply(self.batch, &mut RunningMoments::default())?;
         let estimator = self.config.estimator()?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
 use crate::device::{self, Device, OnDevice};
-use crate::kernel::{self, TrainingKernels};
+use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::readback;
 use crate::run::Opened;
@@ -67,7 +67,7 @@ struct BenchResult {
 impl OnDevice for Bench {
     type Output = anyhow::Result<BenchResult>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
         let config = self.config;
         let opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
         let parameters = opened.model.config.parameter_count();

@@ -10,7 +10,7 @@ use burn::module::AutodiffModule;
 use super::output;
 use crate::config::RunConfig;
 use crate::device::{self, Limits, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::kernel::check::{Difference, Outcome, differences, outcomes};
 use crate::loss::LossMetrics;
 use crate::model::LoadedModel;
@@ -93,7 +93,7 @@ struct Everything {
 impl OnDevice for Everything {
     type Output = anyhow::Result<Vec<Outcome>>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> Self::Output {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let mut all = outcomes::<B>(&device);
         all.extend(training_steps::<B>(&device, &self.limits)?);
         Ok(all)
@@ -101,10 +101,7 @@ impl OnDevice for Everything {
 }
 
 /// Greedy completions of a fresh model, then whole steps: what was drawn, earned and learned.
-fn training_steps<B: TrainingKernels>(
-    device: &B::Device,
-    limits: &Limits,
-) -> anyhow::Result<Vec<Outcome>> {
+fn training_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Result<Vec<Outcome>> {
     let config = RunConfig::parse(Path::new("the check's own run"), RUN, &[])?;
     let Opened { model, problems, rewards } = Opened::<B>::open(&config, device, limits)?;
     let (LoadedModel { decoder, tokenizer, .. }, problems) = (model, problems.train);

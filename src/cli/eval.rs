@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, Limits, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
 use crate::run::{Problems, saved_model};
@@ -99,7 +99,7 @@ struct Evaluating {
 impl OnDevice for Evaluating {
     type Output = anyhow::Result<Evaluation>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
         let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
         output::note_left_out(&self.folder);
         let rewards = Rewards::new(&self.config.rewards)?;

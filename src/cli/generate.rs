@@ -8,7 +8,7 @@ use super::output;
 use crate::config::check_sampling;
 use crate::data::Message;
 use crate::device::{self, Limits, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::rollout::{Completion, Generator, Noise, Prompt, Purpose, Sampling};
 use crate::run::saved_model;
 use crate::text::Tokenizer;
@@ -107,7 +107,7 @@ struct Generating {
 impl OnDevice for Generating {
     type Output = anyhow::Result<()>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> anyhow::Result<()> {
+    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
         let Self { args, limits } = self;
         let model = saved_model::<B>(&args.folder, &device, &limits)?;
         output::note_left_out(&args.folder);

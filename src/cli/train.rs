@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::monitor::{Progress, Screen};
 use crate::run::{Options, Outcome, Run, RunError};
 
@@ -59,7 +59,7 @@ struct Training {
 impl OnDevice for Training {
     type Output = Result<Outcome, RunError>;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> Self::Output {
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let Self { config, options, resume } = self;
         let mut run = match resume {
             true => Run::<B>::resume(config, &device, options)?,

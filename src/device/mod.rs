@@ -22,7 +22,7 @@ pub use graphics::open;
 pub use limits::{Buffer, Limits, Mend, TooLarge};
 pub use name::{Api, DeviceName, Family, Kind, Pick};
 
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 pub use crate::readback::{DeviceFailed, Session};
 
 /// Something that runs on whatever backend was chosen.
@@ -31,7 +31,7 @@ pub trait OnDevice {
     type Output;
 
     /// Runs on backend `B`.
-    fn run<B: TrainingKernels>(self, device: B::Device) -> Self::Output;
+    fn run<B: Kernels>(self, device: B::Device) -> Self::Output;
 }
 
 /// A backend that this program can be built with.
@@ -253,14 +253,14 @@ impl fmt::Display for Device {
 
 /// Runs `program` in a session of its own on a device that works on other threads.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn in_session<B: TrainingKernels, P: OnDevice>(
+fn in_session<B: Kernels, P: OnDevice>(
     program: P,
     device: B::Device,
 ) -> Result<P::Output, DeviceFailed> {
     Session::begin::<B>(&device).run(|| program.run::<B>(device))
 }
 
-fn on<B: TrainingKernels, P: OnDevice>(program: P) -> P::Output {
+fn on<B: Kernels, P: OnDevice>(program: P) -> P::Output {
     program.run::<B>(<B as BackendTypes>::Device::default())
 }
 

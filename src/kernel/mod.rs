@@ -30,9 +30,6 @@ pub use memory::DeviceMemory;
 pub use op::Op;
 pub use ops::*;
 
-// Until every room says `Kernels`.
-pub use Kernels as TrainingKernels;
-
 /// The backend of every graphics API, with Burn's fusion.
 #[cfg(feature = "wgpu")]
 pub type Graphics = burn::backend::Wgpu;

@@ -1,7 +1,7 @@
 //! The end of a run: its last evaluation, its model and its report.
 
 use super::{Run, RunError};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::LoadedModel;
 use crate::monitor::{Event, RunFacts, StepMetrics, peak_rss_mib, report};
 use crate::readback;
@@ -17,7 +17,7 @@ pub struct Outcome {
     pub report: String,
 }
 
-impl<B: TrainingKernels> Run<B> {
+impl<B: Kernels> Run<B> {
     /// Ends the run: evaluates, or saves a checkpoint where it was asked to stop, writes the model
     /// and the report.
     ///

@@ -9,7 +9,7 @@ use super::options::{Options, Stop};
 use super::{RunError, open};
 use crate::config::RunConfig;
 use crate::device::Limits;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
 use crate::monitor::{
     EvalMetrics, Event, Existing, Logs, Monitor, Monitors, ReportFile, RunFolder, RunPlan,
@@ -40,7 +40,7 @@ pub(super) struct Frame {
 
 impl Setup {
     /// Opens the model and the problems of a run that the device can hold.
-    pub(super) fn open<B: TrainingKernels>(
+    pub(super) fn open<B: Kernels>(
         config: RunConfig,
         device: &B::Device,
         options: Options,
@@ -92,7 +92,7 @@ impl Frame {
     }
 
     /// Accuracy on the held-out problems after `step` steps; none where there are none.
-    pub(super) fn evaluate<B: TrainingKernels>(
+    pub(super) fn evaluate<B: Kernels>(
         &mut self,
         policy: &Decoder<B>,
         rewards: &Rewards,
@@ -110,7 +110,7 @@ impl Frame {
         Ok(Some(found.accuracy))
     }
 
-    pub(super) fn trainer<B: TrainingKernels>(
+    pub(super) fn trainer<B: Kernels>(
         &self,
         policy: Decoder<Autodiff<B>>,
         problems: PreparedProblems,
@@ -120,7 +120,7 @@ impl Frame {
     }
 }
 
-fn plan<B: TrainingKernels>(
+fn plan<B: Kernels>(
     config: &RunConfig,
     opened: &Opened<B>,
     limits: &Limits,

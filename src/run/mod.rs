@@ -37,21 +37,21 @@ pub use options::{Options, Stop};
 use frame::{Frame, Setup};
 
 use crate::config::RunConfig;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::monitor::{Event, Existing, Phase, StepEvent};
 use crate::reward::Rewards;
 use crate::train::{PreparedProblems, StepReport, Trainer, WarmStartOutcome, warm_start};
 
 /// A run under way.
-pub struct Run<B: TrainingKernels> {
+pub struct Run<B: Kernels> {
     frame: Frame,
     trainer: Trainer<B>,
     /// Held-out accuracy before the first step.
     before: Option<f64>,
 }
 
-impl<B: TrainingKernels> Run<B> {
+impl<B: Kernels> Run<B> {
     /// Begins a run in a folder that holds none: warm start, first evaluation, first checkpoint.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl<B: TrainingKernels> Run<B> {
 
 impl Frame {
     /// A policy that has learned from answers as far as the configuration asks.
-    fn warm_start<B: TrainingKernels>(
+    fn warm_start<B: Kernels>(
         &mut self,
         policy: Decoder<Autodiff<B>>,
         problems: &PreparedProblems,

@@ -9,7 +9,7 @@ use super::RunError;
 use crate::config::{ModelBlock, RunConfig};
 use crate::data::Dataset;
 use crate::device::Limits;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError};
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
@@ -18,7 +18,7 @@ use crate::train::{PreparedProblems, RunSizes, Trainer, model_buffers, run_buffe
 
 /// What a configuration names, opened.
 #[derive(Debug)]
-pub struct Opened<B: TrainingKernels> {
+pub struct Opened<B: Kernels> {
     /// The model that is to be trained.
     pub model: LoadedModel<Autodiff<B>>,
     /// The problems, as tokens.
@@ -27,7 +27,7 @@ pub struct Opened<B: TrainingKernels> {
     pub rewards: Rewards,
 }
 
-impl<B: TrainingKernels> Opened<B> {
+impl<B: Kernels> Opened<B> {
     /// Opens all that a run needs, if a device of these limits can hold it.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl<B: TrainingKernels> Opened<B> {
     }
 }
 
-pub(super) fn trainer<B: TrainingKernels>(
+pub(super) fn trainer<B: Kernels>(
     config: &RunConfig,
     policy: Decoder<Autodiff<B>>,
     tokenizer: &Tokenizer,

@@ -11,7 +11,7 @@ use crate::advantage::{
     AdvantageEstimator, GroupAdvantages, PostReport, RewardBatch, RunningMoments, TokenAdvantages,
     rule_on,
 };
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::kernel::group_rule::PivotTie;
 use crate::rollout::RolloutGroup;
 
@@ -65,7 +65,7 @@ pub(super) struct Estimation<'a, B: Backend> {
 /// The advantages of a step: estimator, KL charged to tokens, whitening, clipping.
 ///
 /// `moments` takes in the rewards of the step.
-pub(super) fn value_groups<B: TrainingKernels>(
+pub(super) fn value_groups<B: Kernels>(
     estimation: &Estimation<B>,
     charge: Option<KlCharge<B>>,
     [train, fill]: [Vec<DrawnGroup>; 2],
@@ -84,7 +84,7 @@ pub(super) fn value_groups<B: TrainingKernels>(
 /// The groups trained on, what the post-processing did, and the mean KL charged.
 type Finished = (Vec<ValuedGroup>, PostReport, Option<f64>);
 
-impl<B: TrainingKernels> Estimation<'_, B> {
+impl<B: Kernels> Estimation<'_, B> {
     /// Whether a group's estimate is the same whatever else the step holds: no reward is normalised
     /// over other groups, and no pivot is drawn by the group's place in the step.
     pub(super) fn is_of_group_alone(&self) -> bool {

@@ -4,7 +4,7 @@ use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::advantage::{GroupAdvantages, TokenAdvantages};
-use crate::kernel::{self, Kernels, TokenWeighting, TrainingKernels};
+use crate::kernel::{self, Kernels, TokenWeighting};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
 use crate::rollout::RolloutGroup;
@@ -188,7 +188,7 @@ impl<B: Kernels> MicroBatch<B> {
     }
 }
 
-impl<B: TrainingKernels> MicroBatch<B> {
+impl<B: Kernels> MicroBatch<B> {
     /// What the loss looks at: the current policy's log-probabilities and all that goes with them,
     /// and the weight of each token `[b, t]`.
     pub fn tokens(

@@ -13,7 +13,7 @@ use super::state::Counters;
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
 use crate::files::write_atomically;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{Decoder, ModelError, Parameter, Reference, TensorFile};
 use crate::readback;
 
@@ -63,7 +63,7 @@ impl CheckpointState {
     }
 }
 
-impl<B: TrainingKernels> Trainer<B> {
+impl<B: Kernels> Trainer<B> {
     /// Writes a checkpoint. `state.json` comes last, so a folder that has it is whole.
     ///
     /// # Errors

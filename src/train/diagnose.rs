@@ -14,7 +14,7 @@ use crate::advantage::{
     AdvantageEstimator, DrGrpo, GroupAdvantages, McGrpo, Oracle, RewardBatch, SignCount,
     count_sign_flips,
 };
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::kernel::group_rule::Scale;
 use crate::model::Decoder;
 use crate::rollout::{Noise, Prompt, Purpose};
@@ -64,7 +64,7 @@ struct Comparison {
 }
 
 /// What a diagnosis looks at.
-pub(super) struct Examination<'a, B: TrainingKernels> {
+pub(super) struct Examination<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
     pub policy: &'a Decoder<Autodiff<B>>,
     pub scorer: Scorer<'a>,
@@ -74,7 +74,7 @@ pub(super) struct Examination<'a, B: TrainingKernels> {
 
 /// Sign-flip rates of a step's advantages, under the names they are logged by; none in a step that is
 /// not examined. Comes before the update, so that the policy is still the one that generated.
-pub(super) fn diagnose_signal<B: TrainingKernels>(
+pub(super) fn diagnose_signal<B: Kernels>(
     examination: &Examination<B>,
     trained: &[ValuedGroup],
 ) -> Result<BTreeMap<String, f64>, TrainError> {
@@ -93,7 +93,7 @@ pub(super) fn diagnose_signal<B: TrainingKernels>(
     Ok(comparison.metrics(diagnostics.oracle_name()))
 }
 
-impl<B: TrainingKernels> Examination<'_, B> {
+impl<B: Kernels> Examination<'_, B> {
     /// The oracle baseline of groups; none where no rollout could be scored.
     fn oracle_baselines(&self, groups: &[ValuedGroup]) -> Result<Vec<Option<f64>>, TrainError> {
         let settings = self.settings;

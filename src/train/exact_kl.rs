@@ -4,7 +4,7 @@ use burn::backend::Autodiff;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::kernel::{self, Kernels, TrainingKernels};
+use crate::kernel::{self, Kernels};
 use crate::model::{Decoder, PackedCompletions};
 
 /// What decides the distribution of every completion token: hidden states `[n, d]` and the head `[v, d]`.
@@ -33,7 +33,7 @@ impl<B: Kernels> Distribution<B> {
     }
 }
 
-impl<B: TrainingKernels> Distribution<B> {
+impl<B: Kernels> Distribution<B> {
     /// The same distribution as a constant among tensors that carry gradients.
     pub(super) fn with_gradients(&self) -> Distribution<Autodiff<B>> {
         let constant = |tensor: &Tensor<B, 2>| Tensor::from_inner(tensor.clone());

@@ -8,23 +8,23 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::kernel::{self, TrainingKernels};
+use crate::kernel::{self, Kernels};
 use crate::model::{Decoder, ParameterVisitor};
 
 /// Gradients of the parameters that have one, each flat under its parameter's name.
 #[derive(Debug)]
-pub struct StepGradients<B: TrainingKernels> {
+pub struct StepGradients<B: Kernels> {
     /// In the order of the module, in which the norm sums them.
     named: Vec<(String, Tensor<B, 1>)>,
 }
 
-impl<B: TrainingKernels> Default for StepGradients<B> {
+impl<B: Kernels> Default for StepGradients<B> {
     fn default() -> Self {
         Self { named: Vec::new() }
     }
 }
 
-impl<B: TrainingKernels> StepGradients<B> {
+impl<B: Kernels> StepGradients<B> {
     /// Differentiates a micro-batch's loss and adds its gradients to the step's.
     pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
         // A loss in which nothing is trainable has no graph to go back along.
@@ -55,13 +55,13 @@ impl<B: TrainingKernels> StepGradients<B> {
 }
 
 /// What earlier micro-batches gave and what a new one adds to it.
-struct Sums<B: TrainingKernels> {
+struct Sums<B: Kernels> {
     earlier: BTreeMap<String, Tensor<B, 1>>,
     new: <Autodiff<B> as AutodiffBackend>::Gradients,
     named: Vec<(String, Tensor<B, 1>)>,
 }
 
-impl<B: TrainingKernels> ParameterVisitor<Autodiff<B>> for Sums<B> {
+impl<B: Kernels> ParameterVisitor<Autodiff<B>> for Sums<B> {
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<Autodiff<B>, D>>) {
         let new = param.val().grad_remove(&mut self.new).map(flat);
         let sum = match (self.earlier.remove(name), new) {
@@ -72,7 +72,7 @@ impl<B: TrainingKernels> ParameterVisitor<Autodiff<B>> for Sums<B> {
     }
 }
 
-fn flat<B: TrainingKernels, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
+fn flat<B: Kernels, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
     let count = gradient.shape().num_elements();
     gradient.reshape([count])
 }

@@ -6,20 +6,20 @@ use burn::module::AutodiffModule;
 use super::batch::{MicroBatch, TrainingGroup, denominators, micro_batches};
 use super::gradients::StepGradients;
 use super::settings::TrainSettings;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::loss::{Denominators, LossMetrics, LossSums, Objective};
 use crate::model::{Decoder, Reference};
 use crate::readback::DeviceFailed;
 
 /// One optimiser step's worth of rows, ready for any number of passes.
-pub(super) struct MiniBatch<B: TrainingKernels> {
+pub(super) struct MiniBatch<B: Kernels> {
     micro_batches: Vec<MicroBatch<B>>,
     /// Of the rows that are differentiated, which is what reported means are over.
     seen: Denominators,
 }
 
 /// What stays fixed over all passes over a step's rows.
-pub(super) struct Preparation<'a, B: TrainingKernels> {
+pub(super) struct Preparation<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
     pub objective: &'a Objective,
     /// The policy that generated.
@@ -28,7 +28,7 @@ pub(super) struct Preparation<'a, B: TrainingKernels> {
     pub reference: Option<&'a Reference<B>>,
 }
 
-impl<B: TrainingKernels> Preparation<'_, B> {
+impl<B: Kernels> Preparation<'_, B> {
     /// The optimiser steps of one pass, each over its share of the groups.
     pub(super) fn mini_batches(
         &self,
@@ -72,7 +72,7 @@ impl<B: TrainingKernels> Preparation<'_, B> {
     }
 }
 
-impl<B: TrainingKernels> MiniBatch<B> {
+impl<B: Kernels> MiniBatch<B> {
     /// The gradient of the objective over all rows, and what there is to report of the loss.
     pub(super) fn differentiate(
         &self,

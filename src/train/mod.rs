@@ -76,7 +76,7 @@ use state::TrainState;
 use token_kl::KlCharge;
 use update::{Learner, update_policy};
 
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::readback;
 use crate::reward::Rewards;
@@ -85,7 +85,7 @@ use crate::text::Tokenizer;
 
 /// A policy under training: what the run is made of, and its state.
 #[derive(Debug)]
-pub struct Trainer<B: TrainingKernels> {
+pub struct Trainer<B: Kernels> {
     settings: TrainSettings,
     tokenizer: Tokenizer,
     problems: PreparedProblems,
@@ -93,7 +93,7 @@ pub struct Trainer<B: TrainingKernels> {
     state: TrainState<B>,
 }
 
-impl<B: TrainingKernels> Trainer<B> {
+impl<B: Kernels> Trainer<B> {
     /// A trainer before its first step; the reference is the policy as it is now.
     pub fn new(
         settings: TrainSettings,

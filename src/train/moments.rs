@@ -7,16 +7,16 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::TrainError;
 use super::checkpoint::check_names;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{ModelError, Parameter, TensorFile, save_tensors};
 
 /// First and second moment of every parameter that ever had a gradient, each flat.
 #[derive(Debug)]
-pub struct Moments<B: TrainingKernels> {
+pub struct Moments<B: Kernels> {
     named: BTreeMap<String, [Tensor<B, 1>; 2]>,
 }
 
-impl<B: TrainingKernels> Default for Moments<B> {
+impl<B: Kernels> Default for Moments<B> {
     fn default() -> Self {
         Self { named: BTreeMap::new() }
     }
@@ -25,7 +25,7 @@ impl<B: TrainingKernels> Default for Moments<B> {
 /// The key under which a file names the trainable parameters that it holds no moments of.
 const WITHOUT_MOMENTS: &str = "without_moments";
 
-impl<B: TrainingKernels> Moments<B> {
+impl<B: Kernels> Moments<B> {
     /// The names of the parameters that have moments, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)
@@ -99,7 +99,7 @@ fn layout_of(parameter: &Parameter) -> [(String, Vec<usize>); 2] {
     ["first", "second"].map(|moment| (format!("{moment}.{name}"), shape.clone()))
 }
 
-fn moment<B: TrainingKernels>(
+fn moment<B: Kernels>(
     file: &TensorFile,
     (name, shape): &(String, Vec<usize>),
     device: &B::Device,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gradients::StepGradients;
 use super::moments::Moments;
-use crate::kernel::{self, AdamW, TrainingKernels};
+use crate::kernel::{self, AdamW, Kernels};
 use crate::model::{Decoder, ParameterMapper};
 
 /// How the learning rate moves after the warm-up.
@@ -95,14 +95,14 @@ pub struct StepOutcome {
 
 /// AdamW's state.
 #[derive(Debug)]
-pub struct Optimizer<B: TrainingKernels> {
+pub struct Optimizer<B: Kernels> {
     config: OptimizerConfig,
     total_steps: u64,
     steps: u64,
     moments: Moments<B>,
 }
 
-impl<B: TrainingKernels> Optimizer<B> {
+impl<B: Kernels> Optimizer<B> {
     /// An optimiser that has not stepped, for a schedule over `total_steps`.
     pub fn new(config: OptimizerConfig, total_steps: u64) -> Self {
         Self { config, total_steps, steps: 0, moments: Moments::default() }
@@ -169,14 +169,14 @@ impl<B: TrainingKernels> Optimizer<B> {
     }
 }
 
-struct Update<'a, B: TrainingKernels> {
+struct Update<'a, B: Kernels> {
     hyper: AdamW,
     weight_decay: f32,
     gradients: BTreeMap<String, Tensor<B, 1>>,
     moments: &'a mut Moments<B>,
 }
 
-impl<B: TrainingKernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
+impl<B: Kernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
     fn map<const D: usize>(
         &mut self,
         name: &str,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Trainer;
 use crate::advantage::AdvantageError;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 
 /// When the reference follows the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl ReferenceRefresh {
     }
 }
 
-impl<B: TrainingKernels> Trainer<B> {
+impl<B: Kernels> Trainer<B> {
     /// Renews the reference after the step that was just done, where it is due.
     pub(super) fn refresh_reference(&mut self) {
         let share = self.settings.reference_refresh.share(self.state.counters.steps);

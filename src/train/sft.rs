@@ -13,7 +13,7 @@ use super::gradients::StepGradients;
 use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{Decoder, PackedCompletions, PromptGroup};
 use crate::random::Stream;
 use crate::readback::{self, DeviceFailed};
@@ -78,7 +78,7 @@ pub(super) const JUDGED: usize = 256;
 /// # Errors
 /// A problem without an answer; logits or gradients that are not finite; a device that failed.
 #[allow(clippy::too_many_arguments)]
-pub fn warm_start<B: TrainingKernels>(
+pub fn warm_start<B: Kernels>(
     settings: &WarmStart,
     mut policy: Decoder<Autodiff<B>>,
     tokenizer: &Tokenizer,
@@ -120,7 +120,7 @@ fn optimizer_config(settings: &WarmStart) -> OptimizerConfig {
 
 /// One supervised step on answers; the mean negative log-probability of their tokens and the
 /// gradient norm.
-fn sft_step<B: TrainingKernels>(
+fn sft_step<B: Kernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,

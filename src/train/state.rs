@@ -8,12 +8,12 @@ use super::score::ScoredGroup;
 use super::settings::TrainSettings;
 use crate::advantage::RunningMoments;
 use crate::data::Order;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::{Decoder, Reference};
 
 /// The state of a run between two steps. No stage sees it whole: each is given what it needs.
 #[derive(Debug)]
-pub(super) struct TrainState<B: TrainingKernels> {
+pub(super) struct TrainState<B: Kernels> {
     pub policy: Held<Decoder<Autodiff<B>>>,
     pub reference: Option<Reference<B>>,
     pub optimizer: Optimizer<B>,
@@ -41,7 +41,7 @@ pub(super) struct Counters {
     pub tokens_seen: u64,
 }
 
-impl<B: TrainingKernels> TrainState<B> {
+impl<B: Kernels> TrainState<B> {
     /// The state before the first step; the reference is the policy as it is now.
     pub(super) fn new(
         settings: &TrainSettings,

@@ -4,18 +4,18 @@ use super::advantages::ValuedGroup;
 use super::batch::{TrainingGroup, micro_batches, packing};
 use super::settings::TrainSettings;
 use crate::advantage::{TokenAdvantages, TokenPenalty};
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::loss::KlEstimator;
 use crate::model::Reference;
 
 /// The KL to the reference as a charge on every token's reward.
-pub(super) struct KlCharge<'a, B: TrainingKernels> {
+pub(super) struct KlCharge<'a, B: Kernels> {
     pub reference: &'a Reference<B>,
     pub estimator: KlEstimator,
     pub coefficient: f64,
 }
 
-impl<'a, B: TrainingKernels> KlCharge<'a, B> {
+impl<'a, B: Kernels> KlCharge<'a, B> {
     /// What the settings ask to charge; none where the KL is not in the reward.
     pub(super) fn asked(
         settings: &TrainSettings,

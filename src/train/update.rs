@@ -13,12 +13,12 @@ use super::optimizer::{Optimizer, StepOutcome};
 use super::report::Update;
 use super::settings::TrainSettings;
 use crate::advantage::GroupTokens;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::loss::{LossMetrics, Objective};
 use crate::model::{Decoder, Reference};
 
 /// What an update changes, and what it looks at to do so.
-pub(super) struct Learner<'a, B: TrainingKernels> {
+pub(super) struct Learner<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
     pub policy: &'a mut Held<Decoder<Autodiff<B>>>,
     pub optimizer: &'a mut Optimizer<B>,
@@ -30,7 +30,7 @@ pub(super) struct Learner<'a, B: TrainingKernels> {
 }
 
 /// All optimiser steps over a step's groups; none where no row reaches the loss.
-pub(super) fn update_policy<B: TrainingKernels>(
+pub(super) fn update_policy<B: Kernels>(
     mut learner: Learner<B>,
     advantages: &StepAdvantages,
 ) -> Result<Update, TrainError> {
@@ -51,7 +51,7 @@ pub(super) fn update_policy<B: TrainingKernels>(
     Ok(Update { outcomes, tokens, alpha, secs: started.elapsed().as_secs_f64() })
 }
 
-impl<B: TrainingKernels> Learner<'_, B> {
+impl<B: Kernels> Learner<'_, B> {
     /// The objective with the KL coefficient of this step.
     fn objective(&self) -> Objective {
         let mut objective = self.settings.objective.clone();

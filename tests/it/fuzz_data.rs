@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use wgrpo::data::{DataConfig, Dataset, Problem, Prompt};
 use wgrpo::random::Stream;
-use wgrpo::reward::{Completion, RewardConfig, Rewards};
+use wgrpo::reward::{Completion, Item, RewardConfig, Rewards};
 
 const FILES: usize = 400;
 const NUMBERS: usize = 2000;
@@ -143,7 +143,8 @@ fn score(rewards: &Rewards, answer: &str, text: &str) -> Option<f64> {
     let answer = Some(answer.to_owned());
     let problem = Problem { id: 0, prompt, answer, columns: Map::new() };
     let completion = Completion { text, tokens: 1, finished: true, max_tokens: 1 };
-    rewards.score(&problem, &completion).unwrap().total
+    let items = [Item { problem: &problem, completion }];
+    rewards.score_batch(&items).unwrap()[0].total
 }
 
 fn number_reward() -> Rewards {

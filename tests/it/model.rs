@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use serde_json::Value;
 
 use wgrpo::device::{BACKENDS, OnDevice, run_on};
-use wgrpo::kernel::{Span, TrainingKernels};
+use wgrpo::kernel::{Kernels, Span};
 use wgrpo::model::{
     Decoder, KvCache, LoadedModel, ModelConfig, Packed, PackedCompletions, Parameter, PromptGroup,
     Reference, TensorFile, WeightStorage, Weights, save_tensors,
@@ -417,7 +417,7 @@ struct Stored {
 impl OnDevice for StoredReference {
     type Output = Stored;
 
-    fn run<B: TrainingKernels>(self, device: B::Device) -> Stored {
+    fn run<B: Kernels>(self, device: B::Device) -> Stored {
         let folder = fixture(self.fixture);
         let config = ModelConfig::from_folder(&folder).unwrap();
         let load = || Reference::new(Decoder::<B>::load(&config, &folder, &device).unwrap());

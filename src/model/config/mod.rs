@@ -153,13 +153,6 @@ fn default_initializer_range() -> f64 {
 mod tests {
     use super::*;
 
-    fn tiny() -> ModelConfig {
-        let text = r#"{"vocab_size": 64, "hidden_size": 128, "intermediate_size": 352,
-            "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
-            "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}"#;
-        serde_json::from_str(text).unwrap()
-    }
-
     #[test]
     fn a_misspelt_key_is_refused() {
         let error = serde_json::from_str::<ModelConfig>(r#"{"hiden_size": 8}"#).unwrap_err();

@@ -21,7 +21,7 @@ use super::state::Counters;
 use super::summary::DrawSummary;
 use crate::advantage::{AdvantageEstimator, GroupAdvantages, RunningMoments};
 use crate::data::Order;
-use crate::kernel::TrainingKernels;
+use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup};
 
@@ -48,7 +48,7 @@ pub(super) struct DrawnGroup {
 }
 
 /// What drawing looks at; it changes none of it.
-pub(super) struct Source<'a, B: TrainingKernels> {
+pub(super) struct Source<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
     pub policy: &'a Decoder<Autodiff<B>>,
     pub order: &'a Order,
@@ -70,7 +70,7 @@ struct Pool {
 /// Draws prompts, generates and scores, until the selection is content or its rounds run out.
 ///
 /// `carried` are the groups that waited for this step.
-pub(super) fn draw_groups<B: TrainingKernels>(
+pub(super) fn draw_groups<B: Kernels>(
     source: &Source<B>,
     carried: Vec<ScoredGroup>,
     counters: &mut Counters,
@@ -96,7 +96,7 @@ pub(super) fn draw_groups<B: TrainingKernels>(
     }
 }
 
-impl<B: TrainingKernels> Source<'_, B> {
+impl<B: Kernels> Source<'_, B> {
     /// One round of prompts.
     fn add_round(&self, pool: &mut Pool, counters: &mut Counters) -> Result<(), TrainError> {
         let started = Instant::now();
