@@ -93,7 +93,6 @@ impl<B: TrainingKernels> Trainer<B> {
             accuracy_before,
         };
         // Nothing is whole that was read off a device that failed meanwhile.
-        readback::sync_and_check::<B>(&self.policy.device())?;
         let path = folder.join(STATE);
         let text = serde_json::to_string_pretty(&state).map_err(|error| broken(&path, error))?;
         write_atomically(&path, text.as_bytes())
