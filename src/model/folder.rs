@@ -9,9 +9,10 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::config::find_model;
 use super::error::shown;
 use super::weights::MODEL_FILE;
-use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_tensors};
+use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings};
 use crate::files::write_atomically;
 use crate::random::Stream;
+use crate::readback::{self, DeviceFailed};
 use crate::text::Tokenizer;
 
 // Which of a seed's number sequences fresh weights come from.
@@ -132,7 +133,7 @@ impl<B: Backend> Decoder<B> {
     /// Writes the parameters as one safetensors file under Hugging Face's names.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// A file that cannot be written, or a device that failed.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
         self.save_where(path, |_| true)
     }
@@ -140,21 +141,24 @@ impl<B: Backend> Decoder<B> {
     /// Writes the parameters that `chosen` picks by name.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// A file that cannot be written, or a device that failed.
     pub fn save_where(&self, path: &Path, chosen: impl Fn(&str) -> bool) -> Result<(), ModelError> {
         let mut list = Stored { chosen, layout: Vec::new(), values: Vec::new() };
         self.visit_parameters(&mut list);
         let values = list.values.into_iter().map(|read| read());
-        Ok(save_tensors(path, &list.layout, &[("format", "pt")], values)?)
+        Ok(save_readings(path, &list.layout, &[("format", "pt")], values)?)
     }
 }
+
+/// Reads one parameter off the device.
+type Readback = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed>;
 
 /// Parameters on their way to a file: name and shape, and what reads each off the device when its
 /// turn comes.
 struct Stored<F> {
     chosen: F,
     layout: Vec<(String, Vec<usize>)>,
-    values: Vec<Box<dyn FnOnce() -> Vec<f32>>>,
+    values: Vec<Box<Readback>>,
 }
 
 impl<B: Backend, F: Fn(&str) -> bool> ParameterVisitor<B> for Stored<F> {
@@ -162,7 +166,7 @@ impl<B: Backend, F: Fn(&str) -> bool> ParameterVisitor<B> for Stored<F> {
         if (self.chosen)(name) {
             let tensor = param.val();
             self.layout.push((name.to_owned(), tensor.dims().to_vec()));
-            self.values.push(Box::new(|| tensor.into_data().iter().collect()));
+            self.values.push(Box::new(|| readback::floats(tensor)));
         }
     }
 }

@@ -23,4 +23,4 @@ pub use packing::{Packed, PackedCompletions, PromptGroup};
 pub use parameters::{Parameter, ParameterMapper, ParameterVisitor, Source};
 pub use policy::{TokenLogps, WeightStorage};
 pub use reference::Reference;
-pub use weights::{TensorFile, Weights, WeightsError, save_tensors};
+pub use weights::{TensorFile, Weights, WeightsError, save_readings, save_tensors};

@@ -15,9 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use burn::tensor::backend::{Backend, ExecutionError};
 use burn::tensor::{BasicOps, Tensor, TensorData};
 
-pub use session::Session;
-#[cfg(feature = "wgpu")]
-pub(crate) use session::record;
+pub use session::{Session, record};
 
 /// Longest part of the device's own words that is passed on.
 const WORDS: usize = 300;
@@ -48,6 +46,14 @@ pub fn read<B: Backend, const D: usize, K: BasicOps<B>>(
     tensor: Tensor<B, D, K>,
 ) -> Result<TensorData, DeviceFailed> {
     believed::<B, _>(|| tensor.try_into_data())
+}
+
+/// The numbers of a tensor as f32, row-major.
+///
+/// # Errors
+/// As [`read`].
+pub fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, DeviceFailed> {
+    Ok(read(tensor)?.iter().collect())
 }
 
 /// Waits until the device has done all that it was given, and tells whether it could.
@@ -107,7 +113,7 @@ mod tests {
         use burn::backend::NdArray;
         let device = Default::default();
         let tensor = Tensor::<NdArray, 1>::from_floats([1.0, 2.5], &device) * 2.0;
-        assert_eq!(read(tensor).unwrap().iter::<f32>().collect::<Vec<_>>(), [2.0, 5.0]);
+        assert_eq!(floats(tensor), Ok(vec![2.0, 5.0]));
         assert_eq!(sync_and_check::<NdArray>(&device), Ok(()));
     }
 }

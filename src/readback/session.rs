@@ -90,8 +90,8 @@ impl Cell {
     }
 }
 
-/// Remembers a failure in every live session; false where there is none.
-pub(crate) fn record(said: &str) -> bool {
+/// Remembers a failure that a driver told of, in every live session; whether there is one.
+pub fn record(said: &str) -> bool {
     record_where(said, |_| true)
 }
 

@@ -75,7 +75,7 @@ pub(super) fn value_groups<B: Kernels>(
     let mut groups = estimation.of_step(train.into_iter().chain(fill).collect(), moments)?;
     let fill = groups.split_off(trained);
     let (train, post, kl) = match charge {
-        Some(charge) => estimation.finished_by_token(groups, &charge),
+        Some(charge) => estimation.finished_by_token(groups, &charge)?,
         None => estimation.finished(groups),
     };
     Ok(StepAdvantages { train, fill, post, kl })
@@ -155,8 +155,12 @@ impl<B: Kernels> Estimation<'_, B> {
     }
 
     /// Tokens charged for their KL, then whitening and clipping by token.
-    fn finished_by_token(&self, groups: Vec<ValuedGroup>, charge: &KlCharge<B>) -> Finished {
-        let (tokens, kl) = charge.apply(self.settings, &groups);
+    fn finished_by_token(
+        &self,
+        groups: Vec<ValuedGroup>,
+        charge: &KlCharge<B>,
+    ) -> Result<Finished, TrainError> {
+        let (tokens, kl) = charge.apply(self.settings, &groups)?;
         let (scored, advantages): (Vec<_>, Vec<_>) =
             groups.into_iter().map(|group| (group.scored, group.advantages)).unzip();
         let (tokens, report) = self.settings.post.apply_to_tokens(&advantages, tokens);
@@ -166,7 +170,7 @@ impl<B: Kernels> Estimation<'_, B> {
             tokens: Some(tokens),
         };
         let groups = scored.into_iter().zip(advantages).zip(tokens).map(valued).collect();
-        (groups, report, Some(kl))
+        Ok((groups, report, Some(kl)))
     }
 }
 

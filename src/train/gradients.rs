@@ -10,6 +10,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use crate::kernel::{self, Kernels};
 use crate::model::{Decoder, ParameterVisitor};
+use crate::readback::{self, DeviceFailed};
 
 /// Gradients of the parameters that have one, each flat under its parameter's name.
 #[derive(Debug)]
@@ -38,14 +39,17 @@ impl<B: Kernels> StepGradients<B> {
     }
 
     /// Euclidean norm over all parameters together.
-    pub fn norm(&self) -> f64 {
+    ///
+    /// # Errors
+    /// A device that failed.
+    pub fn norm(&self) -> Result<f64, DeviceFailed> {
         let squares: Vec<_> =
             self.named.iter().map(|(_, gradient)| kernel::sum_of_squares(gradient)).collect();
         if squares.is_empty() {
-            return 0.0;
+            return Ok(0.0);
         }
-        let squares = Tensor::cat(squares, 0).into_data();
-        squares.iter::<f64>().sum::<f64>().sqrt()
+        let squares = readback::read(Tensor::cat(squares, 0))?;
+        Ok(squares.iter::<f64>().sum::<f64>().sqrt())
     }
 
     /// Each gradient under its parameter's name.
@@ -114,7 +118,7 @@ mod tests {
     fn where_everything_is_frozen_a_step_changes_nothing() {
         let frozen = policy().freeze(|_| true);
         let gradients = gradients(&frozen);
-        assert_eq!(gradients.norm(), 0.0);
+        assert_eq!(gradients.norm(), Ok(0.0));
         let (after, _) = Optimizer::new(OptimizerConfig::default(), 1).step(frozen, gradients);
         assert_eq!(values(&after), values(&policy()));
     }

@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::TrainError;
 use super::checkpoint::check_names;
 use crate::kernel::Kernels;
-use crate::model::{ModelError, Parameter, TensorFile, save_tensors};
+use crate::model::{ModelError, Parameter, TensorFile, save_readings};
+use crate::readback;
 
 /// First and second moment of every parameter that ever had a gradient, each flat.
 #[derive(Debug)]
@@ -51,18 +52,18 @@ impl<B: Kernels> Moments<B> {
     /// `second.NAME`, one tensor in memory at a time.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// A file that cannot be written, or a device that failed.
     pub fn save(&self, path: &Path, parameters: &[Parameter]) -> Result<(), ModelError> {
         let trainable = parameters.iter().filter(|parameter| parameter.trainable);
         let (kept, without): (Vec<_>, Vec<_>) =
             trainable.partition(|parameter| self.named.contains_key(&parameter.name));
         let layout: Vec<_> = kept.iter().flat_map(|parameter| layout_of(parameter)).collect();
         let moments = kept.iter().flat_map(|parameter| &self.named[&parameter.name]);
-        let values = moments.map(|moment| moment.clone().into_data().iter().collect());
+        let values = moments.map(|moment| readback::floats(moment.clone()));
         let without: Vec<&str> = without.iter().map(|parameter| parameter.name.as_str()).collect();
         let metadata = [(WITHOUT_MOMENTS, without.join(" "))];
         let metadata = metadata.each_ref().map(|(key, names)| (*key, names.as_str()));
-        Ok(save_tensors(path, &layout, &metadata, values)?)
+        Ok(save_readings(path, &layout, &metadata, values)?)
     }
 
     /// Reads what [`Self::save`] wrote for the same parameters.
@@ -114,7 +115,7 @@ mod tests {
     use burn::backend::{Autodiff, NdArray};
 
     use super::*;
-    use crate::model::Decoder;
+    use crate::model::{Decoder, save_tensors};
     use crate::train::testing::{gradients, policy, values};
     use crate::train::{Optimizer, OptimizerConfig, StepGradients};
 

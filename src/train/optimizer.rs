@@ -11,6 +11,7 @@ use super::gradients::StepGradients;
 use super::moments::Moments;
 use crate::kernel::{self, AdamW, Kernels};
 use crate::model::{Decoder, ParameterMapper};
+use crate::readback::DeviceFailed;
 
 /// How the learning rate moves after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -115,7 +116,8 @@ impl<B: Kernels> Optimizer<B> {
 
     /// Updates every parameter that has a gradient.
     ///
-    /// A gradient that is not finite changes nothing; its norm says so.
+    /// A gradient that is not finite changes nothing; its norm says so. Nor does a device that failed,
+    /// which the outcome is then.
     ///
     /// # Panics
     /// Gradients of another decoder.
@@ -123,12 +125,15 @@ impl<B: Kernels> Optimizer<B> {
         &mut self,
         decoder: Decoder<Autodiff<B>>,
         gradients: StepGradients<B>,
-    ) -> (Decoder<Autodiff<B>>, StepOutcome) {
-        let grad_norm = gradients.norm();
+    ) -> (Decoder<Autodiff<B>>, Result<StepOutcome, DeviceFailed>) {
+        let grad_norm = match gradients.norm() {
+            Ok(norm) => norm,
+            Err(failed) => return (decoder, Err(failed)),
+        };
         let learning_rate = self.config.learning_rate(self.steps, self.total_steps);
         let outcome = StepOutcome { grad_norm, learning_rate };
         if !grad_norm.is_finite() {
-            return (decoder, outcome);
+            return (decoder, Ok(outcome));
         }
         self.steps += 1;
         let mut update = Update {
@@ -140,7 +145,7 @@ impl<B: Kernels> Optimizer<B> {
         let decoder = decoder.map_parameters(&mut update);
         let left: Vec<&String> = update.gradients.keys().collect();
         assert!(left.is_empty(), "gradients of parameters that the policy lacks: {left:?}");
-        (decoder, outcome)
+        (decoder, Ok(outcome))
     }
 
     fn hyper(&self, outcome: StepOutcome) -> AdamW {

@@ -135,7 +135,7 @@ fn sft_step<B: Kernels>(
     let mut gradients = StepGradients::default();
     gradients.add(&policy, loss);
     let (policy, outcome) = optimizer.step(policy, gradients);
-    Ok((policy, value, outcome.grad_norm))
+    Ok((policy, value, outcome?.grad_norm))
 }
 
 /// Prompts with their answers, and problems that are kept unseen to judge by.

@@ -7,6 +7,7 @@ use crate::advantage::{TokenAdvantages, TokenPenalty};
 use crate::kernel::Kernels;
 use crate::loss::KlEstimator;
 use crate::model::Reference;
+use crate::readback::{self, DeviceFailed};
 
 /// The KL to the reference as a charge on every token's reward.
 pub(super) struct KlCharge<'a, B: Kernels> {
@@ -30,26 +31,33 @@ impl<'a, B: Kernels> KlCharge<'a, B> {
     }
 
     /// Advantages of single tokens with their KL charged, and its mean in nats per token.
+    ///
+    /// # Errors
+    /// A device that failed.
     pub(super) fn apply(
         &self,
         settings: &TrainSettings,
         groups: &[ValuedGroup],
-    ) -> (Vec<TokenAdvantages>, f64) {
-        let kls = self.token_kls(settings, groups);
+    ) -> Result<(Vec<TokenAdvantages>, f64), DeviceFailed> {
+        let kls = self.token_kls(settings, groups)?;
         let clip = settings.shaping.reward_clip;
         let penalty = TokenPenalty { coefficient: self.coefficient, clip };
         let pairs = groups.iter().zip(&kls);
         let tokens = pairs.map(|(group, kls)| penalty.apply(&group.advantages, kls)).collect();
         let all = || kls.iter().flatten().flatten();
-        (tokens, all().sum::<f64>() / all().count().max(1) as f64)
+        Ok((tokens, all().sum::<f64>() / all().count().max(1) as f64))
     }
 
     /// KL of every token that reaches the loss, by group and rollout; empty for a masked rollout.
     ///
     /// The policy's side is the log-probability that each token was drawn with.
-    fn token_kls(&self, settings: &TrainSettings, groups: &[ValuedGroup]) -> Vec<Vec<Vec<f64>>> {
+    fn token_kls(
+        &self,
+        settings: &TrainSettings,
+        groups: &[ValuedGroup],
+    ) -> Result<Vec<Vec<Vec<f64>>>, DeviceFailed> {
         let rows: Vec<TrainingGroup> = groups.iter().map(ValuedGroup::training).collect();
-        let mut logps = self.reference_logps(settings, &rows).into_iter();
+        let mut logps = self.reference_logps(settings, &rows)?.into_iter();
         let of_group = |(group, rows): (&ValuedGroup, &TrainingGroup)| {
             let completions = &group.scored.rollout.completions;
             let mut kls = vec![Vec::new(); completions.len()];
@@ -61,17 +69,20 @@ impl<'a, B: Kernels> KlCharge<'a, B> {
             }
             kls
         };
-        groups.iter().zip(&rows).map(of_group).collect()
+        Ok(groups.iter().zip(&rows).map(of_group).collect())
     }
 
     /// Log-probabilities under the reference of all tokens of all rows, in order.
-    fn reference_logps(&self, settings: &TrainSettings, groups: &[TrainingGroup]) -> Vec<f32> {
+    fn reference_logps(
+        &self,
+        settings: &TrainSettings,
+        groups: &[TrainingGroup],
+    ) -> Result<Vec<f32>, DeviceFailed> {
         let temperature = settings.temperature();
         let pieces = micro_batches(groups, settings.micro_batch_tokens);
         let logps = pieces.iter().map(|piece| {
-            let logps = self.reference.completion_logps(&packing(piece), temperature);
-            logps.into_data().iter().collect()
+            readback::floats(self.reference.completion_logps(&packing(piece), temperature))
         });
-        logps.collect::<Vec<Vec<f32>>>().concat()
+        Ok(logps.collect::<Result<Vec<_>, _>>()?.concat())
     }
 }

@@ -76,7 +76,7 @@ impl<B: Kernels> Learner<'_, B> {
     ) -> Result<(LossMetrics, StepOutcome), TrainError> {
         let temperature = self.settings.temperature();
         let (metrics, gradients) = mini_batch.differentiate(self.policy, objective, temperature)?;
-        let outcome = self.policy.change(|policy| self.optimizer.step(policy, gradients));
+        let outcome = self.policy.change(|policy| self.optimizer.step(policy, gradients))?;
         match outcome.grad_norm.is_finite() {
             true => Ok((metrics, outcome)),
             false => Err(TrainError::NotFinite { step: self.step, norm: outcome.grad_norm }),

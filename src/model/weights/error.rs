@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::error::{LONGEST_SHOWN, shown};
+use crate::readback::DeviceFailed;
 
 /// Most names that a missing one is compared with.
 const NAMES_COMPARED: usize = 20_000;
@@ -36,6 +37,9 @@ pub enum WeightsError {
         /// What the system says.
         source: io::Error,
     },
+    /// A device that failed, so that what it holds is worth no file.
+    #[error(transparent)]
+    Device(#[from] DeviceFailed),
     /// An index of shards that does not parse or does not fit its shards.
     #[error("{}: {problem}; download the model again", file.display())]
     Index {

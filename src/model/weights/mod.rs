@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::WeightsError;
 pub use tensor_file::TensorFile;
-pub use tensor_writer::save_tensors;
+pub use tensor_writer::{save_readings, save_tensors};
 
 use super::config::ModelConfig;
 

@@ -8,15 +8,12 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::WeightsError;
 use crate::files::PartialFile;
+use crate::readback::DeviceFailed;
 
 /// Tensors of a file in the order in which they are written: name and shape.
 type Layout = [(String, Vec<usize>)];
 
-/// Writes f32 tensors to a temporary file that takes its place only when it is whole and on disk.
-///
-/// `values` yields those of each tensor of `layout` in turn, row-major, and is asked for the next
-/// only when the last is written. `metadata` is text by key (Hugging Face wants `format: pt`).
-/// A full disk or a crash leaves the old file of that name as it was.
+/// Writes f32 tensors as [`save_readings`] does, from numbers that no device holds.
 ///
 /// # Errors
 /// [`WeightsError::Write`] where the file cannot be written.
@@ -29,8 +26,32 @@ pub fn save_tensors(
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Vec<f32>>,
 ) -> Result<(), WeightsError> {
+    save_readings(path, layout, metadata, values.into_iter().map(Ok))
+}
+
+/// Writes f32 tensors to a temporary file that takes its place only when it is whole and on disk.
+///
+/// `values` yields those of each tensor of `layout` in turn, row-major, and is asked for the next
+/// only when the last is written. `metadata` is text by key (Hugging Face wants `format: pt`).
+/// A full disk or a crash leaves the old file of that name as it was.
+///
+/// # Errors
+/// [`WeightsError::Write`] where the file cannot be written, [`WeightsError::Device`] where values
+/// could not be read off their device.
+///
+/// # Panics
+/// Two tensors of one name, or values that do not fit the layout.
+pub fn save_readings(
+    path: &Path,
+    layout: &Layout,
+    metadata: &[(&str, &str)],
+    values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
+) -> Result<(), WeightsError> {
     let written = header(layout, metadata).and_then(|header| write(path, &header, layout, values));
-    written.map_err(|source| WeightsError::Write { file: path.into(), source })
+    written.map_err(|source| match source.downcast() {
+        Ok(failed) => WeightsError::Device(failed),
+        Err(source) => WeightsError::Write { file: path.into(), source },
+    })
 }
 
 // `safetensors::serialize_to_file` would ask for the tensors by name, not as the model yields them,
@@ -39,14 +60,14 @@ fn write(
     path: &Path,
     header: &[u8],
     layout: &Layout,
-    values: impl IntoIterator<Item = Vec<f32>>,
+    values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> io::Result<()> {
     let mut file = PartialFile::create(path)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     let mut values = values.into_iter();
     for (name, shape) in layout {
-        let values = values.next().unwrap_or_default();
+        let values = values.next().transpose().map_err(io::Error::other)?.unwrap_or_default();
         let count: usize = shape.iter().product();
         assert_eq!(values.len(), count, "values of tensor {name}");
         values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
@@ -150,6 +171,19 @@ mod tests {
         let path = folder.path().join("nowhere/m.safetensors");
         let message = save_tensors(&path, &layout(), &[], values()).unwrap_err().to_string();
         assert!(message.contains("nowhere/m.safetensors"), "{message}");
+    }
+
+    #[test]
+    fn a_device_that_fails_on_the_way_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        fs::write(&path, "the old one").unwrap();
+        let failed = DeviceFailed { said: "out of memory".into() };
+        let values = [Ok(vec![1.0, 2.0]), Err(failed.clone())];
+        let error = save_readings(&path, &layout(), &[], values).unwrap_err();
+        assert!(matches!(&error, WeightsError::Device(told) if *told == failed), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"the old one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
