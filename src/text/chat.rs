@@ -1,47 +1,34 @@
 //! Chat templates, rendered as transformers renders them.
 
-use std::error::Error;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, Value as TemplateValue, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
-use regex::Regex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::TextError;
-use super::chat_functions::{raise_exception, strftime_now, tojson};
+use super::boundary::with_large_stack;
+use super::limits::{LONGEST_TEMPLATE, LONGEST_TEXT, megabytes};
 use super::special::token_name;
-use crate::pattern::constant;
-
-const NAME: &str = "chat_template";
-
-/// Marks of the part an assistant says, which transformers knows and other engines do not.
-static GENERATION: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})"));
+use super::template::Template;
 
 /// A compiled chat template and the special tokens it may name.
 #[derive(Debug, Clone)]
 pub(super) struct ChatTemplate {
     source: String,
-    environment: Environment<'static>,
+    template: Arc<Template>,
     special_tokens: Map<String, Value>,
 }
 
 impl ChatTemplate {
     /// Compiles a template; `config` is `tokenizer_config.json`, for `bos_token` and its like.
     pub(super) fn new(source: String, config: &Map<String, Value>) -> Result<Self, String> {
-        let mut environment = Environment::new();
-        environment.set_syntax(syntax()?);
-        environment.set_unknown_method_callback(unknown_method_callback);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", strftime_now);
-        environment.add_filter("tojson", tojson);
-        let known = without_generation_marks(&source);
-        environment.add_template_owned(NAME, known).map_err(|error| described(&error))?;
-        Ok(Self { source, environment, special_tokens: special_tokens(config) })
+        if source.len() > LONGEST_TEMPLATE {
+            let (has, most) = (megabytes(source.len()), megabytes(LONGEST_TEMPLATE));
+            return Err(format!("the chat template has {has} MB, and at most {most} MB are read"));
+        }
+        let template = with_large_stack(|| Template::parse(&source))?;
+        let template = Arc::new(template.map_err(|error| format!("the chat template is broken: {error}"))?);
+        Ok(Self { source, template, special_tokens: special_tokens(config) })
     }
 
     pub(super) fn source(&self) -> &str {
@@ -53,49 +40,38 @@ impl ChatTemplate {
         messages: &impl Serialize,
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
-        let values = context! {
-            messages => TemplateValue::from(Serde(messages)),
-            add_generation_prompt,
-            tools => (),
-            documents => (),
-            ..TemplateValue::from(Serde(&self.special_tokens))
-        };
-        let template = self.environment.get_template(NAME);
-        let rendered = template.and_then(|template| template.render(values));
-        rendered.map_err(|error| TextError::Chat(described(&error)))
+        let failed = |problem: String| TextError::Chat(problem);
+        let messages = serde_json::to_value(messages).map_err(|error| failed(error.to_string()))?;
+        let bytes = text_bytes(&messages);
+        if bytes > LONGEST_TEXT {
+            return Err(TextError::TooLong { bytes, limit: LONGEST_TEXT });
+        }
+        let mut names = self.special_tokens.clone();
+        names.insert("messages".into(), messages);
+        names.insert("add_generation_prompt".into(), add_generation_prompt.into());
+        names.insert("tools".into(), Value::Null);
+        names.insert("documents".into(), Value::Null);
+        let rendered = with_large_stack(|| self.template.render(&names)).map_err(failed)?;
+        rendered.map_err(|error| failed(error.to_string()))
     }
 }
 
-/// A block on a line of its own leaves neither the line break nor the indentation.
-fn syntax() -> Result<SyntaxConfig, String> {
-    let mut builder = SyntaxConfig::builder();
-    builder.trim_blocks(true).lstrip_blocks(true);
-    builder.build().map_err(|error| described(&error))
-}
-
-fn without_generation_marks(source: &str) -> String {
-    let mark = |found: &regex::Captures| {
-        let block = if found.get(2).is_some() { "endif" } else { "if true" };
-        format!("{}{block}{}", &found[1], &found[3])
-    };
-    GENERATION.replace_all(source, mark).into_owned()
+/// The length of all texts in a value, and a byte for everything else.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(text_bytes).sum::<usize>() + 1,
+        Value::Object(pairs) => {
+            pairs.iter().map(|(key, value)| key.len() + text_bytes(value)).sum::<usize>() + 1
+        }
+        _ => 1,
+    }
 }
 
 fn special_tokens(config: &Map<String, Value>) -> Map<String, Value> {
     let named = config.iter().filter(|(key, _)| key.ends_with("_token"));
     let tokens = named.filter_map(|(key, value)| Some((key.clone(), token_name(value)?.into())));
     tokens.collect()
-}
-
-/// The message of an error and of everything that led to it, with the line of the template.
-fn described(error: &minijinja::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

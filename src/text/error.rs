@@ -38,6 +38,14 @@ pub enum TextError {
         /// What is wrong.
         problem: String,
     },
+    /// A text is longer than what is tokenised.
+    #[error("a prompt has {bytes} bytes, and at most {limit} are tokenised; shorten it or leave it out")]
+    TooLong {
+        /// The length.
+        bytes: usize,
+        /// The most for this tokenizer.
+        limit: usize,
+    },
     /// The prompt is a conversation, and the model has no template for one.
     #[error(
         "the tokenizer has no chat template; use plain text prompts (data.chat: false), or add \

@@ -1,13 +1,15 @@
 //! The tokenizer files of a Hugging Face model folder.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::chat::ChatTemplate;
-use super::special::Sources;
+use super::limits::{LONGEST_FILE, LONGEST_TOKENIZER};
+use super::read::{self, ReadTokenizer};
+use super::special::{Sources, token_name};
 use super::{TextError, Tokenizer};
 use crate::files::write_atomically;
 
@@ -18,10 +20,13 @@ const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER_CLASS: &str = "PreTrainedTokenizerFast";
 
 pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
-    let inner = read_tokenizer(&folder.join(TOKENIZER))?;
-    let config = read_object(&folder.join(CONFIG))?;
+    let ReadTokenizer { inner, growth, largest } = read_tokenizer(&folder.join(TOKENIZER))?;
+    let config = with_names_of(
+        read_object(&folder.join(CONFIG))?,
+        read_object(&folder.join("special_tokens_map.json"))?,
+    );
     let sources = Sources {
-        names: vec![config.clone(), read_object(&folder.join("special_tokens_map.json"))?],
+        names: vec![config.clone()],
         ids: vec![
             read_object(&folder.join("generation_config.json"))?,
             read_object(&folder.join("config.json"))?,
@@ -31,7 +36,19 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
         .resolve(|name| inner.token_to_id(name))
         .map_err(|problem| TextError::Broken { path: folder.join(CONFIG), problem })?;
     let chat = read_chat(folder, &config)?;
-    Ok(Tokenizer { inner, special, config, chat })
+    Ok(Tokenizer { inner, growth, largest, special, config, chat })
+}
+
+/// Special tokens that only `special_tokens_map.json` names, as older folders have it, stand in the config from
+/// here on: what is saved has no such file.
+fn with_names_of(mut config: Map<String, Value>, map: Map<String, Value>) -> Map<String, Value> {
+    for (key, value) in map {
+        let is_named = config.get(&key).is_some_and(|known| token_name(known).is_some() || known.is_array());
+        if !is_named {
+            config.insert(key, value);
+        }
+    }
+    config
 }
 
 pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
@@ -55,19 +72,10 @@ pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextErro
     }
 }
 
-fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, TextError> {
-    let bytes = read_if_there(path)?
+fn read_tokenizer(path: &Path) -> Result<ReadTokenizer, TextError> {
+    let bytes = read_if_there(path, LONGEST_TOKENIZER)?
         .ok_or_else(|| TextError::Read { path: path.into(), source: ErrorKind::NotFound.into() })?;
-    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| {
-        let problem = format!("is no tokenizer ({error}); it must be a tokenizer.json");
-        TextError::Broken { path: path.into(), problem }
-    })?;
-    // Lengths are the business of a run, not of whoever saved the tokenizer.
-    inner.with_padding(None);
-    inner
-        .with_truncation(None)
-        .map_err(|error| TextError::Broken { path: path.into(), problem: error.to_string() })?;
-    Ok(inner)
+    read::tokenizer(&bytes).map_err(|problem| TextError::Broken { path: path.into(), problem })
 }
 
 /// The template in a file of its own, or else that of the config: a text, or a list with names.
@@ -76,7 +84,7 @@ fn read_chat(
     config: &Map<String, Value>,
 ) -> Result<Option<ChatTemplate>, TextError> {
     let own_path = folder.join(CHAT_TEMPLATE);
-    let (path, source) = match read_if_there(&own_path)? {
+    let (path, source) = match read_if_there(&own_path, LONGEST_FILE)? {
         Some(bytes) => (own_path, Some(String::from_utf8_lossy(&bytes).into_owned())),
         None => (folder.join(CONFIG), template_of(config)),
     };
@@ -98,7 +106,7 @@ fn template_of(config: &Map<String, Value>) -> Option<String> {
 
 /// The object a file holds; an empty one where the file is missing.
 fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
-    let Some(bytes) = read_if_there(path)? else {
+    let Some(bytes) = read_if_there(path, LONGEST_FILE)? else {
         return Ok(Map::new());
     };
     serde_json::from_slice(&bytes).map_err(|error| TextError::Broken {
@@ -107,12 +115,24 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
     })
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TextError::Read { path: path.into(), source }),
+/// The bytes of a file; a pipe, which may never end, and a file beyond `limit` are not read.
+fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TextError> {
+    let unread = |source| TextError::Read { path: path.into(), source };
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(unread(source)),
+    };
+    let broken = |problem: String| TextError::Broken { path: path.into(), problem };
+    if !found.is_file() {
+        return Err(broken("is no file".to_owned()));
     }
+    if found.len() > limit {
+        return Err(broken(format!("has {} bytes, and at most {limit} are read", found.len())));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unread)?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]

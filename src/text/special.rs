@@ -14,7 +14,7 @@ pub(super) struct SpecialTokens {
 /// What a model folder says, as read from its files.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    /// `tokenizer_config.json`, then `special_tokens_map.json` as older folders have it: names.
+    /// `tokenizer_config.json`, with what only `special_tokens_map.json` names: names.
     pub(super) names: Vec<Map<String, Value>>,
     /// `generation_config.json`, then `config.json`: ids.
     pub(super) ids: Vec<Map<String, Value>>,

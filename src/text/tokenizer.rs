@@ -2,18 +2,24 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::boundary::caught;
 use super::chat::ChatTemplate;
+use super::growth::Growth;
+use super::limits::{LARGE_TEXT, LONGEST_ON_THE_WAY, LONGEST_TEXT};
 use super::special::SpecialTokens;
 use super::{TextError, characters, folder};
 
 /// A tokenizer with its special tokens and, for chat models, its chat template.
 #[derive(Clone)]
 pub struct Tokenizer {
-    pub(super) inner: tokenizers::Tokenizer,
+    pub(super) inner: Arc<tokenizers::Tokenizer>,
+    pub(super) growth: Growth,
+    pub(super) largest: (String, u32),
     pub(super) special: SpecialTokens,
     /// `tokenizer_config.json`, kept whole so that a saved folder says what the first one said.
     pub(super) config: Map<String, Value>,
@@ -37,7 +43,9 @@ impl Tokenizer {
         });
         let config = config.as_object().cloned().unwrap_or_default();
         let special = SpecialTokens { pad: 0, bos: Some(1), eos: vec![2] };
-        Ok(Self { inner, special, config, chat: None })
+        let largest = largest_id(&inner);
+        let (inner, growth) = (Arc::new(inner), Growth::default());
+        Ok(Self { inner, growth, largest, special, config, chat: None })
     }
 
     /// Reads the tokenizer of a Hugging Face model folder.
@@ -64,12 +72,28 @@ impl Tokenizer {
     /// The ids of a text, with those special tokens around it that the tokenizer adds, if wanted.
     ///
     /// # Errors
-    /// A character the tokenizer has no token for.
+    /// A text that is too long, before any of it is read, or a character the tokenizer has no token for.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
-        match self.inner.encode_fast(text, add_special_tokens) {
-            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-            Err(error) => Err(self.encode_error(text, &error.to_string())),
+        static ONE_LARGE_TEXT: Mutex<()> = Mutex::new(());
+        self.check_length(text.len())?;
+        // The memory of a large text is given back before the next one begins.
+        let _alone = (text.len() > LARGE_TEXT)
+            .then(|| ONE_LARGE_TEXT.lock().unwrap_or_else(PoisonError::into_inner));
+        match caught(|| self.inner.encode_fast(text, add_special_tokens)) {
+            Ok(Ok(encoding)) => Ok(encoding.get_ids().to_vec()),
+            Ok(Err(error)) => Err(self.encode_error(text, &error.to_string())),
+            Err(panic) => Err(self.encode_error(text, &format!("tokenizer.json fails on it: {panic}"))),
         }
+    }
+
+    fn check_length(&self, bytes: usize) -> Result<(), TextError> {
+        let fits = |bytes: usize| bytes <= LONGEST_TEXT && self.growth.of(bytes) <= LONGEST_ON_THE_WAY;
+        if fits(bytes) {
+            return Ok(());
+        }
+        let halves = std::iter::successors(Some(LONGEST_TEXT), |limit| Some(limit / 2));
+        let limit = halves.take(20).find(|limit| fits(*limit)).unwrap_or(0);
+        Err(TextError::TooLong { bytes, limit })
     }
 
     /// The text of ids, special tokens left out.
@@ -87,6 +111,11 @@ impl Tokenizer {
     /// The number of tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// The largest id that a text can have, and its token: a model's embedding needs more rows than this.
+    pub fn largest_id(&self) -> (&str, u32) {
+        (&self.largest.0, self.largest.1)
     }
 
     /// The id to fill rows with; it may be an EOS id too, so masks must come from positions.
@@ -124,21 +153,26 @@ impl Tokenizer {
     }
 
     fn decoded(&self, ids: &[u32], skip_special_tokens: bool) -> String {
-        match self.inner.decode(ids, skip_special_tokens) {
-            Ok(text) => text,
-            // Decoders replace what they cannot read, so this is a bug and not bad input.
-            Err(error) => panic!("the tokenizer cannot decode {ids:?}: {error}"),
-        }
+        let text = caught(|| self.inner.decode(ids, skip_special_tokens));
+        // A decoder was tried when it was read. One that fails on these ids all the same says, for each, what
+        // Unicode has for text that cannot be read.
+        let unreadable = || char::REPLACEMENT_CHARACTER.to_string().repeat(ids.len());
+        text.ok().and_then(Result::ok).unwrap_or_else(unreadable)
     }
 
     fn encode_error(&self, text: &str, reason: &str) -> TextError {
-        let foreign = text.chars().find(|c| self.inner.token_to_id(&c.to_string()).is_none());
+        let foreign = text.chars().take(LARGE_TEXT).find(|c| self.inner.token_to_id(&c.to_string()).is_none());
         let problem = match foreign {
             Some(character) => format!("no token for {character:?} ({reason})"),
             None => reason.to_owned(),
         };
         TextError::Encode { text: text.chars().take(80).collect(), problem }
     }
+}
+
+/// The token with the largest id; an empty vocabulary has none, and 0 is as good.
+pub(super) fn largest_id(tokenizer: &tokenizers::Tokenizer) -> (String, u32) {
+    tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id).unwrap_or_default()
 }
 
 impl fmt::Debug for Tokenizer {

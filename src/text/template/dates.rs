@@ -1,11 +1,8 @@
-//! What transformers adds to the template language.
+//! `strftime_now`, which transformers gives to templates.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use minijinja::value::Kwargs;
-use minijinja::{Error, ErrorKind, Value};
-use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
+use super::budget::Outcome;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -24,65 +21,13 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// Ends the rendering with a message of the template.
-pub(super) fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, message))
-}
-
 /// Now, in universal time, in Python's date format.
-pub(super) fn strftime_now(format: String) -> Result<String, Error> {
+pub(super) fn strftime_now(format: &str) -> Outcome<String> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    strftime(&format, since_epoch.as_secs())
+    strftime(format, since_epoch.as_secs())
 }
 
-/// JSON as Python writes it: a space after `,` and `:`, and no escapes for HTML.
-pub(super) fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    // Python writes text beyond ASCII as it is here, and so do we; the key is known, not used.
-    let _: Option<bool> = options.get("ensure_ascii")?;
-    options.assert_all_used()?;
-    match indent {
-        Some(width) => json(&value, PrettyFormatter::with_indent(" ".repeat(width).as_bytes())),
-        None => json(&value, PythonFormatter(CompactFormatter)),
-    }
-}
-
-fn json(value: &Value, formatter: impl Formatter) -> Result<String, Error> {
-    let bad = |error: String| Error::new(ErrorKind::BadSerialization, error);
-    let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, formatter);
-    value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
-}
-
-struct PythonFormatter(CompactFormatter);
-
-impl Formatter for PythonFormatter {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-    ) -> std::io::Result<()> {
-        writer.write_all(b": ")
-    }
-}
-
-fn strftime(format: &str, epoch_secs: u64) -> Result<String, Error> {
+fn strftime(format: &str, epoch_secs: u64) -> Outcome<String> {
     let mut text = String::new();
     let mut letters = format.chars();
     while let Some(letter) = letters.next() {
@@ -120,10 +65,9 @@ fn date_part(code: char, epoch_secs: u64) -> Option<String> {
     })
 }
 
-fn unknown_format(format: &str, letter: Option<char>) -> Error {
+fn unknown_format(format: &str, letter: Option<char>) -> String {
     let letter = letter.map_or(String::new(), String::from);
-    let message = format!("strftime_now({format:?}): %{letter} is not known here");
-    Error::new(ErrorKind::InvalidOperation, message)
+    format!("strftime_now({format:?}): %{letter} is not known here")
 }
 
 /// Year, month and day of a day counted from 1970-01-01.
@@ -145,7 +89,6 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minijinja::{Environment, context};
 
     #[test]
     fn dates_are_those_of_the_calendar() {
@@ -155,19 +98,7 @@ mod tests {
         assert_eq!(strftime(format, 1_709_210_096).unwrap(), expected);
         assert_eq!(strftime("%d %b %Y", 0).unwrap(), "01 Jan 1970");
         assert_eq!(strftime("%a %Y-%m-%d", 4_102_444_799).unwrap(), "Thu 2099-12-31");
-        assert!(strftime("%Q", 0).unwrap_err().to_string().contains("%Q"));
+        assert!(strftime("%Q", 0).unwrap_err().contains("%Q"));
         assert!(strftime("50%", 0).is_err());
-    }
-
-    #[test]
-    fn json_looks_as_python_writes_it() {
-        let mut environment = Environment::new();
-        environment.add_filter("tojson", tojson);
-        let render = |source: &str| environment.render_str(source, context! {}).unwrap();
-        let value = r#"{'b': [1, 2.5], 'a<': "é'", 'n': none, 'e': []}"#;
-        let flat = r#"{"b": [1, 2.5], "a<": "é'", "n": null, "e": []}"#;
-        assert_eq!(render(&format!("{{{{ {value} | tojson }}}}")), flat);
-        let indented = "{\n  \"a\": 1\n}";
-        assert_eq!(render("{{ {'a': 1} | tojson(indent=2) }}"), indented);
     }
 }

@@ -1,0 +1,404 @@
+//! Statements, by the grammar of jinja2's `parser.py`, with `break`, `continue` and `generation` as transformers adds
+//! them.
+
+use std::sync::Arc;
+
+use super::TemplateError;
+use super::ast::{Body, Expr, For, Macro, Node, SpecialNames, Statement, Suffix, Target};
+use super::lexer::{Kind, Token, tokenize};
+
+/// Blocks and brackets within one another; published templates have about ten.
+const DEEPEST: usize = 100;
+
+/// The tokens of a template, and how far they are read.
+pub(super) struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+    /// Special names read so far in the macro that is being parsed.
+    special: SpecialNames,
+}
+
+/// Reads a whole template.
+pub(super) fn parse(source: &str) -> Result<Body, TemplateError> {
+    let tokens = tokenize(source)?;
+    let mut parser = Parser { tokens, at: 0, depth: 0, special: SpecialNames::default() };
+    let (body, _) = parser.body(&[])?;
+    Ok(body)
+}
+
+impl Parser {
+    pub(super) fn peek(&self) -> &Kind {
+        &self.tokens[self.at].kind
+    }
+
+    fn second(&self) -> &Kind {
+        // The last token is the end, and nobody looks behind it.
+        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].kind
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.at = (self.at + 1).min(self.tokens.len() - 1);
+    }
+
+    pub(super) fn next(&mut self) -> Kind {
+        let kind = self.peek().clone();
+        self.advance();
+        kind
+    }
+
+    fn line(&self) -> u32 {
+        self.tokens[self.at].line
+    }
+
+    pub(super) fn is(&self, operator: &str) -> bool {
+        matches!(self.peek(), Kind::Op(found) if *found == operator)
+    }
+
+    pub(super) fn second_is(&self, operator: &str) -> bool {
+        matches!(self.second(), Kind::Op(found) if *found == operator)
+    }
+
+    pub(super) fn peek_is_name(&self, name: &str) -> bool {
+        matches!(self.peek(), Kind::Name(found) if found == name)
+    }
+
+    pub(super) fn peek_second_is_name(&self, name: &str) -> bool {
+        matches!(self.second(), Kind::Name(found) if found == name)
+    }
+
+    pub(super) fn skip(&mut self, operator: &str) -> bool {
+        let found = self.is(operator);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn skip_name(&mut self, name: &str) -> bool {
+        let found = self.peek_is_name(name);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn expect(&mut self, operator: &str) -> Result<(), TemplateError> {
+        match self.skip(operator) {
+            true => Ok(()),
+            false => Err(self.unexpected_but(self.peek(), &format!("{operator:?}"))),
+        }
+    }
+
+    pub(super) fn name(&mut self) -> Result<Arc<str>, TemplateError> {
+        match self.next() {
+            Kind::Name(name) => Ok(name.into()),
+            other => Err(self.unexpected_but(&other, "a name")),
+        }
+    }
+
+    pub(super) fn error(&self, problem: impl Into<String>) -> TemplateError {
+        TemplateError::new(problem).at(self.line())
+    }
+
+    pub(super) fn unexpected(&self, found: &Kind) -> TemplateError {
+        self.unexpected_but(found, "an expression")
+    }
+
+    fn unexpected_but(&self, found: &Kind, expected: &str) -> TemplateError {
+        self.error(format!("found {} where {expected} was expected", described(found)))
+    }
+
+    /// Runs a part of the grammar that may hold itself.
+    pub(super) fn deeper<T>(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<T, TemplateError>,
+    ) -> Result<T, TemplateError> {
+        if self.depth == DEEPEST {
+            return Err(self.error(format!("more than {DEEPEST} brackets or blocks in one another")));
+        }
+        self.depth += 1;
+        let result = part(self);
+        self.depth -= 1;
+        result
+    }
+
+    pub(super) fn notice_special(&mut self, name: &str) {
+        match name {
+            "varargs" => self.special.varargs = true,
+            "kwargs" => self.special.kwargs = true,
+            "caller" => self.special.caller = true,
+            _ => {}
+        }
+    }
+
+    /// Statements up to a tag of one of these names, which is read too; without names up to the end.
+    fn body(&mut self, ends: &[&str]) -> Result<(Body, String), TemplateError> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line();
+            match self.next() {
+                Kind::Data(text) => body.push(Node { line, kind: Statement::Text(text.into()) }),
+                Kind::VariableBegin => {
+                    let kind = Statement::Emit(self.tuple()?);
+                    self.end_of(&Kind::VariableEnd)?;
+                    body.push(Node { line, kind });
+                }
+                Kind::End if ends.is_empty() => return Ok((body, String::new())),
+                Kind::End => return Err(self.error(format!("the template ends before {{% {} %}}", ends.join(" or ")))),
+                _ => {
+                    let name = self.name()?;
+                    if ends.contains(&&*name) {
+                        return Ok((body, name.to_string()));
+                    }
+                    let kind = self.deeper(|parser| parser.statement(&name, line))?;
+                    body.push(Node { line, kind });
+                }
+            }
+        }
+    }
+
+    fn end_of(&mut self, end: &Kind) -> Result<(), TemplateError> {
+        match self.next() {
+            found if found == *end => Ok(()),
+            found => Err(self.unexpected_but(&found, "the end of the tag")),
+        }
+    }
+
+    fn block_end(&mut self) -> Result<(), TemplateError> {
+        self.end_of(&Kind::BlockEnd)
+    }
+
+    /// The rest of a block's opening tag is behind us: its body, up to and with its end.
+    fn whole_body(&mut self, end: &str) -> Result<Body, TemplateError> {
+        self.block_end()?;
+        let (body, _) = self.body(&[end])?;
+        self.block_end()?;
+        Ok(body)
+    }
+
+    fn statement(&mut self, name: &str, line: u32) -> Result<Statement, TemplateError> {
+        match name {
+            "for" => self.for_loop(),
+            "if" => self.condition(),
+            "set" => self.set(),
+            "with" => self.with(),
+            "macro" => self.macro_definition(),
+            "call" => self.call_block(),
+            "filter" => {
+                let filters = self.filter_chain()?;
+                Ok(Statement::FilterBlock(filters, self.whole_body("endfilter")?))
+            }
+            "block" => self.block(),
+            "generation" => Ok(Statement::Scope(self.whole_body("endgeneration")?)),
+            "autoescape" => {
+                self.expression()?;
+                Ok(Statement::Scope(self.whole_body("endautoescape")?))
+            }
+            "print" => self.ended(Self::print),
+            "break" => self.ended(|_| Ok(Statement::Break)),
+            "continue" => self.ended(|_| Ok(Statement::Continue)),
+            "include" | "import" | "extends" | "from" => Err(TemplateError::new(format!(
+                "{{% {name} %}} reads another template, and a chat template stands alone"
+            ))
+            .at(line)),
+            _ => Err(TemplateError::new(format!("unknown tag {name:?}")).at(line)),
+        }
+    }
+
+    fn ended(
+        &mut self,
+        part: impl FnOnce(&mut Self) -> Result<Statement, TemplateError>,
+    ) -> Result<Statement, TemplateError> {
+        let statement = part(self)?;
+        self.block_end()?;
+        Ok(statement)
+    }
+
+    fn print(&mut self) -> Result<Statement, TemplateError> {
+        let line = self.line();
+        let mut body = vec![Node { line, kind: Statement::Emit(self.expression()?) }];
+        while self.skip(",") {
+            body.push(Node { line, kind: Statement::Emit(self.expression()?) });
+        }
+        Ok(Statement::Scope(body))
+    }
+
+    fn for_loop(&mut self) -> Result<Statement, TemplateError> {
+        let target = self.targets()?;
+        if !self.skip_name("in") {
+            return Err(self.unexpected_but(self.peek(), "`in`"));
+        }
+        let items = self.tuple_of(Self::or)?;
+        let condition = match self.skip_name("if") {
+            true => Some(self.expression()?),
+            false => None,
+        };
+        let recursive = self.skip_name("recursive");
+        self.block_end()?;
+        let (body, end) = self.body(&["endfor", "else"])?;
+        let otherwise = match end == "else" {
+            true => self.whole_body("endfor")?,
+            false => {
+                self.block_end()?;
+                Vec::new()
+            }
+        };
+        Ok(Statement::For(Box::new(For { target, items, condition, recursive, body, otherwise })))
+    }
+
+    fn condition(&mut self) -> Result<Statement, TemplateError> {
+        let mut branches = Vec::new();
+        loop {
+            let condition = self.tuple_of(Self::expression)?;
+            self.block_end()?;
+            let (body, end) = self.body(&["elif", "else", "endif"])?;
+            branches.push((condition, body));
+            match end.as_str() {
+                "elif" => {}
+                "else" => return Ok(Statement::If(branches, self.whole_body("endif")?)),
+                _ => return self.ended(|_| Ok(Statement::If(branches, Vec::new()))),
+            }
+        }
+    }
+
+    fn set(&mut self) -> Result<Statement, TemplateError> {
+        let target = self.targets()?;
+        if self.skip("=") {
+            return self.ended(|parser| Ok(Statement::Set(target, parser.tuple()?)));
+        }
+        let filters = match self.skip("|") {
+            true => self.filter_chain()?,
+            false => Vec::new(),
+        };
+        Ok(Statement::SetBlock(target, filters, self.whole_body("endset")?))
+    }
+
+    fn filter_chain(&mut self) -> Result<Vec<Suffix>, TemplateError> {
+        let mut filters = vec![self.filter()?];
+        while self.skip("|") {
+            filters.push(self.filter()?);
+        }
+        Ok(filters)
+    }
+
+    fn targets(&mut self) -> Result<Target, TemplateError> {
+        let mut targets = vec![self.deeper(Self::target)?];
+        let mut commas = false;
+        while self.skip(",") {
+            commas = true;
+            if matches!(self.peek(), Kind::Op("=" | ")") | Kind::BlockEnd) || self.peek_is_name("in") {
+                break;
+            }
+            targets.push(self.deeper(Self::target)?);
+        }
+        match targets.pop() {
+            Some(only) if targets.is_empty() && !commas => Ok(only),
+            last => Ok(Target::Tuple(targets.into_iter().chain(last).collect())),
+        }
+    }
+
+    fn target(&mut self) -> Result<Target, TemplateError> {
+        if self.skip("(") {
+            let inner = self.targets()?;
+            self.expect(")")?;
+            return Ok(inner);
+        }
+        let name = self.name()?;
+        if ["true", "false", "none", "True", "False", "None"].contains(&&*name) {
+            return Err(self.error(format!("cannot assign to {name}")));
+        }
+        match self.skip(".") {
+            true => Ok(Target::Attribute(name, self.name()?)),
+            false => Ok(Target::Name(name)),
+        }
+    }
+
+    fn with(&mut self) -> Result<Statement, TemplateError> {
+        let mut assigned = Vec::new();
+        while *self.peek() != Kind::BlockEnd {
+            if !assigned.is_empty() {
+                self.expect(",")?;
+            }
+            let target = self.deeper(Self::target)?;
+            self.expect("=")?;
+            assigned.push((target, self.expression()?));
+        }
+        Ok(Statement::With(assigned, self.whole_body("endwith")?))
+    }
+
+    fn block(&mut self) -> Result<Statement, TemplateError> {
+        self.name()?;
+        self.skip_name("scoped");
+        self.skip_name("required");
+        self.block_end()?;
+        let (body, _) = self.body(&["endblock"])?;
+        if let Kind::Name(_) = self.peek() {
+            self.advance();
+        }
+        self.ended(|_| Ok(Statement::Scope(body)))
+    }
+
+    fn macro_definition(&mut self) -> Result<Statement, TemplateError> {
+        let name = self.name()?;
+        let parameters = self.parameters()?;
+        Ok(Statement::Macro(self.macro_body(name, parameters, "endmacro")?))
+    }
+
+    fn call_block(&mut self) -> Result<Statement, TemplateError> {
+        let parameters = match self.is("(") {
+            true => self.parameters()?,
+            false => Vec::new(),
+        };
+        let call = self.expression()?;
+        Ok(Statement::CallBlock(call, self.macro_body("caller".into(), parameters, "endcall")?))
+    }
+
+    fn macro_body(
+        &mut self,
+        name: Arc<str>,
+        parameters: Vec<(Arc<str>, Option<Expr>)>,
+        end: &str,
+    ) -> Result<Arc<Macro>, TemplateError> {
+        let outside = std::mem::take(&mut self.special);
+        let body = self.whole_body(end)?;
+        let reads = std::mem::replace(&mut self.special, outside);
+        Ok(Arc::new(Macro { name, parameters, body, reads }))
+    }
+
+    fn parameters(&mut self) -> Result<Vec<(Arc<str>, Option<Expr>)>, TemplateError> {
+        let mut parameters: Vec<(Arc<str>, Option<Expr>)> = Vec::new();
+        self.expect("(")?;
+        while !self.skip(")") {
+            let name = self.name()?;
+            let default = match self.skip("=") {
+                true => Some(self.expression()?),
+                false if parameters.last().is_some_and(|(_, default)| default.is_some()) => {
+                    return Err(self.error("a parameter without a default follows one with a default"));
+                }
+                false => None,
+            };
+            parameters.push((name, default));
+            if !self.is(")") {
+                self.expect(",")?;
+            }
+        }
+        Ok(parameters)
+    }
+}
+
+fn described(kind: &Kind) -> String {
+    match kind {
+        Kind::Data(_) => "text".into(),
+        Kind::VariableBegin => "{{".into(),
+        Kind::VariableEnd => "}}".into(),
+        Kind::BlockBegin => "{%".into(),
+        Kind::BlockEnd => "%}".into(),
+        Kind::Name(name) => name.chars().take(40).collect(),
+        Kind::Text(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        Kind::Int(value) => value.to_string(),
+        Kind::Float(value) => value.to_string(),
+        Kind::Op(operator) => format!("{operator:?}"),
+        Kind::End => "the end of the template".into(),
+    }
+}
