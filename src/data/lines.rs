@@ -1,7 +1,7 @@
 //! Files with one JSON object a line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use super::{DataError, file_kind, long_numbers};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Bytes of the longest line; a prompt has a megabyte at most, and other columns have room beside it.
+const LONGEST_LINE: usize = 8 << 20;
 
 /// One line of a file, and where it stands.
 #[derive(Debug)]
@@ -28,21 +31,39 @@ pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>
     file_kind::check(path)?;
     let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
     let file = File::open(path).map_err(unreadable)?;
+    let mut file = BufReader::new(file);
     let mut rows = Vec::new();
-    for (line, bytes) in (1..).zip(BufReader::new(file).split(b'\n')) {
-        let bytes = bytes.map_err(unreadable)?;
+    let mut line = 0;
+    while limit.is_none_or(|limit| rows.len() < limit) {
+        let Some(bytes) = next_line(&mut file).map_err(unreadable)? else { break };
+        line += 1;
+        if bytes.len() > LONGEST_LINE {
+            let problem = format!("the line has more than {LONGEST_LINE} bytes");
+            let expected = "expected one problem a line; shorten it or leave it out";
+            return Err(DataError::line(path, line, problem, expected));
+        }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes).trim_ascii();
         if !bytes.is_empty() {
             rows.push(Row::parse(path, line, rows.len(), bytes)?);
-        }
-        if limit.is_some_and(|limit| rows.len() >= limit) {
-            break;
         }
     }
     if rows.is_empty() {
         return Err(DataError::Empty { path: path.into() });
     }
     Ok(rows)
+}
+
+/// The next line without its end, or its beginning where it is too long; nothing at the end of the file.
+fn next_line(file: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let mut line = file.take(LONGEST_LINE as u64 + 2);
+    if line.read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    Ok(Some(bytes))
 }
 
 impl<'a> Row<'a> {
@@ -208,6 +229,14 @@ mod tests {
         assert_eq!(row.column("c.d.e"), Some(&Value::from(2)));
         assert_eq!((row.column("c.f"), row.column("c.x"), row.column("")), (None, None, None));
         assert_eq!(row.column_names().collect::<Vec<_>>(), ["a.b", "c", "c.d", "c.f"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_read_to_its_end() {
+        let line = format!("{{\"a\":\"{}\"}}\n", "x".repeat(LONGEST_LINE));
+        check_error(&[b"{\"a\":1}\n", line.as_bytes()].concat(), &["p.jsonl:2:", "8388608 bytes"]);
+        let mut endless = BufReader::new(io::repeat(b'x'));
+        assert_eq!(next_line(&mut endless).unwrap().unwrap().len(), LONGEST_LINE + 2);
     }
 
     #[test]

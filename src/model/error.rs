@@ -26,6 +26,19 @@ pub enum ModelError {
         /// How many values it has.
         count: usize,
     },
+    /// The tokenizer has ids for which the model has no embedding.
+    #[error(
+        "tokenizer.json: the token {token:?} has id {id}, and the embedding has {rows} rows (vocab_size in \
+         config.json); give the model the tokenizer that it was trained with"
+    )]
+    TokenBeyondEmbedding {
+        /// The token with the largest id.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the embedding.
+        rows: usize,
+    },
     /// A file of the folder that cannot be written.
     #[error("{}: cannot be written: {source}; free some space or choose another output_dir", path.display())]
     Write {

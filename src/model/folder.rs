@@ -39,6 +39,7 @@ impl<B: Backend> LoadedModel<B> {
         let folder = &find_model(folder)?;
         let config = ModelConfig::from_folder(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
+        check_ids(&config, &tokenizer)?;
         let decoder = Decoder::load(&config, folder, device)?;
         Ok(Self { config, decoder, tokenizer })
     }
@@ -87,6 +88,16 @@ fn room_for(name: &str, count: usize) -> Result<Vec<f32>, ModelError> {
     let reserved = values.try_reserve_exact(count);
     reserved.map_err(|_| ModelError::Memory { tensor: name.into(), count })?;
     Ok(values)
+}
+
+/// A text may hold any token, so each needs its row of the embedding.
+fn check_ids(config: &ModelConfig, tokenizer: &Tokenizer) -> Result<(), ModelError> {
+    let (token, id) = tokenizer.largest_id();
+    if (id as usize) < config.vocab_size {
+        return Ok(());
+    }
+    let token = token.chars().take(40).collect();
+    Err(ModelError::TokenBeyondEmbedding { token, id, rows: config.vocab_size })
 }
 
 impl<B: Backend> Decoder<B> {

@@ -27,7 +27,8 @@ impl ChatTemplate {
             return Err(format!("the chat template has {has} MB, and at most {most} MB are read"));
         }
         let template = with_large_stack(|| Template::parse(&source))?;
-        let template = Arc::new(template.map_err(|error| format!("the chat template is broken: {error}"))?);
+        let template =
+            Arc::new(template.map_err(|error| format!("the chat template is broken: {error}"))?);
         Ok(Self { source, template, special_tokens: special_tokens(config) })
     }
 

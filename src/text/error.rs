@@ -39,7 +39,9 @@ pub enum TextError {
         problem: String,
     },
     /// A text is longer than what is tokenised.
-    #[error("a prompt has {bytes} bytes, and at most {limit} are tokenised; shorten it or leave it out")]
+    #[error(
+        "a prompt has {bytes} bytes, and at most {limit} are tokenised; shorten it or leave it out"
+    )]
     TooLong {
         /// The length.
         bytes: usize,

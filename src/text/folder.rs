@@ -43,7 +43,8 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
 /// here on: what is saved has no such file.
 fn with_names_of(mut config: Map<String, Value>, map: Map<String, Value>) -> Map<String, Value> {
     for (key, value) in map {
-        let is_named = config.get(&key).is_some_and(|known| token_name(known).is_some() || known.is_array());
+        let is_named =
+            config.get(&key).is_some_and(|known| token_name(known).is_some() || known.is_array());
         if !is_named {
             config.insert(key, value);
         }
@@ -197,6 +198,47 @@ mod tests {
         let path = folder.path().join("generation_config.json");
         fs::write(path, r#"{"eos_token_id": [2, 4]}"#).unwrap();
         assert_eq!(Tokenizer::from_folder(folder.path()).unwrap().eos_ids(), [2, 4]);
+    }
+
+    #[test]
+    fn special_tokens_named_only_in_the_map_are_saved() {
+        let folder = saved("ab");
+        fs::write(folder.path().join(CONFIG), r#"{"model_max_length": 9, "pad_token": null}"#)
+            .unwrap();
+        let map =
+            r#"{"bos_token": "<bos>", "eos_token": {"content": "<eos>"}, "pad_token": "<pad>"}"#;
+        fs::write(folder.path().join("special_tokens_map.json"), map).unwrap();
+        let read = Tokenizer::from_folder(folder.path()).unwrap();
+        let again = tempfile::tempdir().unwrap();
+        read.save(again.path()).unwrap();
+        let again = Tokenizer::from_folder(again.path()).unwrap();
+        assert_eq!((again.pad_id(), again.bos_id(), again.eos_ids()), (0, Some(1), &[2][..]));
+    }
+
+    #[test]
+    fn the_lines_of_a_template_may_end_as_on_any_system() {
+        let folder = saved("ab");
+        let template =
+            "{% for m in messages %}\r\n<|{{ m.role }}|>\r\n{{ m.content }}\r\n{% endfor %}\r\n";
+        fs::write(folder.path().join(CHAT_TEMPLATE), template).unwrap();
+        let read = Tokenizer::from_folder(folder.path()).unwrap();
+        let turns = json!([{"role": "user", "content": "Hi\r\n"}]);
+        // What a message says stays as it is.
+        assert_eq!(read.render_chat(&turns, true).unwrap(), "<|user|>\nHi\r\n\n");
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_not_read() {
+        let folder = saved("ab");
+        let error = || Tokenizer::from_folder(folder.path()).unwrap_err().to_string();
+        let template = fs::File::create(folder.path().join(CHAT_TEMPLATE)).unwrap();
+        template.set_len(LONGEST_FILE + 1).unwrap();
+        assert!(error().contains("chat_template.jinja: has 33554433 bytes"), "{}", error());
+        template.set_len(2 << 20).unwrap();
+        assert!(error().contains("at most 1.1 MB"), "{}", error());
+        fs::remove_file(folder.path().join(CHAT_TEMPLATE)).unwrap();
+        fs::create_dir(folder.path().join(CHAT_TEMPLATE)).unwrap();
+        assert!(error().contains("is no file"), "{}", error());
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! Characters and ids: tokenizers and chat templates; nothing of problems or models.
+//!
+//! Both come as files from anywhere, so neither is trusted: see `boundary`, `limits` and `template`.
 
 mod boundary;
 mod characters;
@@ -6,6 +8,8 @@ mod chat;
 mod error;
 mod folder;
 mod growth;
+#[cfg(test)]
+mod hostile;
 mod limits;
 mod read;
 mod special;

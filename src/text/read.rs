@@ -52,10 +52,14 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<ReadTokenizer, String> {
 fn checked_growth(json: &Value) -> Result<Growth, String> {
     let (encoding, decoding) = (Growth::of_encoding(json), Growth::of_decoding(json));
     let too_long = |part: &str, length: f64| {
-        format!("has a {part} that may make {length:.1e} bytes out of {SHORT_TEXT}; it is broken or hostile")
+        format!(
+            "has a {part} that may make {length:.1e} bytes out of {SHORT_TEXT}; it is broken or hostile"
+        )
     };
     match (encoding.of(SHORT_TEXT), decoding.of(SHORT_TEXT)) {
-        (length, _) if length > LONGEST_ON_THE_WAY => Err(too_long("normalizer or post-processor", length)),
+        (length, _) if length > LONGEST_ON_THE_WAY => {
+            Err(too_long("normalizer or post-processor", length))
+        }
         (_, length) if decoding.of(LONG_COMPLETION) > 8.0 * LONGEST_ON_THE_WAY => {
             Err(too_long("decoder", length))
         }
@@ -77,7 +81,9 @@ fn added_id(part: &Value) -> (String, u32) {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
     let nested = part["processors"].as_array().into_iter().flatten().map(added_id);
     let pairs = ["sep", "cls"].map(|key| &part[key]);
-    let pairs = pairs.into_iter().map(|pair| (pair[0].as_str().unwrap_or_default().to_owned(), id(&pair[1])));
+    let pairs = pairs
+        .into_iter()
+        .map(|pair| (pair[0].as_str().unwrap_or_default().to_owned(), id(&pair[1])));
     let tokens = part["special_tokens"].as_object().into_iter().flatten();
     let tokens = tokens.flat_map(|(name, token)| {
         token["ids"].as_array().into_iter().flatten().map(move |value| (name.clone(), id(value)))
@@ -87,7 +93,11 @@ fn added_id(part: &Value) -> (String, u32) {
 
 /// Tokenises short texts and reads them back. Errors are allowed, a panic is not.
 fn try_out(tokenizer: &tokenizers::Tokenizer) {
-    let mut texts = vec!["1+1=2. Is that so?\n".to_owned(), "Ünïcödé ▁ 語 😀 \u{fdfa} \t x".to_owned(), String::new()];
+    let mut texts = vec![
+        "1+1=2. Is that so?\n".to_owned(),
+        "Ünïcödé ▁ 語 😀 \u{fdfa} \t x".to_owned(),
+        String::new(),
+    ];
     texts.extend(["a", "A", "1", " ", "\n", "é", "."].map(|letter| letter.repeat(48)));
     texts.extend(["a", "1", " "].map(|letter| letter.repeat(48) + "!"));
     let size = tokenizer.get_vocab_size(true) as u32;

@@ -82,12 +82,15 @@ impl Tokenizer {
         match caught(|| self.inner.encode_fast(text, add_special_tokens)) {
             Ok(Ok(encoding)) => Ok(encoding.get_ids().to_vec()),
             Ok(Err(error)) => Err(self.encode_error(text, &error.to_string())),
-            Err(panic) => Err(self.encode_error(text, &format!("tokenizer.json fails on it: {panic}"))),
+            Err(panic) => {
+                Err(self.encode_error(text, &format!("tokenizer.json fails on it: {panic}")))
+            }
         }
     }
 
     fn check_length(&self, bytes: usize) -> Result<(), TextError> {
-        let fits = |bytes: usize| bytes <= LONGEST_TEXT && self.growth.of(bytes) <= LONGEST_ON_THE_WAY;
+        let fits =
+            |bytes: usize| bytes <= LONGEST_TEXT && self.growth.of(bytes) <= LONGEST_ON_THE_WAY;
         if fits(bytes) {
             return Ok(());
         }
@@ -161,7 +164,10 @@ impl Tokenizer {
     }
 
     fn encode_error(&self, text: &str, reason: &str) -> TextError {
-        let foreign = text.chars().take(LARGE_TEXT).find(|c| self.inner.token_to_id(&c.to_string()).is_none());
+        let foreign = text
+            .chars()
+            .take(LARGE_TEXT)
+            .find(|c| self.inner.token_to_id(&c.to_string()).is_none());
         let problem = match foreign {
             Some(character) => format!("no token for {character:?} ({reason})"),
             None => reason.to_owned(),

@@ -43,7 +43,8 @@ impl PreparedProblems {
             })
             .filter(|result: &Result<(_, Arc<[u32]>), TrainError>| match result {
                 Ok((_, ids)) => ids.len() <= prompt_length,
-                Err(_) => true,
+                // Too long for the tokenizer is too long for the run.
+                Err(error) => !matches!(error, TrainError::Text(TextError::TooLong { .. })),
             })
             .collect::<Result<_, TrainError>>()?;
         let left_out = all - problems.len();

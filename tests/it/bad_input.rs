@@ -426,6 +426,38 @@ fn a_model_folder_that_is_incomplete_is_refused_with_the_file() {
 }
 
 #[test]
+fn a_token_without_an_embedding_is_refused_when_the_folder_is_read() {
+    let scene = Scene::new();
+    scene.train("run", &["--set", "max_steps=1"]);
+    let tokenizer = scene.read("run/model/tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    json["model"]["vocab"]["!"] = 4_294_967_295_u32.into();
+    scene.write("run/model/tokenizer.json", &json.to_string());
+    let refused = scene.refused(&["generate", "run", "--prompt", "1+1="]);
+    says(&refused, &["tokenizer.json", "\"!\" has id 4294967295", "embedding", "rows"]);
+}
+
+#[test]
+fn a_chat_template_or_tokenizer_without_measure_is_refused_with_its_reason() {
+    let scene = Scene::new();
+    scene.train("run", &["--set", "max_steps=1"]);
+    let generate = ["generate", "run", "--chat", "--prompt", "1+1="];
+    let loops = "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}";
+    scene.write("run/model/chat_template.jinja", loops);
+    says(&scene.refused(&generate), &["chat template", "steps", "chat_template:1"]);
+    scene.write("run/model/chat_template.jinja", &format!("{{{{ {}1 }}}}", "not ".repeat(20_000)));
+    says(&scene.refused(&generate), &["chat_template.jinja", "in one another"]);
+    let tokenizer = scene.read("run/model/tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_str(&tokenizer).unwrap();
+    json["normalizer"] =
+        serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AQAAAA=="});
+    scene.write("run/model/tokenizer.json", &json.to_string());
+    let refused = scene.refused(&generate);
+    says(&refused, &["tokenizer.json"]);
+    assert!(!refused.contains("panicked"), "{refused}");
+}
+
+#[test]
 fn a_run_without_a_model_is_told_from_a_folder_without_one() {
     let scene = Scene::new();
     scene.train("run", &["--set", "max_steps=1"]);

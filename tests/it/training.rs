@@ -587,3 +587,18 @@ fn a_median_estimator_draws_one_rollout_more_than_it_trains() {
     assert!(lengths(false) > 0);
     assert_eq!(report.update.tokens, lengths(true));
 }
+
+#[test]
+fn a_prompt_of_megabytes_is_left_out_before_it_is_tokenised() {
+    let tokenizer = Tokenizer::characters(ALPHABET).unwrap();
+    let problem = |id, prompt: String| Problem {
+        id,
+        prompt: Question::Text(prompt),
+        answer: None,
+        columns: serde_json::Map::new(),
+    };
+    // Foreign letters, which would be an error if anyone looked at them.
+    let problems = vec![problem(0, "a=".into()), problem(1, "?".repeat(2 << 20))];
+    let prepared = PreparedProblems::new("training", problems, &tokenizer, usize::MAX).unwrap();
+    assert_eq!((prepared.len(), prepared.left_out()), (1, 1));
+}

@@ -47,7 +47,9 @@ impl Machine<'_> {
     pub(super) fn call(&mut self, value: &Value, arguments: Arguments) -> Outcome<Value> {
         self.budget.enter()?;
         let result = match value {
-            Value::Macro(at) => self.call_macro(*at, arguments).map_err(|error| error.to_string())?,
+            Value::Macro(at) => {
+                self.call_macro(*at, arguments).map_err(|error| error.to_string())?
+            }
             Value::Function(function) => functions::call(self, *function, arguments)?,
             Value::Method(method) => methods::call(self, &method.value, &method.name, arguments)?,
             Value::Loop(at) => {
@@ -62,7 +64,9 @@ impl Machine<'_> {
                     false => Value::text(""),
                 }
             }
-            Value::Undefined(name) => return Err(format!("{name} is undefined and cannot be called")),
+            Value::Undefined(name) => {
+                return Err(format!("{name} is undefined and cannot be called"));
+            }
             other => return Err(format!("{} cannot be called", other.type_name())),
         };
         self.budget.leave();
@@ -115,7 +119,10 @@ impl<'t> Machine<'t> {
         let caller = named.iter().position(|(name, _)| name == "caller");
         if reads.caller {
             let caller = caller.map(|at| named.remove(at).1);
-            self.assign(&Arc::from("caller"), caller.unwrap_or_else(|| Value::undefined("caller")))?;
+            self.assign(
+                &Arc::from("caller"),
+                caller.unwrap_or_else(|| Value::undefined("caller")),
+            )?;
         }
         let rest: Vec<Value> = positional.collect();
         let unexpected = || format!("{} takes no more than its parameters", definition.name);
@@ -126,7 +133,8 @@ impl<'t> Machine<'t> {
             return Err(unexpected());
         }
         if reads.kwargs {
-            let pairs = named.into_iter().map(|(name, value)| (Value::text(&name), value)).collect();
+            let pairs =
+                named.into_iter().map(|(name, value)| (Value::text(&name), value)).collect();
             let rest = self.budget.dict(pairs)?;
             self.assign(&Arc::from("kwargs"), rest)?;
         } else if !named.is_empty() {

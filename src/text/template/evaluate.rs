@@ -186,7 +186,10 @@ impl<'t> Machine<'t> {
             };
             self.budget.room(2 * entries.pairs.len())?;
             for (key, value) in &entries.pairs {
-                named.push((key.as_str().ok_or("a name of an argument is no text")?.into(), value.clone()));
+                named.push((
+                    key.as_str().ok_or("a name of an argument is no text")?.into(),
+                    value.clone(),
+                ));
             }
         }
         Ok(Arguments { positional, named })
@@ -251,9 +254,10 @@ impl<'t> Machine<'t> {
             Value::Dict(entries) if key.is_hashable() => {
                 Ok(lookup(&entries.pairs, key, &mut self.budget)?.cloned())
             }
-            Value::List(items) | Value::Tuple(items) => {
-                Ok(key.as_int().and_then(|at| index(at, items.values.len())).map(|at| items.values[at].clone()))
-            }
+            Value::List(items) | Value::Tuple(items) => Ok(key
+                .as_int()
+                .and_then(|at| index(at, items.values.len()))
+                .map(|at| items.values[at].clone())),
             Value::Str(text) => {
                 self.budget.steps(text.len() / 64)?;
                 let at = key.as_int().and_then(|at| index(at, text.chars().count()));

@@ -99,7 +99,11 @@ impl<'t> Machine<'t> {
         })
     }
 
-    fn filtered_body(&mut self, filters: &'t [Suffix], body: &'t Body) -> Result<Value, TemplateError> {
+    fn filtered_body(
+        &mut self,
+        filters: &'t [Suffix],
+        body: &'t Body,
+    ) -> Result<Value, TemplateError> {
         let text = self.captured(|machine| {
             machine.in_scope_of(machine.scope, |machine| machine.body(body).map(|_| ()))
         })?;
@@ -112,7 +116,9 @@ impl<'t> Machine<'t> {
             Target::Name(name) => self.assign(name, value),
             Target::Attribute(name, attribute) => {
                 let Some(Value::Namespace(at)) = self.find(name) else {
-                    return Err(format!("cannot assign to an attribute of {name}, which is no namespace"));
+                    return Err(format!(
+                        "cannot assign to an attribute of {name}, which is no namespace"
+                    ));
                 };
                 self.set_attribute(*at, attribute, value)
             }
@@ -120,7 +126,12 @@ impl<'t> Machine<'t> {
         }
     }
 
-    pub(super) fn set_attribute(&mut self, namespace: usize, name: &str, value: Value) -> Outcome<()> {
+    pub(super) fn set_attribute(
+        &mut self,
+        namespace: usize,
+        name: &str,
+        value: Value,
+    ) -> Outcome<()> {
         let pairs = &mut self.namespaces[namespace];
         self.budget.steps(pairs.len() / 8)?;
         match pairs.iter_mut().find(|(key, _)| key.as_str() == Some(name)) {

@@ -179,7 +179,7 @@ impl Parser {
             return Ok(Expr::Tuple(Vec::new()));
         }
         let inner = self.tuple()?;
-        self.expect(")")?;
+        self.require(")")?;
         Ok(inner)
     }
 
@@ -212,7 +212,7 @@ impl Parser {
         while !self.skip("]") {
             parts.push(self.expression()?);
             if !self.is("]") {
-                self.expect(",")?;
+                self.require(",")?;
             }
         }
         Ok(Expr::List(parts))
@@ -222,10 +222,10 @@ impl Parser {
         let mut parts = Vec::new();
         while !self.skip("}") {
             let key = self.expression()?;
-            self.expect(":")?;
+            self.require(":")?;
             parts.push((key, self.expression()?));
             if !self.is("}") {
-                self.expect(",")?;
+                self.require(",")?;
             }
         }
         Ok(Expr::Dict(parts))
@@ -340,7 +340,7 @@ impl Parser {
 
     fn argument_list(&mut self) -> Result<Arguments, TemplateError> {
         let mut arguments = Arguments::default();
-        self.expect("(")?;
+        self.require("(")?;
         while !self.skip(")") {
             if self.skip("**") {
                 arguments.double_star = Some(Box::new(self.expression()?));
@@ -354,7 +354,7 @@ impl Parser {
                 return Err(self.error("an argument without a name follows one with a name"));
             }
             if !self.is(")") {
-                self.expect(",")?;
+                self.require(",")?;
             }
         }
         Ok(arguments)

@@ -38,7 +38,9 @@ pub(super) fn percent(format: &str, arguments: &Value, budget: &mut Budget) -> O
         let mut value = None;
         if letters.next_if_eq(&'(').is_some() {
             let key: String = letters.by_ref().take_while(|letter| *letter != ')').collect();
-            let Value::Dict(entries) = arguments else { return Err("format requires a mapping".into()) };
+            let Value::Dict(entries) = arguments else {
+                return Err("format requires a mapping".into());
+            };
             value = lookup(&entries.pairs, &Value::text(&key), budget)?;
             value.ok_or_else(|| format!("the format names {key:?}, which is not given"))?;
             named = true;
@@ -47,7 +49,9 @@ pub(super) fn percent(format: &str, arguments: &Value, budget: &mut Budget) -> O
         while let Some(flag) = letters.next_if(|letter| "-+ 0#".contains(*letter)) {
             match flag {
                 '-' => layout.align = Some('<'),
-                '0' if layout.align != Some('<') => (layout.fill, layout.align) = (Some('0'), Some('=')),
+                '0' if layout.align != Some('<') => {
+                    (layout.fill, layout.align) = (Some('0'), Some('='))
+                }
                 '#' => layout.alternate = true,
                 '+' | ' ' => layout.plus = Some(flag),
                 _ => {}
@@ -106,12 +110,20 @@ fn converted(value: &Value, layout: Layout, budget: &mut Budget) -> Outcome<Stri
             };
             let text = cut(text, layout.precision);
             let fill = None;
-            padded(text, &Layout { fill, align: layout.align.filter(|a| *a == '<').or(Some('>')), ..layout }, budget)
+            padded(
+                text,
+                &Layout { fill, align: layout.align.filter(|a| *a == '<').or(Some('>')), ..layout },
+                budget,
+            )
         }
         'd' | 'i' | 'u' => {
             let float = value.as_float().filter(|float| float.is_finite()).ok_or_else(no_number)?;
             let whole = value.as_int().unwrap_or(float as i128);
-            let text = format!("{:0width$}", whole.unsigned_abs(), width = small(layout.precision.unwrap_or(1))?);
+            let text = format!(
+                "{:0width$}",
+                whole.unsigned_abs(),
+                width = small(layout.precision.unwrap_or(1))?
+            );
             padded(signed(whole < 0, text, layout.plus), &layout, budget)
         }
         'x' | 'X' | 'o' => {
@@ -127,7 +139,9 @@ fn converted(value: &Value, layout: Layout, budget: &mut Budget) -> Outcome<Stri
                 let letter = u32::try_from(code).ok().and_then(char::from_u32);
                 padded(letter.ok_or("%c is out of range")?.to_string(), &layout, budget)
             }
-            (_, Some(text)) if text.chars().count() == 1 => padded(text.to_owned(), &layout, budget),
+            (_, Some(text)) if text.chars().count() == 1 => {
+                padded(text.to_owned(), &layout, budget)
+            }
             _ => Err("%c needs one character".into()),
         },
         other => Err(format!("the format character {other:?} is not known")),
@@ -186,7 +200,8 @@ fn placed(
         }
         Err(_) => named.iter().find(|(name, _)| name == first).map(|(_, value)| value),
     };
-    let value = value.ok_or_else(|| format!("the format asks for {first:?}, which is not given"))?;
+    let value =
+        value.ok_or_else(|| format!("the format asks for {first:?}, which is not given"))?;
     let value = &subscripted(value, rest, budget)?;
     let value = &match conversion {
         "" => value.clone(),
@@ -208,7 +223,9 @@ fn subscripted(value: &Value, rest: &str, budget: &mut Budget) -> Outcome<Value>
     }
     let key = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let found = match (value, key) {
-        (Value::Dict(entries), Some(key)) => lookup(&entries.pairs, &Value::text(key), budget)?.cloned(),
+        (Value::Dict(entries), Some(key)) => {
+            lookup(&entries.pairs, &Value::text(key), budget)?.cloned()
+        }
         (Value::List(items) | Value::Tuple(items), Some(key)) => {
             key.parse::<usize>().ok().and_then(|at| items.values.get(at).cloned())
         }
@@ -254,7 +271,11 @@ fn formatted(value: &Value, layout: Layout, budget: &mut Budget) -> Outcome<Stri
     match (layout.kind, value) {
         (None | Some('s'), Value::Str(text)) => {
             budget.bytes(text.len())?;
-            padded(cut(text.to_string(), layout.precision), &Layout { align: layout.align.or(Some('<')), ..layout }, budget)
+            padded(
+                cut(text.to_string(), layout.precision),
+                &Layout { align: layout.align.or(Some('<')), ..layout },
+                budget,
+            )
         }
         (None | Some('d'), Value::Int(whole)) => {
             let digits = whole.unsigned_abs().to_string();
@@ -345,7 +366,8 @@ fn exponent(text: &str) -> String {
 
 fn general(size: f64, precision: usize) -> String {
     let scientific = format!("{size:.*e}", precision - 1);
-    let power: i32 = scientific.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    let power: i32 =
+        scientific.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
     let trimmed = |text: &str| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text.to_owned(),

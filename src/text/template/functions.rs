@@ -39,7 +39,11 @@ impl Function {
     }
 }
 
-pub(super) fn call(machine: &mut Machine, function: Function, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn call(
+    machine: &mut Machine,
+    function: Function,
+    arguments: Arguments,
+) -> Outcome<Value> {
     match function {
         Function::Range => range(machine, arguments),
         Function::Dict => {

@@ -80,7 +80,8 @@ impl Lexer<'_> {
 
     /// Text up to the next tag, and that tag.
     fn data(&mut self) -> Result<(), TemplateError> {
-        let begin = |at: &usize| ["{%", "{{", "{#"].iter().any(|tag| self.rest[*at..].starts_with(tag));
+        let begin =
+            |at: &usize| ["{%", "{{", "{#"].iter().any(|tag| self.rest[*at..].starts_with(tag));
         let found = self.rest.match_indices('{').map(|(at, _)| at).find(begin);
         let at = found.unwrap_or(self.rest.len());
         let tag = self.rest.get(at..at + 2).unwrap_or_default().to_owned();
@@ -187,7 +188,8 @@ impl Lexer<'_> {
             self.after_block(Some(b'-'));
         }
         let ends = self.rest.match_indices("{%").map(|(at, _)| at);
-        let end = ends.filter_map(|at| Some((at, self.raw_tag(&self.rest[at..], "endraw")?))).next();
+        let end =
+            ends.filter_map(|at| Some((at, self.raw_tag(&self.rest[at..], "endraw")?))).next();
         let Some((at, length)) = end else {
             // As in jinja2: with nothing behind it, nothing is missing.
             if self.rest.is_empty() {
@@ -267,7 +269,8 @@ impl Lexer<'_> {
     fn operator(&self, first: char) -> Result<(Kind, usize), TemplateError> {
         let found = OPERATORS.into_iter().find(|operator| self.rest.starts_with(operator));
         let operator = found.filter(|operator| *operator != "!");
-        let operator = operator.ok_or_else(|| self.error(format!("unexpected character {first:?}")))?;
+        let operator =
+            operator.ok_or_else(|| self.error(format!("unexpected character {first:?}")))?;
         Ok((Kind::Op(operator), operator.len()))
     }
 
@@ -278,7 +281,8 @@ impl Lexer<'_> {
                 _ if escaped => escaped = false,
                 '\\' => escaped = true,
                 _ if letter == quote => {
-                    let text = unescaped(&self.rest[1..at]).map_err(|problem| self.error(problem))?;
+                    let text =
+                        unescaped(&self.rest[1..at]).map_err(|problem| self.error(problem))?;
                     return Ok((Kind::Text(text), at + 1));
                 }
                 _ => {}
@@ -298,7 +302,8 @@ impl Lexer<'_> {
         }
         let mut length = digits(0);
         let mut is_float = false;
-        if bytes.get(length) == Some(&b'.') && bytes.get(length + 1).is_some_and(u8::is_ascii_digit) {
+        if bytes.get(length) == Some(&b'.') && bytes.get(length + 1).is_some_and(u8::is_ascii_digit)
+        {
             length += 1 + digits(length + 1);
             is_float = true;
         }
@@ -378,7 +383,9 @@ fn code_point(letters: &mut std::str::Chars, count: usize) -> Result<char, Strin
 fn octal(first: char, letters: &mut std::str::Chars) -> char {
     let mut code = first.to_digit(8).unwrap_or(0);
     for _ in 0..2 {
-        let Some(digit) = letters.clone().next().and_then(|letter| letter.to_digit(8)) else { break };
+        let Some(digit) = letters.clone().next().and_then(|letter| letter.to_digit(8)) else {
+            break;
+        };
         letters.next();
         code = code * 8 + digit;
     }

@@ -21,6 +21,10 @@ mod expression;
 mod filters;
 mod format;
 mod functions;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod lexer;
 mod machine;
@@ -110,7 +114,8 @@ fn from_json(value: &Json, budget: &mut Budget) -> Outcome<Value> {
         },
         Json::String(text) => budget.text(text.as_str())?,
         Json::Array(values) => {
-            let values = values.iter().map(|value| from_json(value, budget)).collect::<Outcome<_>>()?;
+            let values =
+                values.iter().map(|value| from_json(value, budget)).collect::<Outcome<_>>()?;
             budget.list(values)?
         }
         Json::Object(pairs) => {

@@ -106,7 +106,8 @@ fn floor_divide(left: i128, right: i128) -> Option<i128> {
 }
 
 fn floats(operator: Operator, left: f64, right: f64) -> Outcome<Value> {
-    let divides = matches!(operator, Operator::Divide | Operator::FloorDivide | Operator::Remainder);
+    let divides =
+        matches!(operator, Operator::Divide | Operator::FloorDivide | Operator::Remainder);
     if divides && right == 0.0 {
         return Err("division by zero".into());
     }

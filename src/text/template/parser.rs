@@ -83,7 +83,7 @@ impl Parser {
         found
     }
 
-    pub(super) fn expect(&mut self, operator: &str) -> Result<(), TemplateError> {
+    pub(super) fn require(&mut self, operator: &str) -> Result<(), TemplateError> {
         match self.skip(operator) {
             true => Ok(()),
             false => Err(self.unexpected_but(self.peek(), &format!("{operator:?}"))),
@@ -115,7 +115,9 @@ impl Parser {
         part: impl FnOnce(&mut Self) -> Result<T, TemplateError>,
     ) -> Result<T, TemplateError> {
         if self.depth == DEEPEST {
-            return Err(self.error(format!("more than {DEEPEST} brackets or blocks in one another")));
+            return Err(
+                self.error(format!("more than {DEEPEST} brackets or blocks in one another"))
+            );
         }
         self.depth += 1;
         let result = part(self);
@@ -145,7 +147,10 @@ impl Parser {
                     body.push(Node { line, kind });
                 }
                 Kind::End if ends.is_empty() => return Ok((body, String::new())),
-                Kind::End => return Err(self.error(format!("the template ends before {{% {} %}}", ends.join(" or ")))),
+                Kind::End => {
+                    return Err(self
+                        .error(format!("the template ends before {{% {} %}}", ends.join(" or "))));
+                }
                 _ => {
                     let name = self.name()?;
                     if ends.contains(&&*name) {
@@ -287,7 +292,9 @@ impl Parser {
         let mut commas = false;
         while self.skip(",") {
             commas = true;
-            if matches!(self.peek(), Kind::Op("=" | ")") | Kind::BlockEnd) || self.peek_is_name("in") {
+            if matches!(self.peek(), Kind::Op("=" | ")") | Kind::BlockEnd)
+                || self.peek_is_name("in")
+            {
                 break;
             }
             targets.push(self.deeper(Self::target)?);
@@ -301,7 +308,7 @@ impl Parser {
     fn target(&mut self) -> Result<Target, TemplateError> {
         if self.skip("(") {
             let inner = self.targets()?;
-            self.expect(")")?;
+            self.require(")")?;
             return Ok(inner);
         }
         let name = self.name()?;
@@ -318,10 +325,10 @@ impl Parser {
         let mut assigned = Vec::new();
         while *self.peek() != Kind::BlockEnd {
             if !assigned.is_empty() {
-                self.expect(",")?;
+                self.require(",")?;
             }
             let target = self.deeper(Self::target)?;
-            self.expect("=")?;
+            self.require("=")?;
             assigned.push((target, self.expression()?));
         }
         Ok(Statement::With(assigned, self.whole_body("endwith")?))
@@ -368,19 +375,21 @@ impl Parser {
 
     fn parameters(&mut self) -> Result<Vec<(Arc<str>, Option<Expr>)>, TemplateError> {
         let mut parameters: Vec<(Arc<str>, Option<Expr>)> = Vec::new();
-        self.expect("(")?;
+        self.require("(")?;
         while !self.skip(")") {
             let name = self.name()?;
             let default = match self.skip("=") {
                 true => Some(self.expression()?),
                 false if parameters.last().is_some_and(|(_, default)| default.is_some()) => {
-                    return Err(self.error("a parameter without a default follows one with a default"));
+                    return Err(
+                        self.error("a parameter without a default follows one with a default")
+                    );
                 }
                 false => None,
             };
             parameters.push((name, default));
             if !self.is(")") {
-                self.expect(",")?;
+                self.require(",")?;
             }
         }
         Ok(parameters)

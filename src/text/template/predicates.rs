@@ -11,10 +11,45 @@ use super::value::Value;
 
 /// Names of tests, for `'name' is test`.
 const NAMES: [&str; 39] = [
-    "odd", "even", "divisibleby", "defined", "undefined", "filter", "test", "none", "boolean", "false", "true",
-    "integer", "float", "lower", "upper", "string", "mapping", "number", "sequence", "iterable", "callable",
-    "sameas", "escaped", "in", "==", "eq", "equalto", "!=", "ne", ">", "gt", "greaterthan", "ge", ">=", "<",
-    "lt", "lessthan", "<=", "le",
+    "odd",
+    "even",
+    "divisibleby",
+    "defined",
+    "undefined",
+    "filter",
+    "test",
+    "none",
+    "boolean",
+    "false",
+    "true",
+    "integer",
+    "float",
+    "lower",
+    "upper",
+    "string",
+    "mapping",
+    "number",
+    "sequence",
+    "iterable",
+    "callable",
+    "sameas",
+    "escaped",
+    "in",
+    "==",
+    "eq",
+    "equalto",
+    "!=",
+    "ne",
+    ">",
+    "gt",
+    "greaterthan",
+    "ge",
+    ">=",
+    "<",
+    "lt",
+    "lessthan",
+    "<=",
+    "le",
 ];
 
 pub(super) fn holds(
@@ -30,7 +65,8 @@ pub(super) fn holds(
     match name {
         "divisibleby" => {
             let divisor = arguments.one("num")?;
-            let rest = arithmetic(super::ast::Operator::Remainder, value, &divisor, &mut machine.budget)?;
+            let rest =
+                arithmetic(super::ast::Operator::Remainder, value, &divisor, &mut machine.budget)?;
             return Ok(rest.as_float() == Some(0.0));
         }
         "sameas" => {
@@ -42,7 +78,8 @@ pub(super) fn holds(
     Ok(match name {
         "odd" | "even" => {
             let two = Value::Int(2);
-            let rest = arithmetic(super::ast::Operator::Remainder, value, &two, &mut machine.budget)?;
+            let rest =
+                arithmetic(super::ast::Operator::Remainder, value, &two, &mut machine.budget)?;
             rest.as_float() == Some(if name == "odd" { 1.0 } else { 0.0 })
         }
         "defined" => !matches!(value, Value::Undefined(_)),

@@ -77,7 +77,9 @@ pub(super) fn slice(machine: &mut Machine, value: Value, arguments: Arguments) -
     for at in 0..count {
         let end = start + each + usize::from(at < extra);
         let mut slice = items[start..end].to_vec();
-        if at >= extra && let Some(fill) = fill.as_ref().filter(|fill| !matches!(fill, Value::None)) {
+        if at >= extra
+            && let Some(fill) = fill.as_ref().filter(|fill| !matches!(fill, Value::None))
+        {
             slice.push(fill.clone());
         }
         slices.push(machine.budget.list(slice)?);
@@ -131,9 +133,13 @@ pub(super) fn items(machine: &mut Machine, value: Value, arguments: Arguments) -
 }
 
 /// Keys with their values, each a tuple.
-pub(in super::super) fn pairs(machine: &mut Machine, pairs: &[(Value, Value)]) -> Outcome<Vec<Value>> {
+pub(in super::super) fn pairs(
+    machine: &mut Machine,
+    pairs: &[(Value, Value)],
+) -> Outcome<Vec<Value>> {
     machine.budget.room(pairs.len())?;
-    let pair = |(key, value): &(Value, Value)| machine.budget.tuple(vec![key.clone(), value.clone()]);
+    let pair =
+        |(key, value): &(Value, Value)| machine.budget.tuple(vec![key.clone(), value.clone()]);
     pairs.iter().map(pair).collect()
 }
 
@@ -196,7 +202,11 @@ fn key_of(
 }
 
 /// Items with their keys, in order; items of one key stay as they stood.
-fn sorted(machine: &mut Machine, mut keyed: Vec<(Value, Value)>, reverse: bool) -> Outcome<Vec<(Value, Value)>> {
+fn sorted(
+    machine: &mut Machine,
+    mut keyed: Vec<(Value, Value)>,
+    reverse: bool,
+) -> Outcome<Vec<(Value, Value)>> {
     let mut problem = None;
     keyed.sort_by(|(left, _), (right, _)| {
         if problem.is_some() {
@@ -222,9 +232,9 @@ pub(super) fn sort(machine: &mut Machine, value: Value, arguments: Arguments) ->
     for item in machine.items(&value)? {
         let key = match attribute.as_ref().and_then(Value::as_str) {
             Some(paths) if paths.contains(',') => {
-                let keys = paths.split(',').map(|path| {
-                    key_of(machine, &item, Some(&Value::text(path)), case_sensitive)
-                });
+                let keys = paths
+                    .split(',')
+                    .map(|path| key_of(machine, &item, Some(&Value::text(path)), case_sensitive));
                 let keys: Vec<Value> = keys.collect::<Outcome<_>>()?;
                 machine.budget.list(keys)?
             }
@@ -236,7 +246,11 @@ pub(super) fn sort(machine: &mut Machine, value: Value, arguments: Arguments) ->
     machine.budget.list(sorted.into_iter().map(|(_, item)| item).collect())
 }
 
-pub(super) fn dictsort(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn dictsort(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     let [case_sensitive, by, reverse] = arguments.bind(["case_sensitive", "by", "reverse"])?;
     let case_sensitive = case_sensitive.is_some_and(|value| value.is_true());
     let Value::Dict(entries) = &value else {

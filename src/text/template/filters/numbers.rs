@@ -48,7 +48,8 @@ pub(super) fn int(_: &mut Machine, value: Value, arguments: Arguments) -> Outcom
         other => other.as_int(),
     };
     let float = || value.as_float().or_else(|| parsed(value.as_str()?));
-    let number = whole.or_else(|| float().filter(|float| float.is_finite()).map(|float| float as i128));
+    let number =
+        whole.or_else(|| float().filter(|float| float.is_finite()).map(|float| float as i128));
     Ok(number.map(Value::Int).or(default).unwrap_or(Value::Int(0)))
 }
 
@@ -69,14 +70,18 @@ fn whole(text: &str, base: u32) -> Option<i128> {
             .unwrap_or((digits, 10)),
         base => (digits, base),
     };
-    i128::from_str_radix(&format!("{sign}{digits}"), base).ok().filter(|_| !digits.starts_with(['+', '-']))
+    i128::from_str_radix(&format!("{sign}{digits}"), base)
+        .ok()
+        .filter(|_| !digits.starts_with(['+', '-']))
 }
 
 pub(super) fn round(_: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
     let [precision, method] = arguments.bind(["precision", "method"])?;
-    let number = value.as_float().ok_or_else(|| format!("{} cannot be rounded", value.type_name()))?;
+    let number =
+        value.as_float().ok_or_else(|| format!("{} cannot be rounded", value.type_name()))?;
     let precision = precision.map_or(Some(0), |value| value.as_int());
-    let precision = precision.and_then(|value| i32::try_from(value).ok().filter(|p| p.abs() <= 300));
+    let precision =
+        precision.and_then(|value| i32::try_from(value).ok().filter(|p| p.abs() <= 300));
     let precision = precision.ok_or("round(precision) needs a small whole number")?;
     let scale = 10f64.powi(precision);
     match method.as_ref().map_or(Some("common"), Value::as_str) {

@@ -51,11 +51,19 @@ pub(super) fn reject(machine: &mut Machine, value: Value, arguments: Arguments) 
     chosen(machine, &value, arguments, false, false)
 }
 
-pub(super) fn selectattr(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn selectattr(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     chosen(machine, &value, arguments, true, true)
 }
 
-pub(super) fn rejectattr(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn rejectattr(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     chosen(machine, &value, arguments, false, true)
 }
 
@@ -81,7 +89,12 @@ fn chosen(
         let answer = match &test {
             Some(test) => {
                 let arguments = again(machine, &arguments)?;
-                holds(machine, test.as_str().ok_or("a test is named by a text")?, &subject, arguments)?
+                holds(
+                    machine,
+                    test.as_str().ok_or("a test is named by a text")?,
+                    &subject,
+                    arguments,
+                )?
             }
             None => subject.is_true(),
         };

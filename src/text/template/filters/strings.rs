@@ -25,7 +25,11 @@ fn turned(
     machine.budget.text(turn(&text))
 }
 
-pub(super) fn capitalize(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn capitalize(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     turned(machine, &value, arguments, methods::capitalized)
 }
 
@@ -65,7 +69,11 @@ pub(super) fn escape(machine: &mut Machine, value: Value, arguments: Arguments) 
 }
 
 /// Tags and comments of HTML left out, white space as single spaces.
-pub(super) fn striptags(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn striptags(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     turned(machine, &value, arguments, |text| {
         let mut kept = String::new();
         let mut rest = text;
@@ -80,14 +88,22 @@ pub(super) fn striptags(machine: &mut Machine, value: Value, arguments: Argument
     })
 }
 
-pub(super) fn wordcount(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn wordcount(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     arguments.none()?;
     let text = text_of(machine, &value)?;
     let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
     Ok(Value::Int(words.filter(|word| !word.is_empty()).count() as i128))
 }
 
-pub(super) fn urlencode(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn urlencode(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
     arguments.none()?;
     if matches!(value, Value::Dict(_) | Value::List(_) | Value::Tuple(_)) {
         return Err("urlencode takes a text here".into());
@@ -116,7 +132,8 @@ pub(super) fn format(machine: &mut Machine, value: Value, arguments: Arguments) 
     let values = match (arguments.positional, arguments.named) {
         (positional, named) if named.is_empty() => machine.budget.tuple(positional)?,
         (positional, named) if positional.is_empty() => {
-            let pairs = named.into_iter().map(|(name, value)| (Value::text(&name), value)).collect();
+            let pairs =
+                named.into_iter().map(|(name, value)| (Value::text(&name), value)).collect();
             machine.budget.dict(pairs)?
         }
         _ => return Err("format takes places or names, not both".into()),
@@ -139,7 +156,9 @@ pub(super) fn indent(machine: &mut Machine, value: Value, arguments: Arguments) 
     let is_true = |value: Option<Value>| value.is_some_and(|value| value.is_true());
     let (first, blank) = (is_true(first), is_true(blank));
     machine.budget.bytes((text.matches('\n').count() + 1).saturating_mul(indent.len()))?;
-    let line = |(at, line): (usize, &str)| match (at == 0 && !first) || (line.is_empty() && !blank && at > 0) {
+    let line = |(at, line): (usize, &str)| match (at == 0 && !first)
+        || (line.is_empty() && !blank && at > 0)
+    {
         true => line.to_owned(),
         false => format!("{indent}{line}"),
     };
@@ -150,7 +169,8 @@ pub(super) fn indent(machine: &mut Machine, value: Value, arguments: Arguments) 
 pub(super) fn replace(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
     let [old, new, count] = arguments.bind(["old", "new", "count"])?;
     let text = text_of(machine, &value)?;
-    let (old, new) = (old.ok_or("replace() needs two texts")?, new.ok_or("replace() needs two texts")?);
+    let (old, new) =
+        (old.ok_or("replace() needs two texts")?, new.ok_or("replace() needs two texts")?);
     let (old, new) = (machine.string(&old)?, machine.string(&new)?);
     methods::replaced(machine, &text, &old, &new, count.as_ref())
 }
@@ -162,8 +182,13 @@ pub(super) fn trim(machine: &mut Machine, value: Value, arguments: Arguments) ->
     machine.budget.text(stripped)
 }
 
-pub(super) fn truncate(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    let [length, kill_words, end, leeway] = arguments.bind(["length", "killwords", "end", "leeway"])?;
+pub(super) fn truncate(
+    machine: &mut Machine,
+    value: Value,
+    arguments: Arguments,
+) -> Outcome<Value> {
+    let [length, kill_words, end, leeway] =
+        arguments.bind(["length", "killwords", "end", "leeway"])?;
     let text = text_of(machine, &value)?;
     let number = |value: Option<Value>, default: i128| match value {
         None | Some(Value::None) => Ok(default),

@@ -22,7 +22,8 @@ pub(super) fn of_list(
     let items = value.as_slice().unwrap_or_default();
     let [wanted, start, stop] = arguments.bind(["value", "start", "stop"])?;
     let wanted = wanted.ok_or_else(|| format!("{name}() needs a value"))?;
-    let place = |place: Option<Value>, default: usize| match place.and_then(|place| place.as_int()) {
+    let place = |place: Option<Value>, default: usize| match place.and_then(|place| place.as_int())
+    {
         Some(at) if at < 0 => usize::try_from(at.saturating_add(items.len() as i128)).unwrap_or(0),
         Some(at) => usize::try_from(at).unwrap_or(usize::MAX),
         None => default,

@@ -9,11 +9,48 @@ use super::super::value::Value;
 
 /// What is called on a text.
 pub(in super::super) const NAMES: [&str; 42] = [
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "index", "isalnum",
-    "isalpha", "isascii", "isdecimal", "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join",
-    "ljust", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust",
-    "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper",
-    "zfill", "isidentifier",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
+    "isidentifier",
 ];
 
 /// Which end of a text.
@@ -24,7 +61,12 @@ pub(in super::super) enum Side {
     Both,
 }
 
-pub(super) fn call(machine: &mut Machine, text: &str, name: &str, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn call(
+    machine: &mut Machine,
+    text: &str,
+    name: &str,
+    arguments: Arguments,
+) -> Outcome<Value> {
     machine.budget.steps(text.len() / 16)?;
     if let Some(turned) = turned(text, name) {
         arguments.none()?;
@@ -102,7 +144,8 @@ fn turned(text: &str, name: &str) -> Option<String> {
 
 pub(in super::super) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
-    let first: String = letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
+    let first: String =
+        letters.next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default();
     first + &letters.as_str().to_lowercase()
 }
 
@@ -174,7 +217,12 @@ fn texts(machine: &mut Machine, parts: Vec<&str>) -> Outcome<Value> {
     machine.budget.list(parts)
 }
 
-fn split(machine: &mut Machine, text: &str, arguments: Arguments, from_right: bool) -> Outcome<Value> {
+fn split(
+    machine: &mut Machine,
+    text: &str,
+    arguments: Arguments,
+    from_right: bool,
+) -> Outcome<Value> {
     let [separator, limit] = arguments.bind(["sep", "maxsplit"])?;
     let limit = match limit {
         None => -1,
@@ -236,7 +284,10 @@ fn splitlines(machine: &mut Machine, text: &str, arguments: Arguments) -> Outcom
     let mut lines = Vec::new();
     let mut rest = text;
     let is_end = |letter: char| {
-        matches!(letter, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+        matches!(
+            letter,
+            '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
     };
     while let Some(at) = rest.find(is_end) {
         let length = match rest[at..].starts_with("\r\n") {
@@ -252,7 +303,12 @@ fn splitlines(machine: &mut Machine, text: &str, arguments: Arguments) -> Outcom
     texts(machine, lines)
 }
 
-fn partition(machine: &mut Machine, text: &str, arguments: Arguments, last: bool) -> Outcome<Value> {
+fn partition(
+    machine: &mut Machine,
+    text: &str,
+    arguments: Arguments,
+    last: bool,
+) -> Outcome<Value> {
     let separator = arguments.one("sep")?;
     let separator = string(&separator, "partition")?;
     if separator.is_empty() {
@@ -269,7 +325,12 @@ fn partition(machine: &mut Machine, text: &str, arguments: Arguments, last: bool
     machine.budget.tuple(parts)
 }
 
-fn begins_or_ends(machine: &mut Machine, text: &str, arguments: Arguments, ends: bool) -> Outcome<Value> {
+fn begins_or_ends(
+    machine: &mut Machine,
+    text: &str,
+    arguments: Arguments,
+    ends: bool,
+) -> Outcome<Value> {
     let [part, start, stop] = arguments.bind(["prefix", "start", "end"])?;
     let part = needed(part, "startswith")?;
     let Some((text, _)) = within(text, start, stop)? else { return Ok(Value::Bool(false)) };
@@ -363,7 +424,8 @@ fn zfill(machine: &mut Machine, text: &str, width: &Value) -> Outcome<Value> {
 
 fn expandtabs(machine: &mut Machine, text: &str, arguments: Arguments) -> Outcome<Value> {
     let [size] = arguments.bind(["tabsize"])?;
-    let size = usize::try_from(size.map_or(Some(8), |size| size.as_int()).unwrap_or(8)).unwrap_or(0);
+    let size =
+        usize::try_from(size.map_or(Some(8), |size| size.as_int()).unwrap_or(8)).unwrap_or(0);
     machine.budget.bytes(text.len() + text.matches('\t').count().saturating_mul(size))?;
     let mut result = String::new();
     let mut column = 0;
