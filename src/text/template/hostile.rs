@@ -101,6 +101,8 @@ fn templates_without_measure_end_in_an_error() {
         "{% for i in range(100000) %}{% set x = dict(a=1, b=2, c=3, d=i) %}{% for k in range(100) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace() %}{% for i in range(100000) %}{% set ns.x = cycler(ns, i) %}{% for j in range(1000) %}{% set ns.y = joiner() %}{% endfor %}{% endfor %}",
         "{{ raise_exception('x' * 10**9) }}",
+        "{{ raise_exception('x' * 10**7) }}",
+        "{{ 1|map('x' * 10**6)|list }}{{ [1]|map('x' * 10**6)|list }}",
         "{{ messages|map('map', 'map', 'map')|list }}{% for i in range(100000) %}{% for i in range(1000) %}{{ [1]|map('map')|list }}{% endfor %}{% endfor %}",
     ];
     for source in hostile {
@@ -287,8 +289,8 @@ const WHOLE: [&str; 24] = [
 fn generated(stream: &mut Stream) -> String {
     let mut below = |count: usize| (stream.uniform() * count as f32) as usize % count;
     let mut source = String::from("{% set ns = namespace(s='a') %}");
-    for _ in 0..1 + below(60) {
-        let whole = below(2) == 0;
+    for _ in 0..1 + below(20) {
+        let whole = below(8) > 0;
         source += if whole { WHOLE[below(WHOLE.len())] } else { PIECES[below(PIECES.len())] };
     }
     // Half are closed as they were opened, so that they are more than a broken tag.

@@ -44,6 +44,12 @@ use budget::{Budget, Outcome};
 use machine::Machine;
 use value::Value;
 
+/// Letters of the longest message of an error.
+const LONGEST_MESSAGE: usize = 500;
+
+/// What stands before a line's number.
+const PLACE: &str = "(chat_template:";
+
 /// A parsed template.
 #[derive(Debug)]
 pub(super) struct Template {
@@ -76,9 +82,17 @@ impl From<String> for TemplateError {
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{} (chat_template:{line})", self.message),
-            None => f.write_str(&self.message),
+        // A template may name things, and raise messages, as long as it likes.
+        let end = self
+            .message
+            .char_indices()
+            .nth(LONGEST_MESSAGE)
+            .map_or(self.message.len(), |(at, _)| at);
+        f.write_str(&self.message[..end])?;
+        // A macro's error, which its call passes on, has its line already.
+        match self.line.filter(|_| !self.message.contains(PLACE)) {
+            Some(line) => write!(f, " {PLACE}{line})"),
+            None => Ok(()),
         }
     }
 }
