@@ -58,11 +58,14 @@ pub(super) struct For {
     pub(super) otherwise: Body,
 }
 
+/// A parameter of a macro, and its default.
+pub(super) type Parameter = (Arc<str>, Option<Expr>);
+
 /// A macro: parameters with their defaults, and which of the special names its body reads.
 #[derive(Debug)]
 pub(super) struct Macro {
     pub(super) name: Arc<str>,
-    pub(super) parameters: Vec<(Arc<str>, Option<Expr>)>,
+    pub(super) parameters: Vec<Parameter>,
     pub(super) body: Body,
     pub(super) reads: SpecialNames,
 }

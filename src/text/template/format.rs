@@ -384,7 +384,7 @@ fn general(size: f64, precision: usize) -> String {
 fn grouped(digits: &str) -> String {
     let mut result = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             result.push(',');
         }
         result.push(digit);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::TemplateError;
-use super::ast::{Body, Expr, For, Macro, Node, SpecialNames, Statement, Suffix, Target};
+use super::ast::{Body, For, Macro, Node, Parameter, SpecialNames, Statement, Suffix, Target};
 use super::lexer::{Kind, Token, tokenize};
 
 /// Blocks and brackets within one another; published templates have about ten.
@@ -364,7 +364,7 @@ impl Parser {
     fn macro_body(
         &mut self,
         name: Arc<str>,
-        parameters: Vec<(Arc<str>, Option<Expr>)>,
+        parameters: Vec<Parameter>,
         end: &str,
     ) -> Result<Arc<Macro>, TemplateError> {
         let outside = std::mem::take(&mut self.special);
@@ -373,8 +373,8 @@ impl Parser {
         Ok(Arc::new(Macro { name, parameters, body, reads }))
     }
 
-    fn parameters(&mut self) -> Result<Vec<(Arc<str>, Option<Expr>)>, TemplateError> {
-        let mut parameters: Vec<(Arc<str>, Option<Expr>)> = Vec::new();
+    fn parameters(&mut self) -> Result<Vec<Parameter>, TemplateError> {
+        let mut parameters: Vec<Parameter> = Vec::new();
         self.require("(")?;
         while !self.skip(")") {
             let name = self.name()?;
