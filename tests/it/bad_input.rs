@@ -82,7 +82,7 @@ fn a_wrong_type_is_pointed_at() {
     let top = refused_config(|config| config.replace("max_steps: 3", "max_steps: soon"));
     says(&top, &["tiny.yaml:2: max_steps: ", "soon", "a whole number"]);
     let negative = refused_config(|config| config.replace("max_steps: 3", "max_steps: -3"));
-    says(&negative, &["tiny.yaml:2: max_steps: ", "-3", "at least 0"]);
+    says(&negative, &["tiny.yaml:2: max_steps is -3", "at least"]);
     let nested = refused_config(|config| format!("{config}optimizer: {{learning_rate: fast}}\n"));
     says(&nested, &["tiny.yaml:15: optimizer.learning_rate: ", "fast", "a number"]);
     let tagged = refused_config(|config| config.replace("digits: 1", "digits: [1, 2]"));
