@@ -134,7 +134,7 @@ fn a_roll_pipeline_becomes_a_configuration_and_a_report() {
     let report = text(&output.stderr);
     assert!(output.status.success(), "{report}");
     for line in [
-        "used\n  rollout_batch_size",
+        "used\n  seed\n  rollout_batch_size",
         "  pretrain -> model.path",
         "  num_gpus_per_node: speaks of a cluster",
     ] {
