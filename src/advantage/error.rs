@@ -3,10 +3,10 @@
 /// A batch of rewards or a setting that no advantage can be computed from.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AdvantageError {
-    /// A reward is NaN, infinite, or so large that its square overflows.
+    /// A reward is NaN, infinite, or so large that differences overflow f32.
     #[error(
         "group {group}, rollout {rollout}: reward {value} is not a usable number; return finite rewards \
-         below 1e100, and \"not applicable\" for a completion that cannot be scored"
+         of at most 1e36, and \"not applicable\" for a completion that cannot be scored"
     )]
     Reward {
         /// Index of the group in the batch.
@@ -21,6 +21,18 @@ pub enum AdvantageError {
     EmptyGroup {
         /// Index of the group in the batch.
         group: usize,
+    },
+    /// A group has more rollouts than the group kernels take.
+    #[error(
+        "group {group} has {size} rollouts; at most {most} can be compared, so use smaller groups"
+    )]
+    LargeGroup {
+        /// Index of the group in the batch.
+        group: usize,
+        /// Its rollouts.
+        size: usize,
+        /// The most there may be.
+        most: usize,
     },
     /// A group's columns disagree about how many rollouts there are.
     #[error("group {group} has {rewards} rewards and {found} {what}; give one for each rollout")]

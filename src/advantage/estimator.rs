@@ -11,6 +11,7 @@ use super::{
     AdvantageError, DrGrpo, Gdpo, Gpg, GroupAdvantages, GroupMeanBatchStd, Grpo, McGpg, McGrpo,
     Opo, Passk, Reinforce, ReinforcePp, ReinforcePpBaseline, RewardBatch, Rloo, apply_rule,
 };
+use crate::kernel::group_baseline::LARGEST_GROUP;
 use crate::kernel::group_rule::GroupRule;
 
 /// Turns the rewards of groups into one advantage for each rollout.
@@ -214,7 +215,16 @@ impl AdvantageEstimator for Estimator {
     }
 
     fn validate(&self, g: usize) -> Result<(), AdvantageError> {
-        self.inner().validate(g)
+        self.inner().validate(g)?;
+        match self.finishes() || self.rollouts_per_prompt(g) <= LARGEST_GROUP {
+            true => Ok(()),
+            false => Err(AdvantageError::GroupSize {
+                estimator: self.name(),
+                g,
+                reason: "the group kernels compare at most 1024 rollouts of a prompt, a pivot \
+                         included; use a smaller group",
+            }),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::AdvantageError;
 use super::statistics::RewardStatistics;
 
-/// The largest reward whose squares, summed over any batch, stay finite in f64.
-const LARGEST_REWARD: f64 = 1e100;
+/// The largest reward: f32, which the group kernels compute in, holds whatever two of them differ by.
+const LARGEST_REWARD: f64 = 1e36;
 
 /// The rewards of one prompt's rollouts.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,7 +51,7 @@ impl RewardBatch {
     }
 
     /// Refuses empty groups, columns of different lengths, and rewards that are NaN, infinite or
-    /// above 1e100.
+    /// above 1e36.
     pub fn check(&self) -> Result<(), AdvantageError> {
         self.groups.iter().enumerate().try_for_each(|(index, group)| check_group(index, group))
     }

@@ -2,9 +2,10 @@
 //!
 //! An estimator is a small config struct that implements [`AdvantageEstimator`]; [`Estimator`] is the
 //! closed, serde-tagged choice among the shipped ones. Most are a [`GroupRule`](crate::kernel::group_rule::GroupRule)
-//! (baseline, scale, pivot), which training computes by the group kernels on its device, in f32; the rest
-//! need the whole batch and are computed on the host. What the host says in f64 is the reference that the
-//! kernels are held to.
+//! (baseline, scale, pivot) and nothing else: the host centres a group's rewards in f64, and training computes
+//! by the group kernels on its device, in f32. Those that do more ([`AdvantageEstimator::finishes`]) are
+//! computed on the host, in f64, for the whole run. What the host says in f64 of the others is the
+//! reference that the kernels are held to.
 //!
 //! ```text
 //! rewards -> reward_shaping -> estimator -> post (whiten, clip) -> loss
@@ -38,7 +39,7 @@ pub use estimators::{
 pub use gpg_alpha::{AlphaMode, GpgAlpha, GroupTokens};
 pub use group::{GroupAdvantages, GroupRewards, RewardBatch};
 pub use legacy_reward_norm::LegacyRewardNorm;
-pub use on_device::{estimate_on, kernel_rule, rule_on};
+pub use on_device::{estimate_on, rule_on};
 pub use post::{PostProcessing, PostReport};
 pub use reward_distribution::RewardDistribution;
 pub use reward_shaping::{NormOver, RewardShaping};

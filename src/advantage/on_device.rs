@@ -1,25 +1,19 @@
 //! Estimators and whitening by the kernels of a device, in f32: what training runs, held to the f64
 //! of this room.
 
-use super::post::{PostProcessing, PostReport, white_values};
+use super::post::{PostProcessing, PostReport};
 use super::rule::{apply_rule, check_rule, fold_seed};
-use super::statistics::{RewardStatistics, spread};
+use super::statistics::{RewardStatistics, median, token_moments};
 use super::{AdvantageError, AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch};
 use crate::kernel::Kernels;
 use crate::kernel::group_advantage::RolloutAdvantages;
 use crate::kernel::group_baseline::{GroupBaselines, GroupTable, LARGEST_GROUP, NO_PIVOT};
-use crate::kernel::group_rule::{GroupRule, PivotDraws};
+use crate::kernel::group_rule::{EvenMedian, GroupRule, PivotDraws};
 use crate::kernel::groups::{group_advantages, whitened};
 use crate::kernel::whiten::LARGEST_TABLE;
 
-/// The largest reward whose group statistics stay finite in f32.
-const LARGEST_REWARD: f64 = 1e36;
-
-/// The largest advantage whose square, summed over the tokens of any step, stays finite in f32.
-const LARGEST_WHITENED: f64 = 1e14;
-
-/// How much of a group's spread may be lost where its rewards are rounded to f32.
-const LOST_TO_ROUNDING: f64 = 1e-3;
+/// Where the squares of advantages begin to crowd f32, and far above the 1e-8 that whitening adds.
+const MILLION: f64 = 1e6;
 
 /// [`AdvantageEstimator::estimate`] with the rule computed by [`rule_on`].
 ///
@@ -32,55 +26,21 @@ pub fn estimate_on<B: Kernels>(
     estimator.finish(rule_on::<B>(estimator, batch, device)?, batch)
 }
 
-/// Applies an estimator's rule to every group by the group kernels on `device` where
-/// [`kernel_rule`] finds that they can, and on the host elsewhere.
+/// Applies an estimator's rule to every group: by the group kernels on `device` in f32, or on the host
+/// in f64 for an estimator that [`finishes`](AdvantageEstimator::finishes). The numbers of a batch have
+/// no part in that.
 ///
-/// Errors: a setting out of range, or rewards that [`RewardBatch::check`] refuses.
+/// Errors: a setting out of range, rewards that [`RewardBatch::check`] refuses, or a group of more than
+/// [`LARGEST_GROUP`] rollouts.
 pub fn rule_on<B: Kernels>(
     estimator: &impl AdvantageEstimator,
     batch: &RewardBatch,
     device: &B::Device,
 ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
-    match kernel_rule(estimator, batch) {
+    match estimator.group_rule() {
         Some(rule) => apply_rule_on::<B>(&rule, batch, device),
         None => apply_rule(&estimator.rule(), batch),
     }
-}
-
-/// The rule by which the group kernels compute this batch; none where the host does.
-///
-/// The host does it for an estimator that needs the whole batch, for a group of more than
-/// [`LARGEST_GROUP`] rollouts, and for rewards that f32 does not hold: beyond 1e36, or so much larger
-/// than their differences that rounding would lose these.
-pub fn kernel_rule(estimator: &impl AdvantageEstimator, batch: &RewardBatch) -> Option<GroupRule> {
-    let rule = estimator.group_rule()?;
-    let fits = |group: &GroupRewards| {
-        (1..=LARGEST_GROUP).contains(&group.rewards.len()) && f32_holds(group, rule.equal_tol)
-    };
-    // An epsilon that f32 rounds to zero would divide by zero.
-    let divides = rule.eps >= f64::from(f32::MIN_POSITIVE);
-    (divides && !batch.groups.is_empty() && batch.groups.iter().all(fits)).then_some(rule)
-}
-
-fn f32_holds(group: &GroupRewards, equal_tol: f64) -> bool {
-    let rewards = group.scored();
-    let largest = largest(&rewards);
-    // NaN is left to the checks of the host.
-    largest <= LARGEST_REWARD && (spread(&rewards) <= equal_tol || is_told_apart(&rewards))
-}
-
-/// Whether the values keep their differences where they are rounded to f32.
-fn is_told_apart(values: &[f64]) -> bool {
-    largest(values) * f64::from(f32::EPSILON) <= LOST_TO_ROUNDING * spread(values)
-}
-
-/// The largest absolute value; NaN where there is one.
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest, value| match value.is_nan() {
-        true => f64::NAN,
-        false if value.abs() > largest => value.abs(),
-        false => largest,
-    })
 }
 
 fn apply_rule_on<B: Kernels>(
@@ -90,25 +50,40 @@ fn apply_rule_on<B: Kernels>(
 ) -> Result<Vec<GroupAdvantages>, AdvantageError> {
     check_rule(rule)?;
     batch.check()?;
+    check_sizes(batch)?;
+    if batch.groups.is_empty() {
+        return Ok(Vec::new());
+    }
     let table = PaddedTable::new(&batch.groups);
     let draws = PivotDraws { seed: fold_seed(batch.seed), first_group: 0 };
     // Clipping comes after masks and whitening, and reports how many it touched.
     let results = group_advantages::<B>(&table.as_table(), rule, draws, f32::INFINITY, device);
     let groups = batch.groups.iter().enumerate();
-    Ok(groups.map(|(p, group)| one_group(rule, group, p, table.g, &results)).collect())
+    Ok(groups.map(|(p, group)| one_group(rule, group, p, &table, &results)).collect())
+}
+
+/// Refuses groups that no kernel takes.
+fn check_sizes(batch: &RewardBatch) -> Result<(), AdvantageError> {
+    let sizes = batch.groups.iter().map(|group| group.rewards.len()).enumerate();
+    match sizes.into_iter().find(|(_, size)| *size > LARGEST_GROUP) {
+        Some((group, size)) => Err(AdvantageError::LargeGroup { group, size, most: LARGEST_GROUP }),
+        None => Ok(()),
+    }
 }
 
 fn one_group(
     rule: &GroupRule,
     group: &GroupRewards,
     p: usize,
-    g: usize,
+    table: &PaddedTable,
     (rows, rollouts): &(GroupBaselines, RolloutAdvantages),
 ) -> GroupAdvantages {
-    let places = p * g..p * g + group.rewards.len();
+    let places = p * table.g..p * table.g + group.rewards.len();
     let pivot = rows.pivot_p[p];
+    // Told with the digits that it was computed with.
+    let baseline = (table.centre_p[p] + f64::from(rows.baseline_p[p])) as f32;
     GroupAdvantages {
-        baseline: f64::from(rows.baseline_p[p]),
+        baseline: baseline.into(),
         scale: f64::from(rows.scale_p[p]),
         pivot: (pivot != NO_PIVOT).then_some(pivot as usize),
         advantages: rollouts.advantages_pg[places.clone()].iter().map(|&a| a.into()).collect(),
@@ -120,8 +95,14 @@ fn one_group(
 }
 
 /// Groups as the kernels take them: in f32, shorter ones padded with rollouts that never count.
+///
+/// Each group is centred in f64 before it is rounded, so that f32 holds what rewards differ by however
+/// large they are themselves. The centre is the lower median: a reward of the group, so that rewards
+/// at it are exactly 0, and one that no outlier moves.
 pub(super) struct PaddedTable {
-    g: usize,
+    pub(super) g: usize,
+    /// What was subtracted from each group; 0 where nothing was scored.
+    pub(super) centre_p: Vec<f64>,
     rewards_pg: Vec<f32>,
     valid_pg: Vec<u32>,
     lengths_pg: Vec<u32>,
@@ -131,11 +112,14 @@ impl PaddedTable {
     /// A table as wide as the largest group.
     pub(super) fn new(groups: &[GroupRewards]) -> Self {
         let g = groups.iter().map(|group| group.rewards.len()).max().unwrap_or(0);
-        let mut table = Self { g, rewards_pg: vec![], valid_pg: vec![], lengths_pg: vec![] };
+        let mut table =
+            Self { g, centre_p: vec![], rewards_pg: vec![], valid_pg: vec![], lengths_pg: vec![] };
         for group in groups {
+            let centre = median(&group.scored(), EvenMedian::Lower);
+            table.centre_p.push(centre);
             for i in 0..g {
                 let reward = group.rewards.get(i).copied().flatten();
-                table.rewards_pg.push(reward.unwrap_or_default() as f32);
+                table.rewards_pg.push(reward.map_or(0.0, |reward| (reward - centre) as f32));
                 table.valid_pg.push(u32::from(reward.is_some()));
                 table.lengths_pg.push(group.lengths.get(i).map_or(0, |&length| length as u32));
             }
@@ -145,7 +129,7 @@ impl PaddedTable {
 
     /// What the kernels see of it.
     pub(super) fn as_table(&self) -> GroupTable<'_> {
-        let Self { g, rewards_pg, valid_pg, lengths_pg } = self;
+        let Self { g, rewards_pg, valid_pg, lengths_pg, .. } = self;
         GroupTable { g: *g, rewards_pg, valid_pg, lengths_pg }
     }
 }
@@ -153,31 +137,44 @@ impl PaddedTable {
 impl PostProcessing {
     /// [`PostProcessing::apply`] with the whitening computed by its kernel on `device`.
     ///
-    /// Clipping stays on the host: it comes last, and counts what it touches. So does the whitening of
-    /// values that f32 does not hold, of values that are all the same (their mean's rounding would be
-    /// whitened to noise), of more than a million rollouts, and of rollouts without loss tokens, which the kernel leaves as they are.
+    /// Clipping stays on the host: it comes last, and counts what it touches.
+    ///
+    /// Errors: more rollouts in a step than the kernel takes, about a million.
     pub fn apply_on<B: Kernels>(
         &self,
         groups: Vec<GroupAdvantages>,
         batch: &RewardBatch,
         device: &B::Device,
-    ) -> (Vec<GroupAdvantages>, PostReport) {
-        self.apply_with(groups, batch, |values, tokens| {
-            let fits = largest(values) <= LARGEST_WHITENED && is_told_apart(values);
-            let fits = fits && values.len() <= LARGEST_TABLE;
-            match fits && tokens.iter().all(|&count| count > 0) {
-                true => Some(whitened_on::<B>(values, tokens, device)),
-                false => white_values(values, tokens),
-            }
-        })
+    ) -> Result<(Vec<GroupAdvantages>, PostReport), AdvantageError> {
+        let rollouts: usize = groups.iter().map(|group| group.advantages.len()).sum();
+        if self.whiten_advantages && rollouts > LARGEST_TABLE {
+            let reason = "a step of so many rollouts cannot be whitened; at most 1,048,576 can: use \
+                          fewer prompts or smaller groups, or leave whiten_advantages out";
+            return Err(AdvantageError::setting("rollouts of a step", rollouts, reason));
+        }
+        let white = |values: &[f64], tokens: &[usize]| whitened_on::<B>(values, tokens, device);
+        Ok(self.apply_with(groups, batch, white))
     }
 }
 
-fn whitened_on<B: Kernels>(values: &[f64], tokens: &[usize], device: &B::Device) -> Vec<f64> {
-    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-    let tokens: Vec<u32> = tokens.iter().map(|&count| count as u32).collect();
-    let white = whitened::<B>(&values, &tokens, device);
-    white.into_iter().map(f64::from).collect()
+/// Values that each stand for so many tokens, whitened by the kernel of a device; nothing where
+/// nothing changes.
+///
+/// The host takes the mean off in f64, so that f32 holds what values differ by, and brings values
+/// beyond a million to about that size, by a power of two, so that f32 holds their squares.
+fn whitened_on<B: Kernels>(
+    values: &[f64],
+    tokens: &[usize],
+    device: &B::Device,
+) -> Option<Vec<f64>> {
+    let (mean, _) = token_moments(values, tokens)?;
+    let largest = values.iter().fold(0.0f64, |largest, value| largest.max((value - mean).abs()));
+    let unit = if largest > MILLION { (20.0 - largest.log2().ceil()).exp2() } else { 1.0 };
+    let centred: Vec<f32> = values.iter().map(|value| ((value - mean) * unit) as f32).collect();
+    let counts: Vec<u32> = tokens.iter().map(|&count| count as u32).collect();
+    let white = whitened::<B>(&centred, &counts, device).into_iter().map(f64::from);
+    let kept = values.iter().zip(tokens).zip(white);
+    Some(kept.map(|((&value, &count), white)| if count == 0 { value } else { white }).collect())
 }
 
 #[cfg(test)]
@@ -186,9 +183,7 @@ mod tests {
 
     use super::*;
     use crate::advantage::{Estimator, GroupMeanBatchStd, Grpo, McGrpo, Reinforce};
-    use crate::kernel::group_rule::{
-        Baseline, EpsMode, EvenMedian, MadZeroFallback, PivotTie, Scale,
-    };
+    use crate::kernel::group_rule::{Baseline, EpsMode, MadZeroFallback, PivotTie, Scale};
 
     /// Every combination of settings that names one of its choices.
     fn rules() -> Vec<GroupRule> {
@@ -251,6 +246,11 @@ mod tests {
         apply_rule_on::<NdArray>(rule, batch, &Default::default()).unwrap()
     }
 
+    /// The largest absolute value.
+    fn largest(values: &[f64]) -> f64 {
+        values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
+    }
+
     fn assert_near(got: f64, want: f64, slack: f64, place: &str) {
         let allowed = slack + 2e-6 * want.abs();
         assert!((got - want).abs() <= allowed, "{got} is not {want} within {allowed}: {place}");
@@ -293,29 +293,63 @@ mod tests {
     }
 
     #[test]
-    fn the_host_computes_what_f32_or_one_group_alone_cannot() {
-        let binary = RewardBatch::from_rewards([vec![Some(1.0), Some(0.0), None]]);
-        let kernels = |estimator: Estimator, batch: &RewardBatch| {
-            let device = Default::default();
-            let got = estimate_on::<NdArray>(&estimator, batch, &device).unwrap();
-            let by_kernels = kernel_rule(&estimator, batch).is_some();
-            assert!(by_kernels || got == estimator.estimate(batch).unwrap());
-            by_kernels
-        };
-        assert!(kernels(Estimator::default(), &binary));
-        assert!(!kernels(Estimator::GroupMeanBatchStd(GroupMeanBatchStd::default()), &binary));
-        let no_eps = Grpo { eps: 1e-60, ..Grpo::default() };
-        assert!(!kernels(Estimator::Grpo(no_eps), &binary));
-        for rewards in [
-            vec![Some(2e36), Some(0.0)],
+    fn the_host_computes_only_estimators_that_are_more_than_a_rule() {
+        let batch = RewardBatch::from_rewards([
+            vec![Some(1.0), Some(0.0), None],
             vec![Some(1e6), Some(1e6 + 0.01)],
-            (0..1025).map(|i| Some(f64::from(i % 2))).collect(),
-        ] {
-            let batch = RewardBatch::from_rewards([rewards, vec![Some(1.0)]]);
-            assert!(!kernels(Estimator::default(), &batch));
+            vec![Some(1e6); 4],
+        ]);
+        let on_device = |estimator: &Estimator| {
+            estimate_on::<NdArray>(estimator, &batch, &Default::default()).unwrap()
+        };
+        let batch_std = Estimator::GroupMeanBatchStd(GroupMeanBatchStd::default());
+        assert_eq!(on_device(&batch_std), batch_std.estimate(&batch).unwrap());
+        for estimator in [Estimator::default(), Estimator::McGrpo(McGrpo::default())] {
+            let (got, want) = (on_device(&estimator), estimator.estimate(&batch).unwrap());
+            let scales = |groups: &[GroupAdvantages]| {
+                groups.iter().map(|group| group.scale).collect::<Vec<f64>>()
+            };
+            assert_ne!(scales(&got), scales(&want), "the kernel did not compute it");
+            let is_f32 = |scale: &f64| f64::from(*scale as f32) == *scale;
+            assert!(scales(&got).iter().all(is_f32), "{got:?}");
         }
-        let equal = RewardBatch::from_rewards([vec![Some(1e6); 4]]);
-        assert!(kernels(Estimator::default(), &equal));
+    }
+
+    #[test]
+    fn a_small_spread_around_any_number_keeps_its_advantages() {
+        let spread = [0.0, 0.25, 0.5, 1.0, -2.0];
+        let at = |centre: f64| {
+            let rewards = spread.iter().map(|reward| Some(centre + reward)).collect();
+            let batch = RewardBatch::from_rewards([rewards]);
+            estimate_on::<NdArray>(&Estimator::default(), &batch, &Default::default()).unwrap()
+        };
+        let near_zero = at(0.0).remove(0);
+        for centre in [1e6, -3e7, 1e12] {
+            let far = at(centre).remove(0);
+            assert_eq!(far.advantages, near_zero.advantages, "around {centre}");
+            assert_eq!((far.scale, far.has_signal), (near_zero.scale, true), "around {centre}");
+        }
+    }
+
+    #[test]
+    fn what_f32_cannot_hold_is_refused_whatever_computes_it() {
+        let estimate = |estimator: &Estimator, rewards: Vec<Option<f64>>| {
+            let batch = RewardBatch::from_rewards([rewards, vec![Some(1.0), Some(0.0)]]);
+            let refused = estimate_on::<NdArray>(estimator, &batch, &Default::default());
+            refused.unwrap_err().to_string()
+        };
+        let no_eps = Estimator::Grpo(Grpo { eps: 1e-60, ..Grpo::default() });
+        let grpo = Estimator::default();
+        for (message, words) in [
+            (estimate(&grpo, vec![Some(2e36), Some(0.0)]), "not a usable number"),
+            (estimate(&no_eps, vec![Some(1.0), Some(0.0)]), "eps is 0.0000000000"),
+            (estimate(&grpo, vec![Some(1.0); 1025]), "group 0 has 1025 rollouts"),
+        ] {
+            assert!(message.contains(words), "{message}");
+        }
+        assert!(grpo.validate(1025).unwrap_err().to_string().contains("at most 1024"));
+        assert!(Estimator::McGrpo(McGrpo::default()).validate(1024).is_err());
+        assert!(grpo.validate(1024).is_ok());
     }
 
     #[test]
@@ -341,7 +375,7 @@ mod tests {
         let post = PostProcessing { whiten_advantages: true, advantage_clip };
         let groups = Reinforce {}.estimate(batch).unwrap();
         let (on_device, report) =
-            post.apply_on::<NdArray>(groups.clone(), batch, &Default::default());
+            post.apply_on::<NdArray>(groups.clone(), batch, &Default::default()).unwrap();
         let (on_host, reference) = post.apply(groups, batch);
         assert_eq!(report, reference);
         [on_device, on_host].map(|groups| {
@@ -364,12 +398,24 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_all_the_same_or_huge_are_whitened_in_f64() {
-        for value in [0.1, 1e30] {
-            let rewards = [Some(value), Some(if value > 1.0 { -value } else { value }), None];
-            let batch = RewardBatch::from_rewards([rewards.to_vec(), rewards.to_vec()]);
+    fn values_that_are_all_the_same_or_huge_or_far_from_zero_are_whitened_as_in_f64() {
+        for rewards in [[0.1, 0.1], [1e30, -1e30], [1e9, 1e9 + 0.5], [3e-9, 1e-9]] {
+            let rewards: Vec<_> = rewards.map(Some).into_iter().chain([None]).collect();
+            let batch = RewardBatch::from_rewards([rewards.clone(), rewards]);
             let [on_device, on_host] = whitened_both_ways(&batch, None);
-            assert_eq!(on_device, on_host);
+            for (got, want) in on_device.iter().zip(&on_host) {
+                assert_near(*got, *want, 1e-6, "whitened");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rollout_without_loss_tokens_is_left_as_it_is_by_both() {
+        let mut batch = RewardBatch::from_rewards([vec![Some(3.0), Some(1.0), Some(7.0)]]);
+        batch.groups[0].lengths = vec![2, 2, 0];
+        for whitened in whitened_both_ways(&batch, None) {
+            assert_eq!(whitened[2], 7.0);
+            assert!((whitened[0] - 0.75f64.sqrt()).abs() < 1e-6, "{whitened:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ impl PostProcessing {
 /// a' = (a - mean) / sqrt(var + 1e-8)      var over tokens with Bessel's correction, in two passes
 /// ```
 ///
-/// With fewer than two such tokens nothing changes.
+/// With fewer than two such tokens nothing changes, nor does a rollout without any.
 pub(super) fn whiten(groups: Vec<GroupAdvantages>, lengths: &[&[usize]]) -> Vec<GroupAdvantages> {
     whiten_with(groups, lengths, white_values)
 }
@@ -111,7 +111,11 @@ fn counted(group: &GroupAdvantages) -> Vec<usize> {
 pub(super) fn white_values(values: &[f64], tokens: &[usize]) -> Option<Vec<f64>> {
     let (mean, std) = token_moments(values, tokens)?;
     let deviation = (std * std + 1e-8).sqrt();
-    Some(values.iter().map(|value| (value - mean) / deviation).collect())
+    let white = |(&value, &count): (&f64, &usize)| match count {
+        0 => value,
+        _ => (value - mean) / deviation,
+    };
+    Some(values.iter().zip(tokens).map(white).collect())
 }
 
 fn clip(groups: Vec<GroupAdvantages>, limit: f64) -> (Vec<GroupAdvantages>, PostReport) {

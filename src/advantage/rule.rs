@@ -39,8 +39,21 @@ pub(super) fn check_rule(rule: &GroupRule) -> Result<(), AdvantageError> {
         true => Ok(()),
         false => Err(AdvantageError::setting(key, value, "it must be a finite number, 0 or above")),
     };
+    let in_f32 = |key, value: f64| {
+        let range = f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX);
+        match range.contains(&value) {
+            true => Ok(()),
+            false => Err(AdvantageError::setting(
+                key,
+                value,
+                "f32, which groups are computed in, holds 1.2e-38 to 3.4e38; use a number between",
+            )),
+        }
+    };
     positive("eps", rule.eps)?;
+    in_f32("eps", rule.eps)?;
     positive("mad_factor", rule.mad_factor)?;
+    in_f32("mad_factor", rule.mad_factor)?;
     not_negative("equal_tol", rule.equal_tol)?;
     not_negative("tie_tol", rule.tie_tol)
 }

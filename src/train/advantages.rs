@@ -76,7 +76,7 @@ pub(super) fn value_groups<B: Kernels>(
     let fill = groups.split_off(trained);
     let (train, post, kl) = match charge {
         Some(charge) => estimation.finished_by_token(groups, &charge)?,
-        None => estimation.finished(groups),
+        None => estimation.finished(groups)?,
     };
     Ok(StepAdvantages { train, fill, post, kl })
 }
@@ -143,15 +143,15 @@ impl<B: Kernels> Estimation<'_, B> {
     }
 
     /// Whitening and clipping by rollout.
-    fn finished(&self, groups: Vec<ValuedGroup>) -> Finished {
+    fn finished(&self, groups: Vec<ValuedGroup>) -> Result<Finished, TrainError> {
         let Self { settings, reward_weights, seed, device } = self;
         let scored = groups.iter().map(|group| &group.scored);
         let batch = reward_batch(scored, reward_weights.clone(), *seed);
         let (scored, advantages): (Vec<_>, Vec<_>) =
             groups.into_iter().map(|group| (group.scored, group.advantages)).unzip();
-        let (advantages, report) = settings.post.apply_on::<B>(advantages, &batch, device);
+        let (advantages, report) = settings.post.apply_on::<B>(advantages, &batch, device)?;
         let valued = |(scored, advantages)| ValuedGroup { scored, advantages, tokens: None };
-        (scored.into_iter().zip(advantages).map(valued).collect(), report, None)
+        Ok((scored.into_iter().zip(advantages).map(valued).collect(), report, None))
     }
 
     /// Tokens charged for their KL, then whitening and clipping by token.

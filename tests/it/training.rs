@@ -556,9 +556,11 @@ fn a_folder_without_a_whole_checkpoint_holds_none() {
 #[test]
 fn a_gradient_that_is_not_finite_changes_nothing() {
     let before = values(&fresh_policy(1));
-    // Rewards that f64 holds and f32 does not.
+    // Rewards and a factor on the loss that f32 holds, and whose product it does not.
     let estimator = Estimator::DrGrpo(Default::default());
-    let mut trainer = trainer_of(TrainSettings { estimator, ..settings() }, fresh_policy(1), 1e60);
+    let objective = Objective { rl_loss_coef: 1e30, ..Objective::default() };
+    let settings = TrainSettings { estimator, objective, ..settings() };
+    let mut trainer = trainer_of(settings, fresh_policy(1), 1e30);
     let error = trainer.step().unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
     assert!(values(&trainer.policy()) == before, "the weights changed");

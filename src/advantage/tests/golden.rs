@@ -122,20 +122,20 @@ fn the_kernels_f32_twins_agree_with_numpy() {
         let padded = PaddedTable::new(&case.batch().groups);
         let (rows, rollouts) = run(&padded, &rule, case.seed);
         for (p, want) in case.expected.iter().enumerate() {
-            compare_twin(case, p, want, padded.as_table().g, &rows, &rollouts);
+            compare_twin(case, p, want, &padded, &rows, &rollouts);
             compared += 1;
         }
     }
     assert!(compared > 500, "only {compared} groups");
 }
 
-/// Rewards are rounded to f32 on their way in, so a group's error is measured against its largest
+/// Rewards are centred and rounded to f32 on their way in, so a group's error is measured against its largest
 /// reward, and an advantage's against that error divided by the scale.
 fn compare_twin(
     case: &Case,
     p: usize,
     want: &Expected,
-    g: usize,
+    table: &PaddedTable,
     rows: &GroupBaselines,
     rollouts: &RolloutAdvantages,
 ) {
@@ -143,19 +143,20 @@ fn compare_twin(
     let scored = case.groups[p].rewards.iter().flatten();
     let largest = scored.fold(0.0f64, |largest, reward| largest.max(reward.abs()));
     let rounding = 4.0 * largest * f64::from(f32::EPSILON);
-    let near = |got: f32, want: f64, slack: f64, what| {
-        let off = (f64::from(got) - want).abs();
+    let near = |got: f64, want: f64, slack: f64, what| {
+        let off = (got - want).abs();
         let allowed = slack + 2e-6 * want.abs();
         assert!(off <= allowed, "{what} is {got}, not {want} within {allowed}: {place}");
     };
-    near(rows.baseline_p[p], want.baseline, rounding, "baseline");
-    near(rows.scale_p[p], want.scale, rounding, "scale");
+    let baseline = table.centre_p[p] + f64::from(rows.baseline_p[p]);
+    near(baseline, want.baseline, rounding, "baseline");
+    near(rows.scale_p[p].into(), want.scale, rounding, "scale");
     assert_eq!(rows.signal_p[p] != 0, want.has_signal, "signal: {place}");
     let pivot = want.pivot.map_or(NO_PIVOT, |pivot| pivot as u32);
     assert_eq!(rows.pivot_p[p], pivot, "pivot: {place}");
     for (i, &advantage) in want.advantages.iter().enumerate() {
         let slack = rounding / want.scale * (1.0 + advantage.abs());
-        near(rollouts.advantages_pg[p * g + i], advantage, slack, "advantage");
-        assert_eq!(rollouts.keep_pg[p * g + i] != 0, want.kept[i], "keep: {place}");
+        near(rollouts.advantages_pg[p * table.g + i].into(), advantage, slack, "advantage");
+        assert_eq!(rollouts.keep_pg[p * table.g + i] != 0, want.kept[i], "keep: {place}");
     }
 }
