@@ -84,7 +84,7 @@ impl AdvantagesArgs {
         let batch = RewardBatch {
             groups: groups(&self.text()?, &self.file)?,
             reward_weights: Rewards::new(&config.rewards)?.weights(),
-            seed: config.seed,
+            seed: config.training.seed,
         };
         let answers = device::run_on(&self.device, Advantages { config: &config, batch: &batch })??;
         eprintln!("computed {}", answers.by(backend.name));

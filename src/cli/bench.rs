@@ -28,7 +28,7 @@ impl BenchArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
         let mut config = self.file.load()?;
-        config.max_steps = self.steps + self.warmup;
+        config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
         let bench = Bench { config, warmup: self.warmup, device: device.clone() };
         let result = device.run(bench)??;
@@ -75,7 +75,7 @@ impl OnDevice for Bench {
         let progress = Progress::new(false);
         let mut timed = Vec::new();
         let mut rollouts_per_step = 0;
-        for step in 0..config.max_steps {
+        for step in 0..config.training.max_steps {
             let report = trainer.step()?;
             let metrics = report.metrics();
             progress.message(&format!("step {}: {:.3} s", step + 1, metrics.step_secs));

@@ -108,7 +108,7 @@ fn training_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Re
     let mut settings = config.settings(tokenizer.eos_ids())?;
     settings.generator.sampling = Sampling::greedy();
     let prompts: Vec<Prompt> = (0..40).map(|index| problems.prompt(index, 1)).collect();
-    let noise = Noise::new(config.seed, Purpose::Reading, 0);
+    let noise = Noise::new(config.training.seed, Purpose::Reading, 0);
     let greedy = settings.generator.generate(&decoder.valid(), &prompts, noise)?;
     settings.generator.sampling = Sampling::default();
     let mut trainer = Trainer::new(settings, decoder, tokenizer, problems, rewards);

@@ -11,10 +11,7 @@ impl RunConfig {
     /// Settings that contradict each other; none in a configuration that was loaded.
     pub fn settings(&self, eos_ids: &[u32]) -> Result<TrainSettings, ConfigError> {
         Ok(TrainSettings {
-            seed: self.seed,
-            max_steps: self.max_steps,
-            rollout_batch_size: self.rollout_batch_size,
-            num_return_sequences_in_group: self.num_return_sequences_in_group,
+            training: self.training.clone(),
             generator: self.generator(eos_ids),
             selection: self.selection(),
             shaping: self.shaping()?,
@@ -23,14 +20,9 @@ impl RunConfig {
             post: self.post_processing(),
             kl_penalty: self.kl_penalty(),
             kl_coefficient: self.kl_coefficient(),
-            reference_refresh: self.reference_refresh,
-            reference_storage: self.device.reference_dtype,
             objective: self.objective()?,
-            ppo_epochs: self.ppo_epochs,
-            mini_batches: self.mini_batches,
             micro_batch_tokens: self.device.micro_batch_tokens,
-            optimizer: self.optimizer.clone(),
-            diagnostics: self.diagnostics.clone(),
+            reference_storage: self.device.reference_dtype,
         })
     }
 
@@ -40,7 +32,7 @@ impl RunConfig {
             generator: self.generator(eos_ids),
             samples: self.eval.samples,
             k: self.eval.k,
-            seed: self.seed,
+            seed: self.training.seed,
         }
     }
 

@@ -18,20 +18,20 @@ impl RunConfig {
         self.check_sizes()?;
         self.model.check()?;
         self.check_rewards()?;
-        let g = self.num_return_sequences_in_group;
+        let g = self.training.num_return_sequences_in_group;
         self.estimator()?.validate(g).map_err(ConfigError::Advantage)?;
         self.shaping()?.validate()?;
         self.post_processing().validate()?;
         self.check_filters()?;
         self.check_selection()?;
-        self.objective()?.check(self.ppo_epochs * self.mini_batches)?;
+        self.objective()?.check(self.training.updates())?;
         self.check_kl()?;
         self.check_diagnostics()?;
         check_sampling(self.sampling)
     }
 
     fn check_sizes(&self) -> Result<(), ConfigError> {
-        let (mini, prompts) = (self.mini_batches, self.rollout_batch_size);
+        let (mini, prompts) = (self.training.mini_batches, self.training.rollout_batch_size);
         ensure(mini <= prompts, "mini_batches", || {
             format!("is {mini}, but a step has only {prompts} prompts; lower it")
         })
@@ -61,7 +61,7 @@ impl RunConfig {
                      raise it"
             )
         })?;
-        let g = self.num_return_sequences_in_group;
+        let g = self.training.num_return_sequences_in_group;
         ensure(!self.difficulty_mask || g > 1, "difficulty_mask", || {
             "takes the mean reward of a group for its difficulty, and a group of 1 has none; raise \
              num_return_sequences_in_group"
@@ -115,11 +115,11 @@ impl RunConfig {
         ensure(has_reference || self.target_kl.is_none(), "target_kl", || {
             "has nothing to steer: neither use_kl_loss nor add_token_level_kl is true".into()
         })?;
-        let refreshed = self.reference_refresh != ReferenceRefresh::Never;
+        let refreshed = self.training.reference_refresh != ReferenceRefresh::Never;
         ensure(has_reference || !refreshed, "reference_refresh", || {
             "refreshes nothing: neither use_kl_loss nor add_token_level_kl keeps a reference".into()
         })?;
-        self.reference_refresh.validate()?;
+        self.training.reference_refresh.validate()?;
         self.check_reference_dtype(has_reference)?;
         ensure(self.kl_penalty != KlEstimator::Full, "kl_penalty", || {
             "is full, which exists in the loss only (kl_loss_type); use k1 here".into()
@@ -132,7 +132,8 @@ impl RunConfig {
         ensure(has_reference || is_whole, key, || {
             "stores nothing: neither use_kl_loss nor add_token_level_kl keeps a reference".into()
         })?;
-        let moves = matches!(self.reference_refresh, ReferenceRefresh::MovingAverage { .. });
+        let moves =
+            matches!(self.training.reference_refresh, ReferenceRefresh::MovingAverage { .. });
         ensure(!moves || is_whole, key, || {
             format!(
                 "is {}, in which the small moves of a moving average are lost; use f32, or \
@@ -143,7 +144,9 @@ impl RunConfig {
     }
 
     fn check_diagnostics(&self) -> Result<(), ConfigError> {
-        let (oracle, g) = (self.diagnostics.oracle_rollouts, self.num_return_sequences_in_group);
+        let training = &self.training;
+        let (oracle, g) =
+            (training.diagnostics.oracle_rollouts, training.num_return_sequences_in_group);
         ensure(oracle == 0 || oracle > g, "diagnostics.oracle_rollouts", || {
             format!("is {oracle}; an oracle needs many more rollouts than a group of {g}")
         })

@@ -4,15 +4,17 @@ use regex::Regex;
 
 use super::trl;
 
-/// Serde's message in plain words, with the nearest valid name where one is not known.
-pub(super) fn explain(message: &str) -> String {
+/// Serde's message in plain words, with the nearest valid name where a key or value is not known;
+/// `beside` are names that are valid there too and that serde knows nothing of.
+pub(super) fn explain(message: &str, beside: &[String]) -> String {
     // A regular expression's error spans lines; a message is one paragraph.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let is_unknown = message.contains("unknown field") || message.contains("unknown variant");
     let names = quoted(&message);
-    let Some((unknown, valid)) = names.split_first().filter(|_| is_unknown) else {
+    let Some((unknown, known)) = names.split_first().filter(|_| is_unknown) else {
         return plain_types(&message);
     };
+    let valid: Vec<&str> = beside.iter().map(String::as_str).chain(known.iter().copied()).collect();
     let what = if message.contains("unknown field") { "key" } else { "value" };
     let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
     let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));

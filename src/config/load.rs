@@ -10,9 +10,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::explain::{explain, line_of, quoted};
+use super::explain::line_of;
 use super::tree::Tree;
-use super::{ConfigError, RunConfig, numbers, trl};
+use super::typed::typed;
+use super::{ConfigError, RunConfig, trl};
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -86,28 +87,6 @@ fn file_tree(text: &str) -> Result<Value, Misfit> {
         _ => {}
     }
     Ok(tree)
-}
-
-/// The configuration that a tree describes.
-fn typed(mut tree: Value) -> Result<RunConfig, Misfit> {
-    numbers::check(&mut tree)?;
-    serde_path_to_error::deserialize(&tree).map_err(|error| {
-        let message = error.inner().to_string();
-        let mut keys: Vec<String> =
-            error.path().iter().map(|segment| segment.to_string()).collect();
-        let names = quoted(&message);
-        let unknown = names.first().filter(|_| message.contains("unknown field"));
-        // What is inside a block with a `kind` is buffered by serde, which forgets the way to it.
-        keys.extend(
-            unknown.filter(|key| keys.last().is_none_or(|last| last != *key)).map(|k| (*k).into()),
-        );
-        let place = match error.path().to_string().as_str() {
-            "." => String::new(),
-            _ if unknown.is_some() => String::new(),
-            path => format!("{path}: "),
-        };
-        Misfit { keys, line: None, problem: format!("{place}{}", explain(&message)) }
-    })
 }
 
 /// Why text is no YAML.
@@ -260,7 +239,7 @@ rewards:
     fn overrides_change_values_lists_and_blocks() {
         let overrides = ["optimizer.learning_rate=0.5", "rewards.0.weight=2", "seed=7"];
         let config = parse(MINIMAL, &overrides).unwrap();
-        assert_eq!((config.optimizer.learning_rate, config.seed), (0.5, 7));
+        assert_eq!((config.training.optimizer.learning_rate, config.training.seed), (0.5, 7));
         assert_eq!(config.rewards[0].weight(), 2.0);
     }
 

@@ -1,7 +1,7 @@
 //! A whole run in one YAML file: ROLL's keys at the top level, blocks for everything else.
 //!
-//! Every key is said once, in [`RunConfig`] or in the block of the room that works by it; TRL's names for
-//! them stand in one table of their own.
+//! Every key is said once, in [`RunConfig`] or in the struct of the room that works by it, which
+//! [`RunConfig`] holds; TRL's names for them stand in one table of their own.
 //!
 //! This room builds what the others need out of what a person wrote; they never know of it.
 
@@ -18,6 +18,7 @@ mod objective;
 mod signal;
 mod tree;
 mod trl;
+mod typed;
 
 use std::path::PathBuf;
 
@@ -34,32 +35,20 @@ use crate::data::DataConfig;
 use crate::kernel::Sampling;
 use crate::loss::{Aggregation, ImportanceSampling, KlCoefficient, KlEstimator};
 use crate::reward::RewardConfig;
-use crate::train::{
-    Diagnostics, DynamicSampling, OptimizerConfig, QueryFilter, ReferenceRefresh, Truncated,
-    WarmStart,
-};
+use crate::train::{DynamicSampling, QueryFilter, TrainConfig, Truncated, WarmStart};
 
 /// Everything that a run is decided by. Prompts a step and completions a prompt are given; all other
 /// sizes follow, so nothing has to divide anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Decides every random number of the run.
-    #[serde(default)]
-    pub seed: u64,
+    /// What training reads as it was written. In YAML these keys stand beside the others, among which
+    /// serde alone does not know them: [`RunConfig::parse`] reads them first.
+    #[serde(flatten, skip_deserializing)]
+    pub training: TrainConfig,
     /// Folder that the run writes to.
     #[serde(default = "default_output_dir")]
     pub output_dir: PathBuf,
-    /// Training steps.
-    #[serde(default = "default_max_steps")]
-    pub max_steps: u64,
-
-    /// Prompts of a step.
-    #[serde(default = "default_rollout_batch_size")]
-    pub rollout_batch_size: usize,
-    /// Completions of a prompt that are compared with each other (G).
-    #[serde(default = "default_group")]
-    pub num_return_sequences_in_group: usize,
     /// Longest prompt, in tokens; longer ones are left out and counted.
     #[serde(default = "default_prompt_length")]
     pub prompt_length: usize,
@@ -70,12 +59,6 @@ pub struct RunConfig {
     /// How rewards become advantages: a name, or a block with `kind` and settings.
     #[serde(default)]
     pub adv_estimator: EstimatorChoice,
-    /// Passes over the rollouts of a step.
-    #[serde(default = "one")]
-    pub ppo_epochs: usize,
-    /// Optimiser steps of one pass.
-    #[serde(default = "one")]
-    pub mini_batches: usize,
 
     /// Over which rewards a mean is taken and subtracted before the estimator `reinforce`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,9 +168,6 @@ pub struct RunConfig {
     /// Sequences over which the factor follows.
     #[serde(default = "default_kl_horizon")]
     pub kl_horizon: f64,
-    /// When the reference follows the policy.
-    #[serde(default)]
-    pub reference_refresh: ReferenceRefresh,
 
     /// The model that is trained.
     pub model: ModelBlock,
@@ -201,9 +181,6 @@ pub struct RunConfig {
     /// Supervised learning before the first step, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_start: Option<WarmStart>,
-    /// The optimiser.
-    #[serde(default)]
-    pub optimizer: OptimizerConfig,
     /// Where it runs and in what pieces.
     #[serde(default)]
     pub device: DeviceBlock,
@@ -213,9 +190,6 @@ pub struct RunConfig {
     /// What a crash may cost.
     #[serde(default)]
     pub checkpoint: CheckpointBlock,
-    /// How the signal is examined.
-    #[serde(default)]
-    pub diagnostics: Diagnostics,
     /// What is written down.
     #[serde(default)]
     pub tracking: TrackingBlock,
@@ -223,18 +197,6 @@ pub struct RunConfig {
 
 fn default_output_dir() -> PathBuf {
     "runs/run".into()
-}
-
-fn default_max_steps() -> u64 {
-    500
-}
-
-fn default_rollout_batch_size() -> usize {
-    32
-}
-
-fn default_group() -> usize {
-    8
 }
 
 fn default_prompt_length() -> usize {
@@ -259,10 +221,6 @@ fn default_init_kl_coef() -> f64 {
 
 fn default_kl_horizon() -> f64 {
     KlCoefficient::default().kl_horizon
-}
-
-fn one() -> usize {
-    1
 }
 
 fn one_f64() -> f64 {

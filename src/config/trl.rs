@@ -319,7 +319,7 @@ rewards: [{kind: exact}]
             parse("num_generations: 4\nnum_return_sequences_in_group: 4\n", &[]).unwrap_err();
         assert!(twice.contains("keep one of them"), "{twice}");
         let set = parse("num_return_sequences_in_group: 4\n", &["num_generations=6"]).unwrap();
-        assert_eq!(set.num_return_sequences_in_group, 6);
+        assert_eq!(set.training.num_return_sequences_in_group, 6);
     }
 
     #[test]

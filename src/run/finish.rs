@@ -58,7 +58,7 @@ impl<B: Kernels> Run<B> {
             accuracy_after: after,
             problems: setup.plan.held_out as u64,
             steps: self.steps_done(),
-            planned_steps: setup.config.max_steps,
+            planned_steps: setup.config.training.max_steps,
             elapsed_secs: setup.started.elapsed().as_secs_f64(),
             peak_rss_mib: peak_rss_mib(),
             long_prompts: setup.plan.left_out as u64,

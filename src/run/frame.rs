@@ -137,9 +137,9 @@ fn plan<B: Kernels>(
         left_out: problems.left_out(),
         notes: problems.notes(),
         prompt_length: config.prompt_length,
-        max_steps: config.max_steps,
-        prompts: config.rollout_batch_size,
-        completions: config.num_return_sequences_in_group,
+        max_steps: config.training.max_steps,
+        prompts: config.training.rollout_batch_size,
+        completions: config.training.num_return_sequences_in_group,
         reference_storage: (asked != WeightStorage::F32).then(found),
     }
 }

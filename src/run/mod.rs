@@ -103,7 +103,8 @@ impl<B: Kernels> Run<B> {
     /// Whether nothing is left to do but [`finish`](Self::finish): all steps are done, or the run was
     /// asked to stop.
     pub fn is_over(&self) -> bool {
-        self.trainer.steps_done() >= self.frame.setup.config.max_steps || self.frame.is_stopped()
+        self.trainer.steps_done() >= self.frame.setup.config.training.max_steps
+            || self.frame.is_stopped()
     }
 
     /// Training steps done, those before a resume included.
@@ -126,7 +127,7 @@ impl<B: Kernels> Run<B> {
         self.tell_step(&step)?;
         let (done, config) = (self.trainer.steps_done(), &self.frame.setup.config);
         let saves = is_due(done, config.checkpoint.save_steps);
-        if is_due(done, config.eval.every_steps) && done < config.max_steps {
+        if is_due(done, config.eval.every_steps) && done < config.training.max_steps {
             self.evaluate()?;
         }
         if saves {
@@ -164,7 +165,7 @@ impl<B: Kernels> Run<B> {
     }
 
     fn begin_training(mut self) -> Result<Self, RunError> {
-        let (done, total) = (self.trainer.steps_done(), self.frame.setup.config.max_steps);
+        let (done, total) = (self.trainer.steps_done(), self.frame.setup.config.training.max_steps);
         self.frame.tell(&Event::PhaseBegan { phase: Phase::Train, done, total })?;
         Ok(self)
     }

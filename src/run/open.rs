@@ -81,7 +81,7 @@ impl Problems {
         tokenizer: &Tokenizer,
         rewards: &Rewards,
     ) -> Result<Self, RunError> {
-        let Dataset { train, held_out } = config.data.load(config.seed)?;
+        let Dataset { train, held_out } = config.data.load(config.training.seed)?;
         let prepared = |part, problems| {
             PreparedProblems::new(part, problems, tokenizer, config.prompt_length)?
                 .judged_by(rewards)
@@ -143,7 +143,7 @@ fn model<B: Backend>(
     match &config.model {
         ModelBlock { path: Some(folder), .. } => open_folder(folder, device, limits),
         ModelBlock { alphabet: Some(alphabet), architecture: Some(architecture), .. } => {
-            fresh_model(alphabet, architecture, config.seed, device, limits)
+            fresh_model(alphabet, architecture, config.training.seed, device, limits)
         }
         _ => Err(RunError::NoModel),
     }

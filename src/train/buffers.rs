@@ -125,8 +125,9 @@ impl RunSizes<'_> {
     fn rollouts(&self, model: &ModelConfig) -> Vec<Buffer> {
         const GROUP: &str = "lower num_return_sequences_in_group or response_length";
         const ORACLE: &str = "lower diagnostics.oracle_rollouts or response_length";
-        let (settings, diagnostics) = (self.settings, &self.settings.diagnostics);
-        let group = settings.estimator.rollouts_per_prompt(settings.num_return_sequences_in_group);
+        let (settings, training) = (self.settings, &self.settings.training);
+        let diagnostics = &training.diagnostics;
+        let group = settings.estimator.rollouts_per_prompt(training.num_return_sequences_in_group);
         let of = |prompts, samples, otherwise| Generation {
             generator: &settings.generator,
             prompts,
@@ -135,14 +136,15 @@ impl RunSizes<'_> {
             otherwise,
         };
         let oracle = of(diagnostics.prompts, diagnostics.oracle_rollouts, ORACLE);
-        let groups = generation_buffers(model, of(settings.rollout_batch_size, group, GROUP));
+        let groups = generation_buffers(model, of(training.rollout_batch_size, group, GROUP));
         [groups, generation_buffers(model, oracle)].concat()
     }
 
     /// What one forward and backward pass holds.
     fn micro_batch(&self, model: &ModelConfig) -> Vec<Buffer> {
         let (settings, response) = (self.settings, self.settings.generator.response_length);
-        let (p, g) = (settings.rollout_batch_size, settings.num_return_sequences_in_group);
+        let training = &settings.training;
+        let (p, g) = (training.rollout_batch_size, training.num_return_sequences_in_group);
         let row = PackedCompletions::tokens_of(self.longest_prompt, [response].into_iter());
         let group = self.longest_prompt + g * response.saturating_sub(1);
         let n = settings.micro_batch_tokens.min(p * group).max(row);

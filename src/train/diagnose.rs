@@ -78,7 +78,7 @@ pub(super) fn diagnose_signal<B: Kernels>(
     examination: &Examination<B>,
     trained: &[ValuedGroup],
 ) -> Result<BTreeMap<String, f64>, TrainError> {
-    let diagnostics = &examination.settings.diagnostics;
+    let diagnostics = &examination.settings.training.diagnostics;
     if !diagnostics.is_due(examination.steps_done + 1) {
         return Ok(BTreeMap::new());
     }
@@ -97,15 +97,15 @@ impl<B: Kernels> Examination<'_, B> {
     /// The oracle baseline of groups; none where no rollout could be scored.
     fn oracle_baselines(&self, groups: &[ValuedGroup]) -> Result<Vec<Option<f64>>, TrainError> {
         let settings = self.settings;
-        let samples = settings.diagnostics.oracle_rollouts;
+        let samples = settings.training.diagnostics.oracle_rollouts;
         let prompt =
             |group: &ValuedGroup| Prompt { samples, ..group.scored.rollout.prompt.clone() };
         let prompts: Vec<Prompt> = groups.iter().map(prompt).collect();
-        let noise = Noise::new(settings.seed, Purpose::Diagnosis, self.steps_done);
+        let noise = Noise::new(settings.training.seed, Purpose::Diagnosis, self.steps_done);
         let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
         let baseline = |scored: &ScoredGroup| {
             let rewards: Vec<f64> = scored.totals().into_iter().flatten().collect();
-            (!rewards.is_empty()).then(|| settings.diagnostics.oracle.baseline(&rewards))
+            (!rewards.is_empty()).then(|| settings.training.diagnostics.oracle.baseline(&rewards))
         };
         Ok(self.scorer.score(rollouts)?.iter().map(baseline).collect())
     }

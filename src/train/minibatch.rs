@@ -43,7 +43,7 @@ impl<B: Kernels> Preparation<'_, B> {
             let micro_batches = self.micro_batches(groups, &step);
             MiniBatch { micro_batches, seen: denominators(groups, response_length) }
         };
-        let shares = shares(trained.len(), self.settings.mini_batches);
+        let shares = shares(trained.len(), self.settings.training.mini_batches);
         let mini_batches = shares.map(|share| mini_batch(&trained[share]));
         mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
     }
@@ -53,7 +53,7 @@ impl<B: Kernels> Preparation<'_, B> {
         let Self { settings, objective, policy, reference } = *self;
         let (temperature, device) = (settings.temperature(), policy.device());
         // The first pass over fresh rollouts has a ratio of exactly 1 without any recomputing.
-        let reused = settings.ppo_epochs * settings.mini_batches > 1;
+        let reused = settings.training.updates() > 1;
         let old = reused.then(|| policy.valid());
         let prepare = |piece: Vec<TrainingGroup>| {
             let mut batch = MicroBatch::new(&piece, objective.loss_agg_mode, step, &device);

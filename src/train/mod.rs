@@ -64,7 +64,7 @@ pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;
 pub use report::{StepReport, Update};
 pub use score::{ScoredCompletion, ScoredGroup};
-pub use settings::TrainSettings;
+pub use settings::{TrainConfig, TrainSettings};
 pub use sft::{WarmStart, WarmStartOutcome, warm_start};
 pub use summary::{DrawSummary, Lengths};
 
@@ -222,7 +222,7 @@ impl<B: Kernels> Trainer<B> {
         Estimation {
             settings: &self.settings,
             reward_weights: self.rewards.weights(),
-            seed: self.settings.seed.wrapping_add(self.steps_done()),
+            seed: self.settings.training.seed.wrapping_add(self.steps_done()),
             device: self.state.policy.device(),
         }
     }

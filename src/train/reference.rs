@@ -75,7 +75,7 @@ impl ReferenceRefresh {
 impl<B: Kernels> Trainer<B> {
     /// Renews the reference after the step that was just done, where it is due.
     pub(super) fn refresh_reference(&mut self) {
-        let share = self.settings.reference_refresh.share(self.state.counters.steps);
+        let share = self.settings.training.reference_refresh.share(self.state.counters.steps);
         let (Some(reference), Some(share)) = (&self.state.reference, share) else { return };
         self.state.reference = Some(reference.moved(&self.state.policy, share));
     }

@@ -1,5 +1,7 @@
 //! What a trainer works by.
 
+use serde::{Deserialize, Serialize};
+
 use super::diagnose::Diagnostics;
 use super::draw::Selection;
 use super::masks::SampleFilters;
@@ -10,17 +12,63 @@ use crate::loss::{KlCoefficient, KlEstimator, Objective};
 use crate::model::WeightStorage;
 use crate::rollout::Generator;
 
-/// What a run is made of, as its configuration says; a plain GRPO run by default but for the sizes.
-#[derive(Debug, Clone)]
-pub struct TrainSettings {
+/// The keys of a run that training reads as they were written; they stand at the top level of its YAML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
     /// Decides every random number of the run.
     pub seed: u64,
-    /// Number of training steps.
+    /// Training steps.
     pub max_steps: u64,
     /// Prompts of a step.
     pub rollout_batch_size: usize,
-    /// Completions of a prompt that reach the loss.
+    /// Completions of a prompt that are compared with each other (G) and reach the loss.
     pub num_return_sequences_in_group: usize,
+    /// Optimiser passes over the rollouts of a step.
+    pub ppo_epochs: usize,
+    /// Optimiser steps of one pass; each takes its share of the groups.
+    pub mini_batches: usize,
+    /// When the reference follows the policy.
+    pub reference_refresh: ReferenceRefresh,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+    /// How the signal is examined.
+    pub diagnostics: Diagnostics,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            max_steps: 500,
+            rollout_batch_size: 32,
+            num_return_sequences_in_group: 8,
+            ppo_epochs: 1,
+            mini_batches: 1,
+            reference_refresh: ReferenceRefresh::default(),
+            optimizer: OptimizerConfig::default(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Optimiser steps of one training step.
+    pub fn updates(&self) -> usize {
+        self.ppo_epochs * self.mini_batches
+    }
+
+    /// Optimiser steps of the whole run.
+    pub(super) fn optimizer_steps(&self) -> u64 {
+        self.max_steps * self.updates() as u64
+    }
+}
+
+/// What a trainer works by: keys as they were written, and what others of them mean together.
+#[derive(Debug, Clone)]
+pub struct TrainSettings {
+    /// The keys that are read as they were written.
+    pub training: TrainConfig,
     /// How completions are generated.
     pub generator: Generator,
     /// Which groups a step trains on.
@@ -37,30 +85,15 @@ pub struct TrainSettings {
     pub kl_penalty: Option<KlEstimator>,
     /// The factor on the KL, in the reward where it is charged there, else in the loss.
     pub kl_coefficient: KlCoefficient,
-    /// When the reference follows the policy.
-    pub reference_refresh: ReferenceRefresh,
-    /// How the reference's weights are stored, where the device can.
-    pub reference_storage: WeightStorage,
     /// What is minimised.
     pub objective: Objective,
-    /// Optimiser passes over the rollouts of a step.
-    pub ppo_epochs: usize,
-    /// Optimiser steps of one pass; each takes its share of the groups.
-    pub mini_batches: usize,
     /// Most tokens that one forward and backward pass holds.
     pub micro_batch_tokens: usize,
-    /// The optimiser.
-    pub optimizer: OptimizerConfig,
-    /// How the signal is examined.
-    pub diagnostics: Diagnostics,
+    /// How the reference's weights are stored, where the device can.
+    pub reference_storage: WeightStorage,
 }
 
 impl TrainSettings {
-    /// Optimiser steps of the whole run.
-    pub(super) fn optimizer_steps(&self) -> u64 {
-        self.max_steps * (self.ppo_epochs * self.mini_batches) as u64
-    }
-
     /// Temperature that divides the logits in rollouts and in training alike; greedy sampling
     /// trains the plain distribution.
     pub(super) fn temperature(&self) -> f32 {

@@ -48,13 +48,13 @@ impl<B: Kernels> TrainState<B> {
         policy: Decoder<Autodiff<B>>,
         problems: usize,
     ) -> Self {
-        let storage = settings.reference_storage;
+        let (training, storage) = (&settings.training, settings.reference_storage);
         let reference = || Reference::of(&policy).stored_as(storage);
         Self {
             reference: settings.needs_reference().then(reference),
             policy: Held::new(policy),
-            optimizer: Optimizer::new(settings.optimizer.clone(), settings.optimizer_steps()),
-            order: Order::new(settings.seed, problems),
+            optimizer: Optimizer::new(training.optimizer.clone(), training.optimizer_steps()),
+            order: Order::new(training.seed, problems),
             moments: RunningMoments::default(),
             kl_coef: settings.kl_coefficient.init_kl_coef,
             carried: Vec::new(),

@@ -42,7 +42,7 @@ pub(super) fn update_policy<B: Kernels>(
     let objective = learner.objective();
     let mini_batches = learner.prepared(&objective).mini_batches(&trained, &fill, alpha);
     let mut outcomes = Vec::new();
-    for _ in 0..settings.ppo_epochs {
+    for _ in 0..settings.training.ppo_epochs {
         for mini_batch in &mini_batches {
             outcomes.push(learner.learn(mini_batch, &objective)?);
         }

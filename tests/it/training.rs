@@ -19,8 +19,8 @@ use wgrpo::rollout::{Generator, Sampling};
 use wgrpo::text::Tokenizer;
 use wgrpo::train::{
     CheckpointState, Diagnostics, MicroBatch, OptimizerConfig, PreparedProblems, ReferenceRefresh,
-    SampleFilters, Schedule, Selection, StepReport, TrainError, TrainSettings, Trainer,
-    TrainingGroup, TrainingRow, denominators, micro_batches, reward_batch,
+    SampleFilters, Schedule, Selection, StepReport, TrainConfig, TrainError, TrainSettings,
+    Trainer, TrainingGroup, TrainingRow, denominators, micro_batches, reward_batch,
 };
 
 use crate::support::{
@@ -71,12 +71,23 @@ fn problems() -> PreparedProblems {
     PreparedProblems::new("training", (0..24).map(problem).collect(), &tokenizer(), 8).unwrap()
 }
 
-fn settings() -> TrainSettings {
-    TrainSettings {
+fn training() -> TrainConfig {
+    TrainConfig {
         seed: 1,
         max_steps: 40,
         rollout_batch_size: 6,
         num_return_sequences_in_group: 8,
+        ppo_epochs: 1,
+        mini_batches: 1,
+        reference_refresh: ReferenceRefresh::default(),
+        optimizer: OptimizerConfig { learning_rate: 3e-3, ..OptimizerConfig::default() },
+        diagnostics: Diagnostics::default(),
+    }
+}
+
+fn settings() -> TrainSettings {
+    TrainSettings {
+        training: training(),
         generator: Generator {
             sampling: Sampling::default(),
             response_length: 6,
@@ -90,14 +101,9 @@ fn settings() -> TrainSettings {
         post: PostProcessing::default(),
         kl_penalty: None,
         kl_coefficient: KlCoefficient::default(),
-        reference_refresh: ReferenceRefresh::default(),
-        reference_storage: WeightStorage::F32,
         objective: Objective::default(),
-        ppo_epochs: 1,
-        mini_batches: 1,
         micro_batch_tokens: 10_000,
-        optimizer: OptimizerConfig { learning_rate: 3e-3, ..OptimizerConfig::default() },
-        diagnostics: Diagnostics::default(),
+        reference_storage: WeightStorage::F32,
     }
 }
 
@@ -225,8 +231,9 @@ fn the_token_budget_of_a_micro_batch_never_changes_the_updated_weights() {
         // rounding into a whole learning rate.
         let optimizer =
             OptimizerConfig { learning_rate: 0.1, epsilon: 0.1, ..OptimizerConfig::default() };
+        let training = TrainConfig { optimizer, ..training() };
         let settings =
-            TrainSettings { micro_batch_tokens, optimizer, objective: with_kl(0.1), ..settings() };
+            TrainSettings { micro_batch_tokens, training, objective: with_kl(0.1), ..settings() };
         let mut trainer = trainer(settings);
         let norms: Vec<f64> = steps(&mut trainer, 2)
             .iter()
@@ -304,7 +311,8 @@ fn two_passes(clip: f64) -> [LossMetrics; 2] {
         ..ClippedSurrogate::default()
     });
     let objective = Objective { policy_loss, ..Objective::default() };
-    let settings = TrainSettings { ppo_epochs: 2, objective, ..settings() };
+    let training = TrainConfig { ppo_epochs: 2, ..training() };
+    let settings = TrainSettings { training, objective, ..settings() };
     let report = trainer(settings).step().unwrap();
     let losses: Vec<LossMetrics> = report.update.outcomes.iter().map(|(loss, _)| *loss).collect();
     losses.try_into().expect("two passes are two optimiser steps")
@@ -324,7 +332,8 @@ fn a_second_pass_over_the_same_rollouts_sees_ratios_away_from_one() {
 
 #[test]
 fn mini_batches_each_take_an_optimiser_step_of_their_own() {
-    let settings = TrainSettings { mini_batches: 3, ppo_epochs: 2, ..settings() };
+    let training = TrainConfig { mini_batches: 3, ppo_epochs: 2, ..training() };
+    let settings = TrainSettings { training, ..settings() };
     let report = trainer(settings).step().unwrap();
     assert_eq!(report.update.outcomes.len(), 6);
 }
@@ -352,7 +361,8 @@ fn a_strong_leash_keeps_the_policy_near_its_reference() {
 #[test]
 fn the_reward_rises_in_a_short_run() {
     for seed in [1, 2] {
-        let reports = steps(&mut trainer(TrainSettings { seed, ..settings() }), 40);
+        let training = TrainConfig { seed, ..training() };
+        let reports = steps(&mut trainer(TrainSettings { training, ..settings() }), 40);
         let reward = |report: &StepReport| report.metrics().reward;
         let mean = |part: &[StepReport]| part.iter().map(reward).sum::<f64>() / part.len() as f64;
         let (first, last) = (mean(&reports[..5]), mean(&reports[35..]));
@@ -363,8 +373,8 @@ fn the_reward_rises_in_a_short_run() {
 #[test]
 fn the_same_seed_gives_the_same_run_bit_for_bit_and_another_seed_another() {
     let run = |seed| {
-        let settings =
-            TrainSettings { seed, ppo_epochs: 2, objective: with_kl(0.01), ..settings() };
+        let training = TrainConfig { seed, ppo_epochs: 2, ..training() };
+        let settings = TrainSettings { training, objective: with_kl(0.01), ..settings() };
         let mut trainer = trainer(settings);
         (all_facts(&steps(&mut trainer, 4)), values(&trainer.policy()))
     };
@@ -378,7 +388,7 @@ fn the_same_seed_gives_the_same_run_bit_for_bit_and_another_seed_another() {
 /// Loss and gradient norm of the first step, its advantages computed on the host in f64.
 fn step_in_f64(report: &StepReport, settings: &TrainSettings) -> (f64, f64) {
     let scored = report.groups().map(|group| &group.scored);
-    let batch = reward_batch(scored, vec![1.0; 2], settings.seed);
+    let batch = reward_batch(scored, vec![1.0; 2], settings.training.seed);
     let estimates = settings.estimator.estimate(&batch).unwrap();
     let (advantages, _) = settings.post.apply(estimates, &batch);
     let pairs = report.rollouts().zip(&advantages);
@@ -419,9 +429,10 @@ fn resumable() -> TrainSettings {
         schedule: Schedule::Cosine,
         warmup_steps: 4,
         weight_decay: 0.1,
-        ..settings().optimizer
+        ..training().optimizer
     };
-    TrainSettings { max_steps: 6, ppo_epochs: 2, objective: with_kl(0.05), optimizer, ..settings() }
+    let training = TrainConfig { max_steps: 6, ppo_epochs: 2, optimizer, ..training() };
+    TrainSettings { training, objective: with_kl(0.05), ..settings() }
 }
 
 fn restored(folder: &Path) -> Trainer<Cpu> {
@@ -459,7 +470,9 @@ const FROZEN: [&str; 2] = ["embed_tokens", "norm"];
 fn partly_frozen(seed: u64, part: &str) -> Trainer<Cpu> {
     let reference_refresh = ReferenceRefresh::MovingAverage { every_steps: 2, mixup_alpha: 0.3 };
     let policy = fresh_policy(seed).freeze(|name| name.contains(part));
-    trainer_of(TrainSettings { reference_refresh, ..resumable() }, policy, 1.0)
+    let mut settings = resumable();
+    settings.training.reference_refresh = reference_refresh;
+    trainer_of(settings, policy, 1.0)
 }
 
 fn names_in(file: &Path) -> Vec<String> {

@@ -178,7 +178,7 @@ fn a_number_written_as_text_is_the_number_with_and_without_an_override() {
     let rate = |text: &str, set: &[String]| {
         let text = format!("{}optimizer: {{learning_rate: {text}}}\n", run("seed"));
         RunConfig::parse(Path::new("run.yaml"), &text, set)
-            .map(|config| config.optimizer.learning_rate)
+            .map(|config| config.training.optimizer.learning_rate)
     };
     for set in [vec![], vec!["seed=3".to_owned()]] {
         for text in ["1e-6", "\"1e-6\"", "0.000_001", "'1.0e-6'"] {
@@ -187,7 +187,7 @@ fn a_number_written_as_text_is_the_number_with_and_without_an_override() {
         assert!(rate("fast", &set).unwrap_err().to_string().starts_with("run.yaml:5: "));
     }
     for value in ["1_000", "\"1000\"", "1000"] {
-        assert_eq!(with("max_steps", value).unwrap().max_steps, 1000, "{value}");
+        assert_eq!(with("max_steps", value).unwrap().training.max_steps, 1000, "{value}");
     }
     assert_eq!(with("rewards.*.weight", "\"1_000.5\"").unwrap().rewards[0].weight(), 1000.5);
 }

@@ -76,7 +76,7 @@ pub(super) fn draw_groups<B: Kernels>(
     counters: &mut Counters,
 ) -> Result<Drawn, TrainError> {
     let settings = source.settings;
-    let (window, prompts) = (settings.selection.window, settings.rollout_batch_size);
+    let (window, prompts) = (settings.selection.window, settings.training.rollout_batch_size);
     let mut pool = Pool { groups: source.judge(carried)?, ..Pool::default() };
     loop {
         source.add_round(&mut pool, counters)?;
@@ -117,13 +117,13 @@ impl<B: Kernels> Source<'_, B> {
         round: usize,
         counters: &mut Counters,
     ) -> Result<Vec<RolloutGroup>, TrainError> {
-        let settings = self.settings;
-        let (p, g) = (settings.rollout_batch_size, settings.num_return_sequences_in_group);
+        let (settings, training) = (self.settings, &self.settings.training);
+        let (p, g) = (training.rollout_batch_size, training.num_return_sequences_in_group);
         let samples = settings.estimator.rollouts_per_prompt(g);
         let drawn = self.order.take(counters.prompts_drawn, p);
         let prompt = |index| self.scorer.problems.prompt(index, samples);
         let prompts: Vec<Prompt> = drawn.into_iter().map(prompt).collect();
-        let noise = Noise::of_round(settings.seed, Purpose::Training, counters.steps, round);
+        let noise = Noise::of_round(training.seed, Purpose::Training, counters.steps, round);
         let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
         counters.prompts_drawn += p as u64;
         counters.tokens_seen += tokens_of(&rollouts);

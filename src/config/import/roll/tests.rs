@@ -56,8 +56,8 @@ fn fate(imported: &Imported, key: &str) -> Fate {
 fn a_pipeline_becomes_a_run_that_is_valid() {
     let imported = imported();
     let config = RunConfig::parse(Path::new("roll.yaml"), &imported.yaml, &[]).unwrap();
-    assert_eq!((config.rollout_batch_size, config.response_length), (64, 1024));
-    assert_eq!((config.optimizer.learning_rate, config.sampling.top_k), (1e-6, 50));
+    assert_eq!((config.training.rollout_batch_size, config.response_length), (64, 1024));
+    assert_eq!((config.training.optimizer.learning_rate, config.sampling.top_k), (1e-6, 50));
     assert_eq!((config.pg_clip, config.pg_clip_low), (Some(0.2), None));
     assert_eq!(config.rewards.len(), 1);
     assert!(config.dynamic_sampling.is_some());
