@@ -95,7 +95,7 @@ mod tests {
         let tokenizer = Tokenizer::characters("abcé ").unwrap();
         let ids = tokenizer.encode("a b cé", true).unwrap();
         assert_eq!(tokenizer.decode(&ids), "a b cé");
-        assert_eq!(tokenizer.decode_with_specials(&[1, 3, 2, 0]), "<bos>a<eos><pad>");
+        assert_eq!(tokenizer.decode(&[1, 3, 2, 0]), "a");
     }
 
     #[test]

@@ -103,12 +103,11 @@ impl Tokenizer {
     ///
     /// Ids beyond the vocabulary are left out too: a model's vocabulary may be padded in size.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.decoded(ids, true)
-    }
-
-    /// The text of ids, special tokens written out.
-    pub fn decode_with_specials(&self, ids: &[u32]) -> String {
-        self.decoded(ids, false)
+        let text = caught(|| self.inner.decode(ids, true));
+        // A decoder was tried when it was read. One that fails on these ids all the same says, for each, what
+        // Unicode has for text that cannot be read.
+        let unreadable = || char::REPLACEMENT_CHARACTER.to_string().repeat(ids.len());
+        text.ok().and_then(Result::ok).unwrap_or_else(unreadable)
     }
 
     /// The number of tokens, special ones included.
@@ -153,14 +152,6 @@ impl Tokenizer {
     ) -> Result<String, TextError> {
         let chat = self.chat.as_ref().ok_or(TextError::NoChatTemplate)?;
         chat.render(messages, add_generation_prompt)
-    }
-
-    fn decoded(&self, ids: &[u32], skip_special_tokens: bool) -> String {
-        let text = caught(|| self.inner.decode(ids, skip_special_tokens));
-        // A decoder was tried when it was read. One that fails on these ids all the same says, for each, what
-        // Unicode has for text that cannot be read.
-        let unreadable = || char::REPLACEMENT_CHARACTER.to_string().repeat(ids.len());
-        text.ok().and_then(Result::ok).unwrap_or_else(unreadable)
     }
 
     fn encode_error(&self, text: &str, reason: &str) -> TextError {

@@ -1,4 +1,4 @@
-//! The golden vectors of `tests/fixtures/advantages`, for the f64 estimators and the kernels' f32 twins.
+//! The golden vectors of `tests/fixtures/advantages`, for the f64 estimators and the kernels' f32 references on the CPU.
 
 use serde::Deserialize;
 
