@@ -162,15 +162,19 @@ fn a_model_that_an_adapter_cannot_hold_is_refused_before_anything_is_written() {
 #[test]
 fn completions_that_an_adapter_cannot_hold_are_refused_by_every_command() {
     let Some(scene) = small_scene() else { return };
-    scene.train("run", &["--set", "max_steps=1"]);
+    // A model that has the positions, and keys wide enough.
+    let [positions, width] = ["max_position_embeddings=2000000", "hidden_size=64"]
+        .map(|size| format!("model.architecture.{size}"));
+    let roomy = ["--set", &positions, "--set", &width];
+    scene.train("run", &[&["--set", "max_steps=1"], &roomy[..]].concat());
     let prompt = ["generate", "run", "--prompt", "1+1=", "--device", "vulkan"];
-    let message = scene.refused(&[&prompt[..], &["--max-tokens", "3000000"]].concat());
+    let message = scene.refused(&[&prompt[..], &["--max-tokens", "1000000"]].concat());
     says(&message, &["the cache of keys", "lower --samples or --max-tokens"]);
-    let long = ["--device", "vulkan", "--set", "response_length=3000000"];
+    let long = ["--device", "vulkan", "--set", "response_length=1000000"];
     let message = scene.refused(&[&["eval", "run"], &long[..]].concat());
     says(&message, &["the cache of keys", "response_length"]);
     let train = ["train", "tiny.yaml", "--output-dir", "long"];
-    let message = scene.refused(&[&train[..], &long[..]].concat());
+    let message = scene.refused(&[&train[..], &long[..], &roomy[..]].concat());
     says(&message, &["the cache of keys", "num_return_sequences_in_group or response_length"]);
     assert!(!scene.path("long").exists());
 }
