@@ -1,5 +1,7 @@
 //! Templates held against jinja2, by `tests/fixtures/templates/make.py`.
 
+use std::io::Write;
+
 use serde_json::{Map, Value};
 
 use super::Template;
@@ -62,9 +64,12 @@ fn templates_render_and_fail_as_they_do_in_jinja2() {
 
 /// `make.py FOLDER OUT.json` renders published templates, which are not ours to ship.
 #[test]
-#[ignore = "needs WGRPO_TEMPLATES, a file that make.py has written"]
 fn published_templates_render_as_they_do_in_jinja2() {
-    let path = std::env::var("WGRPO_TEMPLATES").unwrap();
+    let Ok(path) = std::env::var("WGRPO_TEMPLATES") else {
+        // Past the harness, which keeps what a passing test prints.
+        writeln!(std::io::stderr(), "skipped: WGRPO_TEMPLATES names no file of make.py").unwrap();
+        return;
+    };
     let golden = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let (differences, count) = differences(&golden);
     println!("{count} renderings, {} differ from jinja2", differences.len());
