@@ -12,31 +12,49 @@ use std::process;
 /// A pipe, a device, a socket or a folder, on which reading would fail or wait for ever; any error of
 /// opening.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let found = fs::metadata(path)?.file_type();
-    if found.is_file() {
-        return File::open(path);
+    match other_than_file(path)? {
+        None => File::open(path),
+        Some(kind) => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}, not a file")))
+        }
     }
-    let problem = format!("it is {}, not a file", kind_of(found));
-    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+/// What stands at a path, where that is no file: `a folder`, `a pipe`; links are followed.
+///
+/// # Errors
+/// Nothing there, or nothing that may be looked at.
+pub fn other_than_file(path: &Path) -> io::Result<Option<&'static str>> {
+    let found = fs::metadata(path)?.file_type();
+    Ok((!found.is_file()).then(|| kind_of(found)))
+}
+
+/// Reads a whole file of at most `most` bytes.
+///
+/// # Errors
+/// Those of [`open_regular`], and a file that is larger.
+pub fn read_bytes(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    let mut bytes = Vec::new();
+    // Some files say that they are empty and are not, so the length alone decides nothing.
+    let read = match file.metadata()?.len() <= most {
+        true => file.take(most + 1).read_to_end(&mut bytes)? as u64,
+        false => most + 1,
+    };
+    if read <= most {
+        return Ok(bytes);
+    }
+    let problem = format!("it is longer than the {most} bytes that such a file may have");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
 }
 
 /// Reads a whole text file of at most `most` bytes.
 ///
 /// # Errors
-/// Those of [`open_regular`], a file that is larger, and text that is not UTF-8.
+/// Those of [`read_bytes`], and text that is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
-    let file = open_regular(path)?;
-    let mut text = String::new();
-    // Some files say that they are empty and are not, so the length alone decides nothing.
-    let read = match file.metadata()?.len() <= most {
-        true => file.take(most + 1).read_to_string(&mut text)? as u64,
-        false => most + 1,
-    };
-    if read <= most {
-        return Ok(text);
-    }
-    let problem = format!("it is longer than the {most} bytes that such a file may have");
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, problem))
+    String::from_utf8(read_bytes(path, most)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8"))
 }
 
 #[cfg(unix)]
@@ -161,6 +179,19 @@ fn remove_abandoned(target: &Path, name: &OsStr) {
     }
 }
 
+/// Removes from a folder all that killed processes left on the way to their places.
+pub fn remove_partials(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        let parts = found.strip_prefix('.').and_then(|rest| rest.strip_suffix(".partial"));
+        // `NAME.ID`
+        if let Some((name, _)) = parts.and_then(|rest| rest.rsplit_once('.')) {
+            remove_abandoned(&folder.join(name), OsStr::new(name));
+        }
+    }
+}
+
 fn is_temporary_of(name: &OsStr, found: &OsStr) -> bool {
     let (name, found) = (name.to_string_lossy(), found.to_string_lossy());
     let rest = found.strip_prefix('.').and_then(|found| found.strip_prefix(&*name));
@@ -233,6 +264,21 @@ mod tests {
         found.sort();
         let stays = [".file.4000000002.partial", ".file.x.partial", ".other.7.partial", "file"];
         assert_eq!(found, stays);
+    }
+
+    #[test]
+    fn all_that_killed_processes_left_in_a_folder_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for left in [".a.json.4000000001.partial", ".b.4000000003.partial", ".b.x.partial", "b"] {
+            fs::write(at(left), b"half").unwrap();
+        }
+        let held = File::create(at(".b.4000000002.partial")).unwrap();
+        held.lock().unwrap();
+        remove_partials(folder.path());
+        let mut found = names(folder.path());
+        found.sort();
+        assert_eq!(found, [".b.4000000002.partial", ".b.x.partial", "b"]);
     }
 
     #[test]

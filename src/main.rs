@@ -11,10 +11,10 @@ fn main() -> ExitCode {
     // SAFETY: this is the only thread so far.
     unsafe { wgrpo::device::silence_drivers() };
     match wgrpo::cli::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             // Not the chain below it: each message already tells its cause.
-            eprintln!("error: {error}");
+            wgrpo::cli::say(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::output::print_json;
+use super::output::{print_json, say};
 use crate::advantage::{
     AdvantageEstimator, GroupAdvantages, GroupRewards, RewardBatch, RunningMoments, estimate_on,
 };
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
+use crate::files::read_text;
 use crate::kernel::Kernels;
 use crate::reward::Rewards;
+
+/// Bytes of the longest file of rewards that is read.
+const LONGEST: u64 = 1 << 30;
 
 /// Keys without a default, which rewards that are already given make no use of.
 const NO_RUN: &str = "\
@@ -87,7 +91,7 @@ impl AdvantagesArgs {
             seed: config.training.seed,
         };
         let answers = device::run_on(&self.device, Advantages { config: &config, batch: &batch })??;
-        eprintln!("computed {}", answers.by(backend.name));
+        say(&format!("computed {}", answers.by(backend.name)));
         for group in &answers.groups {
             print_json(&Answer::of(group))?;
         }
@@ -103,7 +107,7 @@ impl AdvantagesArgs {
             return Ok(text);
         }
         let path = self.file.display();
-        std::fs::read_to_string(&self.file)
+        read_text(&self.file, LONGEST)
             .map_err(|error| anyhow::anyhow!("{path}: cannot be read: {error}; check the path"))
     }
 }

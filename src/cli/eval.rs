@@ -9,10 +9,11 @@ use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::Kernels;
-use crate::monitor::RunPaths;
+use crate::model::LoadedModel;
+use crate::monitor::{Phase, Progress, RunPaths};
 use crate::reward::Rewards;
 use crate::run::{Problems, saved_model};
-use crate::train::{Evaluation, evaluate, evaluation_buffers};
+use crate::train::{EvalProgress, Evaluation, evaluate_watched, evaluation_buffers};
 
 /// Completions of a problem where neither the command nor the configuration says how many.
 const SAMPLES: usize = 4;
@@ -113,7 +114,17 @@ impl OnDevice for Evaluating {
             (options.generator.response_length, ["prompt_length", "response_length"]);
         model.config.check_positions(longest, response, keys)?;
         self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
-        Ok(evaluate(&model.decoder, &model.tokenizer, &held_out, &rewards, &options)?)
+        let shown = Progress::new(false);
+        let mut stage = None;
+        let mut watch = |EvalProgress { done, total, batches }| {
+            if batches > 1 {
+                let stage = stage.get_or_insert_with(|| shown.begin(Phase::Evaluate, 0, total));
+                stage.advance(done, "");
+            }
+            Ok(())
+        };
+        let LoadedModel { decoder, tokenizer, .. } = &model;
+        Ok(evaluate_watched(decoder, tokenizer, &held_out, &rewards, &options, &mut watch)?)
     }
 }
 

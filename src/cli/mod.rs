@@ -14,8 +14,11 @@ mod signal;
 mod train;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use output::say;
 
 use crate::config::RunConfig;
 
@@ -50,13 +53,13 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command; the exit status that it asks for.
     ///
     /// # Errors
     /// Whatever the person should read.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Train(args) => args.run(),
+            Command::Train(args) => return args.run(),
             Command::Eval(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
@@ -65,7 +68,8 @@ impl Cli {
             Command::ImportRoll(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Devices(args) => args.run(),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Standard output, which may be a full disk or a reader that went away.
+//! The one place that prints: standard output, which may be a full disk or a reader that went away, and
+//! standard error, where nobody may be left to hear what is said.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,6 +21,11 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Says a line on standard error. A terminal or a reader that went away is no reason to end.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Prints a value as one line of JSON.
 ///
 /// # Errors
@@ -30,10 +36,10 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Lists the tensors of a model's folder that the decoder does not use, on standard error.
 pub(super) fn note_left_out(folder: &Path) {
-    // Whatever is wrong with the folder, opening it says; and nobody may be there to hear this.
+    // Whatever is wrong with the folder, opening it says.
     let left_out = tensors_left_out(folder).unwrap_or_default();
     if !left_out.is_empty() {
         let (folder, list) = (folder.display(), left_out.join(", "));
-        let _ = writeln!(io::stderr(), "note: {folder}: not used by the decoder: {list}");
+        say(&format!("note: {folder}: not used by the decoder: {list}"));
     }
 }

@@ -1,6 +1,7 @@
 //! `wgrpo train`: a run from its configuration to its report.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -22,16 +23,21 @@ pub(super) struct TrainArgs {
     /// Start anew in a folder that already holds a run, removing that run's files
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Go on from the newest checkpoint of the folder
+    /// Go on from the newest whole checkpoint of the folder
     #[arg(long)]
     resume: bool,
+    /// Go on though the configuration, the data or the model has changed, or lines of the logs are missing
+    #[arg(long, requires = "resume")]
+    accept_changes: bool,
     /// Print nothing but the closing report
     #[arg(long)]
     quiet: bool,
 }
 
 impl TrainArgs {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let progress = Progress::new(self.quiet);
+        let interrupt = interrupt::watch(&progress)?;
         let mut config = self.file.load()?;
         if let Some(folder) = &self.output_dir {
             config.output_dir.clone_from(folder);
@@ -40,12 +46,34 @@ impl TrainArgs {
         if let Some(folder) = config.model.path.as_ref().filter(|_| !self.quiet) {
             output::note_left_out(folder);
         }
-        let progress = Progress::new(self.quiet);
-        let stop = interrupt::watch(&progress)?;
-        let options = Options { overwrite: self.overwrite, stop, ..Options::on(&device) };
+        let options = Options {
+            overwrite: self.overwrite,
+            accept_changes: self.accept_changes,
+            stop: interrupt.stop.clone(),
+            ..Options::on(&device)
+        };
         let options = options.monitor(Screen::new(progress));
-        let outcome = device.run(Training { config, options, resume: self.resume })??;
-        output::print(&outcome.report)
+        let outcome = device.run(Training { config, options, resume: self.resume })?;
+        ended(outcome, interrupt.exit_code())
+    }
+}
+
+/// Prints what a run came to; its exit status, which is that of the signal that ended it, if any did.
+fn ended(outcome: Result<Outcome, RunError>, signalled: Option<u8>) -> anyhow::Result<ExitCode> {
+    match (outcome, signalled) {
+        (Err(error @ RunError::StoppedBeforeItBegan), Some(code)) => {
+            output::say(&error.to_string());
+            Ok(code.into())
+        }
+        (outcome, None) => output::print(&outcome?.report).map(|()| ExitCode::SUCCESS),
+        (outcome, Some(code)) => {
+            // The terminal may be what went away; the report is in the run's folder, too.
+            output::print(&outcome?.report).or_else(|error| {
+                output::say(&error.to_string());
+                anyhow::Ok(())
+            })?;
+            Ok(code.into())
+        }
     }
 }
 

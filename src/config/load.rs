@@ -14,6 +14,10 @@ use super::explain::line_of;
 use super::tree::Tree;
 use super::typed::typed;
 use super::{ConfigError, RunConfig, trl};
+use crate::files::read_text;
+
+/// Bytes of the longest configuration that is read.
+pub const LONGEST_CONFIG: u64 = 16 << 20;
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -22,7 +26,7 @@ impl RunConfig {
     /// A file that cannot be read; YAML, keys or values that are not understood, with their line
     /// and the nearest valid key; settings that contradict each other.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path, LONGEST_CONFIG)
             .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         Self::parse(path, &text, overrides)
     }

@@ -7,6 +7,7 @@
 
 mod blocks;
 mod build;
+mod changes;
 mod check;
 mod choice;
 mod error;
@@ -25,10 +26,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, ModelBlock, TrackingBlock};
+pub use changes::ChangedKey;
 pub use check::check_sampling;
 pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
 pub use import::{Fate, Imported, ImportedKey, import_roll};
+pub use load::LONGEST_CONFIG;
 
 use crate::advantage::NormOver;
 use crate::data::DataConfig;

@@ -1,10 +1,10 @@
 //! Files that are not JSON lines, called by their name.
 
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::DataError;
+use crate::files::{open_regular, other_than_file};
 
 const TABLE: &str = "convert it to JSON lines, for example with pandas: \
      read_TYPE(FILE).to_json(OUT, orient=\"records\", lines=True)";
@@ -42,16 +42,17 @@ const HEAD: u64 = 512;
 /// Refuses what is no file of text, before anything waits for it or reads it whole.
 pub(super) fn check(path: &Path) -> Result<(), DataError> {
     let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
-    let found = fs::metadata(path).map_err(unreadable)?;
-    if found.is_dir() {
-        return Err(DataError::format(path, "a folder", "name the file with the problems in it"));
-    }
-    // A pipe may never say anything, and a run that is resumed reads its data again.
-    if !found.is_file() {
-        return Err(DataError::format(path, "a pipe or a device", "save its content in a file"));
+    match other_than_file(path).map_err(unreadable)? {
+        None => {}
+        Some("a folder") => {
+            let mend = "name the file with the problems in it";
+            return Err(DataError::format(path, "a folder", mend));
+        }
+        // A pipe may never say anything, and a run that is resumed reads its data again.
+        Some(kind) => return Err(DataError::format(path, kind, "save its content in a file")),
     }
     let mut head = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
     match of_head(&head) {
         Some((format, mend)) => Err(DataError::format(path, format, mend)),

@@ -17,6 +17,8 @@ mod reversal;
 mod split;
 mod template;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 pub use arithmetic::{ArithmeticData, Operation};
@@ -67,6 +69,17 @@ impl DataConfig {
             Self::Jsonl(data) => data.load(seed),
             Self::Gsm8k(data) => data.load(seed),
         }
+    }
+
+    /// The files that are read, each with the key that names it; none where problems are generated.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let (path, held_out) = match self {
+            Self::Jsonl(data) => (&data.path, &data.held_out_path),
+            Self::Gsm8k(data) => (&data.path, &data.held_out_path),
+            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => return Vec::new(),
+        };
+        let held_out = held_out.iter().map(|path| ("held_out_path", path.as_path()));
+        [("path", path.as_path())].into_iter().chain(held_out).collect()
     }
 }
 

@@ -14,7 +14,7 @@ mod policy;
 mod reference;
 mod weights;
 
-pub use config::{Family, ModelConfig, ModelConfigError};
+pub use config::{Family, ModelConfig, ModelConfigError, find_model};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use folder::{LoadedModel, tensors_left_out};

@@ -48,6 +48,17 @@ pub enum Event<'a> {
     },
     /// A training step.
     Step(StepEvent<'a>),
+    /// Held-out problems are being tried, in several batches: told before the first and after each.
+    Evaluating {
+        /// Training steps done.
+        step: u64,
+        /// Problems.
+        problems: u64,
+        /// Completions so far.
+        done: u64,
+        /// Completions in all.
+        total: u64,
+    },
     /// Held-out problems were tried.
     Evaluated(&'a EvalMetrics),
     /// A checkpoint is about to be written, which must never be ahead of what records it: what was

@@ -18,9 +18,17 @@ const MODEL_FILES: [&str; 8] = [
     "model.safetensors.index.json",
 ];
 
-/// Files that a checkpoint adds to those of a model.
-const CHECKPOINT_FILES: [&str; 4] =
-    ["state.json", "policy.safetensors", "optimizer.safetensors", "reference.safetensors"];
+/// Files of a checkpoint beside its manifest, which names them.
+pub const CHECKPOINT_FILES: [&str; 5] = [
+    "state.json",
+    "policy.safetensors",
+    "optimizer.safetensors",
+    "reference.safetensors",
+    "config.yaml",
+];
+
+/// What makes a checkpoint whole: it is written last.
+const MANIFEST: &str = "manifest.json";
 
 /// Where each file of a run lies in its `output_dir`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,27 +87,53 @@ impl RunPaths {
         self.checkpoints().join(format!("step-{step}"))
     }
 
+    /// The manifest of a checkpoint's folder.
+    pub fn manifest(checkpoint: &Path) -> PathBuf {
+        checkpoint.join(MANIFEST)
+    }
+
+    /// The logs, whose lines a checkpoint counts.
+    pub fn logs(&self) -> [PathBuf; 3] {
+        [self.metrics(), self.eval(), self.samples()]
+    }
+
+    /// What a run locks as long as it is under way.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.root.join(".lock")
+    }
+
+    /// What is there while the files of an older run are being removed.
+    pub(super) fn overwriting(&self) -> PathBuf {
+        self.root.join(".overwriting")
+    }
+
     /// Whether a run was begun in this folder: its config, a log or a checkpoint is there.
     pub fn holds_run(&self) -> bool {
-        let files = [self.config(), self.metrics(), self.eval(), self.samples()];
+        let files =
+            [self.config(), self.metrics(), self.eval(), self.samples(), self.overwriting()];
         files.iter().any(|path| path.exists()) || !self.checkpoint_folders().is_empty()
     }
 
-    /// The existing files that a run is known to write, and no other.
+    /// The existing files that a run is known to write, and no other: those first without which
+    /// nobody can go on from what is left.
     pub fn own_files(&self) -> Vec<PathBuf> {
-        let mut own = present(&self.root, &RUN_FILES);
+        let folders: Vec<PathBuf> =
+            self.checkpoint_folders().into_iter().map(|(_, folder)| folder).collect();
+        let mut own: Vec<PathBuf> =
+            folders.iter().flat_map(|folder| present(folder, &[MANIFEST])).collect();
+        for folder in &folders {
+            own.extend(present(folder, &MODEL_FILES));
+            own.extend(present(folder, &CHECKPOINT_FILES));
+        }
+        own.extend(present(&self.root, &RUN_FILES));
         if is_real_folder(&self.model()) {
             own.extend(present(&self.model(), &MODEL_FILES));
-        }
-        for folder in self.checkpoint_folders() {
-            own.extend(present(&folder, &MODEL_FILES));
-            own.extend(present(&folder, &CHECKPOINT_FILES));
         }
         own
     }
 
-    /// The existing folders `checkpoints/step-<n>`, in order of their step.
-    pub fn checkpoint_folders(&self) -> Vec<PathBuf> {
+    /// The existing folders `checkpoints/step-<n>` with their steps, in order.
+    pub fn checkpoint_folders(&self) -> Vec<(u64, PathBuf)> {
         let Ok(entries) = self.checkpoints().read_dir() else {
             return Vec::new();
         };
@@ -109,7 +143,7 @@ impl RunPaths {
             .filter(|(_, path)| is_real_folder(path))
             .collect();
         folders.sort();
-        folders.into_iter().map(|(_, path)| path).collect()
+        folders
     }
 }
 
@@ -138,7 +172,7 @@ mod tests {
             std::fs::create_dir_all(paths.checkpoint(step)).unwrap();
         }
         std::fs::create_dir(paths.checkpoints().join("step-best")).unwrap();
-        let expected = [3, 20, 100].map(|step| paths.checkpoint(step));
+        let expected = [3, 20, 100].map(|step| (step, paths.checkpoint(step)));
         assert_eq!(paths.checkpoint_folders(), expected);
     }
 

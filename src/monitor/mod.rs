@@ -14,13 +14,14 @@ mod progress;
 mod report_file;
 mod rss;
 mod run_folder;
+mod run_lock;
 mod screen;
 mod summary;
 
 pub use diagnosis::diagnose;
 pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 pub use json_lines::JsonLines;
-pub use layout::RunPaths;
+pub use layout::{CHECKPOINT_FILES, RunPaths};
 pub use logs::Logs;
 pub use metrics::{EvalMetrics, SampleLine, StepMetrics};
 pub use monitors::{Monitors, RecordFailed};

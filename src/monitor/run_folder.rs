@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use super::json_lines::{read_lines, truncate_after};
 use super::layout::RunPaths;
 use super::metrics::{EvalMetrics, StepMetrics};
+use super::run_lock::RunLock;
+use crate::files::{remove_partials, write_atomically};
 
 /// What to do with a folder that already holds a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,11 +18,6 @@ pub enum Existing {
     Refuse,
     /// Remove the files that a run is known to write, and begin anew; all other files stay.
     Overwrite,
-    /// Go on after `step`: later lines of the logs are cut off.
-    Resume {
-        /// The step of the checkpoint that the run goes on from.
-        step: u64,
-    },
 }
 
 /// Why a run folder cannot be used.
@@ -42,6 +39,26 @@ pub enum RunFolderError {
         /// The run folder.
         path: PathBuf,
     },
+    /// Another run is at work there.
+    #[error(
+        "another run is under way in {}: wait until it has ended, or end it, or choose another folder \
+         with --output-dir",
+        path.display()
+    )]
+    UnderWay {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// Neither the old run nor a new one.
+    #[error(
+        "replacing the run in {} was cut short, and what is left of it is not whole: start anew with \
+         --overwrite",
+        path.display()
+    )]
+    HalfOverwritten {
+        /// The run folder.
+        path: PathBuf,
+    },
     /// The operating system refused a file.
     #[error("cannot {action} {}: {reason}: {}", path.display(), mend(reason.kind()))]
     Io {
@@ -60,22 +77,71 @@ pub enum RunFolderError {
     },
 }
 
-/// A folder that belongs to a run.
+/// A folder that belongs to a run, which nobody else can take as long as this value lives.
 #[derive(Debug)]
 pub struct RunFolder {
     paths: RunPaths,
+    _lock: RunLock,
 }
 
 impl RunFolder {
-    /// Takes `output_dir` for a run: made, cleared or cut back as `existing` says.
+    /// Takes `output_dir` for a new run: made or cleared as `existing` says.
     ///
     /// # Errors
-    /// When it holds a run and `existing` refuses, holds none to resume, or cannot be written.
+    /// When it holds a run and `existing` refuses, another run is under way there, or it cannot be
+    /// written.
     pub fn open(output_dir: &Path, existing: Existing) -> Result<Self, RunFolderError> {
         let paths = RunPaths::new(output_dir);
-        prepare(&paths, existing)?;
-        fs::create_dir_all(output_dir).map_err(failed("create", output_dir))?;
-        Ok(Self { paths })
+        let refuse_run = || match existing {
+            Existing::Refuse if paths.holds_run() => {
+                Err(RunFolderError::HoldsRun { path: output_dir.into() })
+            }
+            _ => Ok(()),
+        };
+        refuse_run()?;
+        let lock = RunLock::take(&paths)?;
+        // Another run may have come and gone meanwhile.
+        refuse_run()?;
+        remove_own_files(&paths)?;
+        Ok(Self { paths, _lock: lock })
+    }
+
+    /// Takes the folder of a run that is to go on, and changes nothing in it.
+    ///
+    /// # Errors
+    /// When it holds no run or only what is left of one, another run is under way there, or it cannot
+    /// be written.
+    pub fn reopen(output_dir: &Path) -> Result<Self, RunFolderError> {
+        let (paths, path) = (RunPaths::new(output_dir), output_dir.to_owned());
+        if !paths.holds_run() {
+            return Err(RunFolderError::NothingToResume { path });
+        }
+        let lock = RunLock::take(&paths)?;
+        match paths.overwriting().exists() {
+            true => Err(RunFolderError::HalfOverwritten { path }),
+            false => Ok(Self { paths, _lock: lock }),
+        }
+    }
+
+    /// Cuts the logs after the lines of `step`.
+    ///
+    /// # Errors
+    /// A log that cannot be read or written, or with a line that is not one of ours.
+    pub fn cut_logs(&self, step: u64) -> Result<(), RunFolderError> {
+        let mut logs = self.paths.logs().into_iter();
+        logs.try_for_each(|log| truncate_after(&log, step).map_err(failed("cut back", &log)))
+    }
+
+    /// Cuts a log after its first `bytes`.
+    ///
+    /// # Errors
+    /// A log that cannot be written.
+    pub fn cut_log(log: &Path, bytes: u64) -> Result<(), RunFolderError> {
+        let file = fs::OpenOptions::new().write(true).open(log);
+        match file.and_then(|file| file.set_len(bytes).and_then(|()| file.sync_data())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && bytes == 0 => Ok(()),
+            cut => cut.map_err(failed("cut back", log)),
+        }
     }
 
     /// Where the files of this run lie.
@@ -110,43 +176,32 @@ impl RunFolder {
     }
 }
 
-fn prepare(paths: &RunPaths, existing: Existing) -> Result<(), RunFolderError> {
-    let path = paths.root().to_owned();
-    match existing {
-        Existing::Refuse if paths.holds_run() => Err(RunFolderError::HoldsRun { path }),
-        Existing::Refuse => Ok(()),
-        Existing::Overwrite => remove_own_files(paths),
-        Existing::Resume { .. } if !paths.holds_run() => {
-            Err(RunFolderError::NothingToResume { path })
-        }
-        Existing::Resume { step } => cut_logs(paths, step),
-    }
-}
-
+/// Removes what an older run has left. Cut short, it can be told by a mark that goes last.
 fn remove_own_files(paths: &RunPaths) -> Result<(), RunFolderError> {
     if !paths.holds_run() {
         return Ok(());
     }
+    let mark = paths.overwriting();
+    write_whole(&mark, "")?;
+    let folders: Vec<PathBuf> = paths.checkpoint_folders().into_iter().map(|(_, f)| f).collect();
     for file in paths.own_files() {
-        fs::remove_file(&file).map_err(failed("remove", &file))?;
+        remove(&file)?;
     }
-    for folder in paths.checkpoint_folders() {
+    for folder in folders.iter().chain([&paths.checkpoints(), &paths.model()]) {
+        remove_partials(folder);
         // A folder with somebody else's files in it is not empty, and stays.
         let _ = fs::remove_dir(folder);
     }
-    Ok(())
+    remove_partials(paths.root());
+    remove(&mark)
 }
 
-fn cut_logs(paths: &RunPaths, step: u64) -> Result<(), RunFolderError> {
-    for log in [paths.metrics(), paths.eval(), paths.samples()] {
-        truncate_after(&log, step).map_err(failed("cut back", &log))?;
-    }
-    Ok(())
+fn remove(file: &Path) -> Result<(), RunFolderError> {
+    fs::remove_file(file).map_err(failed("remove", file))
 }
 
 pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), RunFolderError> {
-    crate::files::write_atomically(path, text.as_bytes())
-        .map_err(|reason| RunFolderError::Write { reason })
+    write_atomically(path, text.as_bytes()).map_err(|reason| RunFolderError::Write { reason })
 }
 
 pub(super) fn failed(
@@ -215,10 +270,10 @@ mod tests {
     #[test]
     fn a_second_run_in_the_same_folder_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let before = run_of_three_steps(root.path());
+        let before = run_of_three_steps(root.path()).paths().clone();
         let error = RunFolder::open(root.path(), Existing::Refuse).unwrap_err();
         assert!(matches!(error, RunFolderError::HoldsRun { .. }));
-        assert_eq!(lines(before.paths().metrics()), 3);
+        assert_eq!(lines(before.metrics()), 3);
     }
 
     #[test]
@@ -255,7 +310,8 @@ mod tests {
         let (stopped, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let whole = run_of_three_steps(whole.path());
         drop(run_of_three_steps(stopped.path()));
-        let resumed = RunFolder::open(stopped.path(), Existing::Resume { step: 2 }).unwrap();
+        let resumed = RunFolder::reopen(stopped.path()).unwrap();
+        resumed.cut_logs(2).unwrap();
         assert_eq!(lines(resumed.paths().samples()), 2);
         assert_eq!(lines(resumed.paths().eval()), 2);
         log(&resumed, 3);
@@ -264,9 +320,38 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_whose_overwriting_was_cut_short_is_no_run_to_go_on_with() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = run_of_three_steps(root.path()).paths().clone();
+        let state = paths.checkpoint(2).join("state.json");
+        fs::create_dir_all(state.parent().unwrap()).unwrap();
+        fs::write(&state, "x").unwrap();
+        fs::write(paths.overwriting(), "").unwrap();
+        let error = RunFolder::reopen(root.path()).unwrap_err();
+        assert!(matches!(error, RunFolderError::HalfOverwritten { .. }), "{error}");
+        let error = RunFolder::open(root.path(), Existing::Refuse).unwrap_err();
+        assert!(matches!(error, RunFolderError::HoldsRun { .. }), "{error}");
+        drop(RunFolder::open(root.path(), Existing::Overwrite).unwrap());
+        assert!(!paths.holds_run() && !state.exists());
+    }
+
+    #[test]
+    fn a_folder_with_a_run_under_way_is_neither_overwritten_nor_gone_on_with() {
+        let root = tempfile::tempdir().unwrap();
+        let live = run_of_three_steps(root.path());
+        for taken in
+            [RunFolder::open(root.path(), Existing::Overwrite), RunFolder::reopen(root.path())]
+        {
+            let error = taken.unwrap_err();
+            assert!(matches!(error, RunFolderError::UnderWay { .. }), "{error}");
+        }
+        assert_eq!(lines(live.paths().metrics()), 3);
+    }
+
+    #[test]
     fn resuming_where_no_run_is_says_so() {
         let root = tempfile::tempdir().unwrap();
-        let error = RunFolder::open(root.path(), Existing::Resume { step: 1 }).unwrap_err();
+        let error = RunFolder::reopen(root.path()).unwrap_err();
         assert!(matches!(error, RunFolderError::NothingToResume { .. }));
     }
 
@@ -274,7 +359,7 @@ mod tests {
     fn the_history_spans_a_resume() {
         let root = tempfile::tempdir().unwrap();
         drop(run_of_three_steps(root.path()));
-        let run = RunFolder::open(root.path(), Existing::Resume { step: 3 }).unwrap();
+        let run = RunFolder::reopen(root.path()).unwrap();
         assert_eq!(run.history().unwrap(), [step(1), step(2), step(3)]);
         assert_eq!(run.evaluations().unwrap().len(), 3);
     }

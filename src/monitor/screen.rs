@@ -2,19 +2,20 @@
 
 use super::event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 use super::metrics::SampleLine;
-use super::progress::{Progress, Stage};
+use super::progress::{Phase, Progress, Stage};
 
 /// Shows a run by way of a [`Progress`].
 pub struct Screen {
     progress: Progress,
     stage: Option<Stage>,
+    evaluation: Option<Stage>,
     max_steps: u64,
 }
 
 impl Screen {
     /// One that shows nothing yet.
     pub fn new(progress: Progress) -> Self {
-        Self { progress, stage: None, max_steps: 0 }
+        Self { progress, stage: None, evaluation: None, max_steps: 0 }
     }
 
     fn started(&mut self, plan: &RunPlan) {
@@ -34,6 +35,15 @@ impl Screen {
         }
     }
 
+    fn evaluating(&mut self, step: u64, problems: u64, done: u64, total: u64) {
+        if done == 0 {
+            self.progress.message(&evaluation_text(step, problems));
+            self.evaluation = Some(self.progress.begin(Phase::Evaluate, 0, total));
+        } else if let Some(stage) = &mut self.evaluation {
+            stage.advance(done, "");
+        }
+    }
+
     fn step(&mut self, step: &StepEvent<'_>) {
         if let Some(sample) = step.shown {
             self.progress.message(&sample_text(sample));
@@ -50,6 +60,9 @@ impl Monitor for Screen {
     }
 
     fn take(&mut self, event: &Event<'_>) -> Result<(), MonitorError> {
+        if !matches!(event, Event::Evaluating { .. }) {
+            self.evaluation = None;
+        }
         match *event {
             Event::Started(plan) => self.started(plan),
             Event::Resumed { checkpoint, step } => {
@@ -69,6 +82,9 @@ impl Monitor for Screen {
                 100.0 * accuracy
             )),
             Event::Step(step) => self.step(&step),
+            Event::Evaluating { step, problems, done, total } => {
+                self.evaluating(step, problems, done, total);
+            }
             // The last one stands in the report.
             Event::Evaluated(found) if found.step < self.max_steps => {
                 let (step, percent) = (found.step, 100.0 * found.accuracy);
@@ -101,6 +117,15 @@ fn plan_text(plan: &RunPlan) -> String {
         plan.prompts,
         plan.completions,
     )
+}
+
+fn evaluation_text(step: u64, problems: u64) -> String {
+    match step {
+        0 => format!(
+            "evaluation of {problems} held-out problems before training; eval.problems: COUNT takes fewer"
+        ),
+        step => format!("evaluation of {problems} held-out problems after step {step}"),
+    }
 }
 
 fn storage_text(device: &str, asked: &str, found: &str) -> String {

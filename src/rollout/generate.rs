@@ -58,7 +58,7 @@ impl Generator {
     }
 
     /// Cuts the prompts so that a batch's cache stays within `cache_tokens`, or holds one prompt.
-    fn batches<'a>(&self, mut rest: &'a [Prompt]) -> Vec<&'a [Prompt]> {
+    pub fn batches<'a>(&self, mut rest: &'a [Prompt]) -> Vec<&'a [Prompt]> {
         let mut batches = Vec::new();
         while !rest.is_empty() {
             let mut tokens = 0;

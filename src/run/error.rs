@@ -70,6 +70,39 @@ pub enum RunError {
         /// Whether a run was begun there.
         holds_run: bool,
     },
+    /// Checkpoints, and none of them whole.
+    #[error(
+        "no checkpoint of {} is whole: {faults}; put the files back from a copy, or start anew with \
+         --overwrite; where only the logs are not as they were, --accept-changes goes on without \
+         the missing lines",
+        folder.display()
+    )]
+    NoWholeCheckpoint {
+        /// The run's folder.
+        folder: PathBuf,
+        /// What is wrong with each.
+        faults: String,
+    },
+    /// A configuration, data or a model other than the checkpoint's.
+    #[error(
+        "{} cannot go on as the same run: {changes}; undo the change, begin another run in a folder of \
+         its own with --output-dir, or go on nevertheless with --accept-changes",
+        folder.display()
+    )]
+    Changed {
+        /// The run's folder.
+        folder: PathBuf,
+        /// What differs, as before -> now.
+        changes: String,
+    },
+    /// A file that the run is made from and that cannot be read.
+    #[error("cannot read {}: {source}; check data.path, data.held_out_path and model.path", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A run that was asked to stop while it was opening its model and problems.
     #[error("stopped before the run began; nothing was written")]
     StoppedBeforeItBegan,

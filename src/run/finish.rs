@@ -18,19 +18,20 @@ pub struct Outcome {
 }
 
 impl<B: Kernels> Run<B> {
-    /// Ends the run: evaluates, or saves a checkpoint where it was asked to stop, writes the model
-    /// and the report.
+    /// Ends the run: evaluates, unless it was asked to stop or is evaluated, saves a checkpoint, and
+    /// writes the model and the report.
     ///
     /// # Errors
     /// Whatever ends an evaluation, a device that failed, a file that cannot be written.
     pub fn finish(mut self) -> Result<Outcome, RunError> {
         self.frame.tell(&Event::PhaseEnded)?;
         let after = match self.frame.is_stopped() {
-            false => self.evaluate()?,
+            false => self.evaluate_once()?,
             true => None,
         };
+        let saves = self.frame.setup.config.checkpoint.save_steps > 0 || self.frame.is_stopped();
         // A warm start that was cut short is no state to go on from.
-        if self.frame.is_stopped() && self.steps_done() > 0 {
+        if saves && self.steps_done() > 0 {
             self.save()?;
         }
         self.save_model()?;
@@ -38,6 +39,14 @@ impl<B: Kernels> Run<B> {
         let report = report(&facts, &history);
         self.frame.tell(&Event::Finished { facts: &facts, report: &report })?;
         Ok(Outcome { facts, history, report })
+    }
+
+    /// The accuracy of the final policy, which a run that was resumed at its end has measured before.
+    fn evaluate_once(&mut self) -> Result<Option<f64>, RunError> {
+        match self.evaluated {
+            Some((step, accuracy)) if step == self.steps_done() => Ok(Some(accuracy)),
+            _ => self.evaluate(),
+        }
     }
 
     fn save_model(&self) -> Result<(), RunError> {

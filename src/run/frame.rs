@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use burn::backend::Autodiff;
 
+use super::checkpoints::Kept;
+use super::inputs::Inputs;
 use super::open::Opened;
 use super::options::{Options, Stop};
 use super::{RunError, open};
@@ -12,11 +14,13 @@ use crate::device::Limits;
 use crate::kernel::Kernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
 use crate::monitor::{
-    EvalMetrics, Event, Existing, Logs, Monitor, Monitors, ReportFile, RunFolder, RunPlan,
+    EvalMetrics, Event, Logs, Monitor, Monitors, ReportFile, RunFolder, RunFolderError, RunPlan,
 };
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
-use crate::train::{EvalOptions, PreparedProblems, Trainer, evaluate};
+use crate::train::{
+    EvalOptions, EvalProgress, PreparedProblems, TrainError, Trainer, evaluate_watched,
+};
 
 /// What is known of a run before its folder is touched.
 pub(super) struct Setup {
@@ -35,6 +39,7 @@ pub(super) struct Setup {
 pub(super) struct Frame {
     pub setup: Setup,
     pub folder: RunFolder,
+    pub inputs: Inputs,
     pub monitors: Monitors,
 }
 
@@ -66,19 +71,23 @@ impl Setup {
         Ok((setup, opened))
     }
 
-    /// Takes the run's folder and begins to tell of it.
-    pub(super) fn enter(mut self, existing: Existing) -> Result<Frame, RunError> {
+    /// Begins to tell of a run in the folder that `take` gives.
+    pub(super) fn enter(
+        mut self,
+        inputs: Inputs,
+        take: impl FnOnce() -> Result<RunFolder, RunFolderError>,
+    ) -> Result<Frame, RunError> {
         if self.stop.is_asked() {
             return Err(RunError::StoppedBeforeItBegan);
         }
-        let folder = RunFolder::open(&self.config.output_dir, existing)?;
+        let folder = take()?;
         let mut monitors = Monitors::default();
         monitors.add(Box::new(Logs::open(folder.paths())?));
         monitors.add(Box::new(ReportFile::new(folder.paths())));
         std::mem::take(&mut self.monitors).into_iter().for_each(|monitor| monitors.add(monitor));
         folder.write_config(&self.config.to_yaml()?)?;
         monitors.tell(&Event::Started(&self.plan))?;
-        Ok(Frame { setup: self, folder, monitors })
+        Ok(Frame { setup: self, folder, inputs, monitors })
     }
 }
 
@@ -87,20 +96,46 @@ impl Frame {
         Ok(self.monitors.tell(event)?)
     }
 
+    /// What the checkpoint after `step` keeps of the run.
+    pub(super) fn kept(&self, step: u64) -> Kept<'_> {
+        let (config, paths) = (&self.setup.config, self.folder.paths());
+        Kept { step, paths, config, inputs: &self.inputs }
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.setup.stop.is_asked()
     }
 
-    /// Accuracy on the held-out problems after `step` steps; none where there are none.
+    /// Accuracy on the held-out problems after `step` steps; none where there are none, or where the
+    /// run was asked to stop meanwhile.
     pub(super) fn evaluate<B: Kernels>(
         &mut self,
         policy: &Decoder<B>,
         rewards: &Rewards,
         step: u64,
     ) -> Result<Option<f64>, RunError> {
-        let Setup { held_out, tokenizer, eval_options, .. } = &self.setup;
+        let Self { setup, monitors, .. } = self;
+        let Setup { held_out, tokenizer, eval_options, stop, .. } = &*setup;
         let Some(problems) = held_out else { return Ok(None) };
-        let found = evaluate(policy, tokenizer, problems, rewards, eval_options)?;
+        let count = problems.len() as u64;
+        let mut told = Ok(());
+        let mut watch = |EvalProgress { done, total, batches }| {
+            // One batch is soon done; of several, each is told.
+            if batches > 1 {
+                told = monitors.tell(&Event::Evaluating { step, problems: count, done, total });
+            }
+            match told.is_ok() && (done == total || !stop.is_asked()) {
+                true => Ok(()),
+                false => Err(TrainError::Stopped),
+            }
+        };
+        let found =
+            evaluate_watched(policy, tokenizer, problems, rewards, eval_options, &mut watch);
+        told?;
+        let found = match found {
+            Err(TrainError::Stopped) => return Ok(None),
+            found => found?,
+        };
         self.tell(&Event::Evaluated(&EvalMetrics {
             step,
             accuracy: found.accuracy,

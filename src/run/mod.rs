@@ -19,15 +19,19 @@
 //! tells [events](crate::monitor::Event) to the monitors that it was given. On a GPU it belongs inside
 //! [`Device::run`](crate::device::Device::run), which opens the device and ends with its first failure.
 
+mod changes;
 mod checkpoints;
 mod error;
+mod fingerprint;
 mod finish;
 mod frame;
+mod inputs;
+mod manifest;
 mod open;
 mod options;
+mod resume;
 
 use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
 
 pub use error::RunError;
 pub use finish::Outcome;
@@ -35,11 +39,12 @@ pub use open::{Opened, Problems, saved_model};
 pub use options::{Options, Stop};
 
 use frame::{Frame, Setup};
+use inputs::Inputs;
 
 use crate::config::RunConfig;
 use crate::kernel::Kernels;
 use crate::model::Decoder;
-use crate::monitor::{Event, Existing, Phase, StepEvent};
+use crate::monitor::{Event, Existing, Phase, RunFolder, StepEvent};
 use crate::reward::Rewards;
 use crate::train::{PreparedProblems, StepReport, Trainer, WarmStartOutcome, warm_start};
 
@@ -49,6 +54,10 @@ pub struct Run<B: Kernels> {
     trainer: Trainer<B>,
     /// Held-out accuracy before the first step.
     before: Option<f64>,
+    /// The step whose checkpoint is the newest whole one.
+    saved: Option<u64>,
+    /// The last evaluation: after which step, and its accuracy.
+    evaluated: Option<(u64, f64)>,
 }
 
 impl<B: Kernels> Run<B> {
@@ -65,39 +74,20 @@ impl<B: Kernels> Run<B> {
     ) -> Result<Self, RunError> {
         let existing = if options.overwrite { Existing::Overwrite } else { Existing::Refuse };
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
-        let mut frame = setup.enter(existing)?;
+        let (inputs, folder) = (Inputs::of(&setup.config)?, setup.config.output_dir.clone());
+        let mut frame = setup.enter(inputs, || RunFolder::open(&folder, existing))?;
         let Opened { model, problems, rewards } = opened;
         let policy = frame.warm_start(model.decoder, &problems.train, &rewards)?;
         let is_cut_short = frame.is_stopped();
-        let before = match is_cut_short {
-            true => None,
-            false => frame.evaluate(&policy.valid(), &rewards, 0)?,
-        };
         let trainer = frame.trainer(policy, problems.train, rewards)?;
-        let mut run = Self { frame, trainer, before };
-        if !is_cut_short && run.keeps_its_start() {
-            run.save()?;
+        let mut run = Self { frame, trainer, before: None, saved: None, evaluated: None };
+        if !is_cut_short {
+            run.before = run.evaluate()?;
+            if run.keeps_its_start() {
+                run.save()?;
+            }
         }
         run.begin_training()
-    }
-
-    /// Goes on from the newest whole checkpoint of the folder, as if the run had never stopped.
-    ///
-    /// # Errors
-    /// A folder without a checkpoint, or one that does not fit: nothing has been changed then.
-    pub fn resume(
-        config: RunConfig,
-        device: &B::Device,
-        options: Options,
-    ) -> Result<Self, RunError> {
-        let (checkpoint, state) = checkpoints::newest(&config.output_dir)?;
-        let (setup, opened) = Setup::open::<B>(config, device, options)?;
-        // A checkpoint that does not fit must be known before the folder's logs are cut.
-        let mut trainer = opened.trainer(&setup.config)?;
-        trainer.restore(&checkpoint, &state)?;
-        let mut frame = setup.enter(Existing::Resume { step: state.step })?;
-        frame.tell(&Event::Resumed { checkpoint: &checkpoint, step: state.step })?;
-        Self { frame, trainer, before: state.accuracy_before }.begin_training()
     }
 
     /// Whether nothing is left to do but [`finish`](Self::finish): all steps are done, or the run was
@@ -136,25 +126,33 @@ impl<B: Kernels> Run<B> {
         Ok(step)
     }
 
-    /// Accuracy of the policy as it is now on the held-out problems; none where there are none.
+    /// Accuracy of the policy as it is now on the held-out problems; none where there are none, or
+    /// where the run was asked to stop meanwhile.
     ///
     /// # Errors
     /// Logits that are not finite, a device that failed, a log that cannot be written.
     pub fn evaluate(&mut self) -> Result<Option<f64>, RunError> {
         let step = self.trainer.steps_done();
-        self.frame.evaluate(&self.trainer.policy(), self.trainer.rewards(), step)
+        let found = self.frame.evaluate(&self.trainer.policy(), self.trainer.rewards(), step)?;
+        self.evaluated = found.map(|accuracy| (step, accuracy)).or(self.evaluated);
+        Ok(found)
     }
 
-    /// Writes a checkpoint, then removes the oldest ones beyond `checkpoint.keep`.
+    /// Writes a checkpoint, then removes the oldest ones beyond `checkpoint.keep`. Where the newest is
+    /// of this step already, it only takes note of what was logged since.
     ///
     /// # Errors
     /// A file that cannot be written or removed; older checkpoints are whole.
     pub fn save(&mut self) -> Result<(), RunError> {
         let step = self.trainer.steps_done();
+        if self.saved == Some(step) {
+            return checkpoints::count_logs_again(&self.frame.kept(step));
+        }
         self.frame.tell(&Event::CheckpointBegins { step })?;
-        let folder = self.frame.folder.paths().checkpoint(step);
-        self.trainer.save(&folder, self.before)?;
-        checkpoints::prune(self.frame.folder.paths(), self.frame.setup.config.checkpoint.keep)?;
+        let kept = self.frame.kept(step);
+        let folder = checkpoints::write(&kept, |folder| self.trainer.save(folder, self.before))?;
+        checkpoints::prune(kept.paths, kept.config.checkpoint.keep, step)?;
+        self.saved = Some(step);
         self.frame.tell(&Event::CheckpointSaved { step, folder: &folder })
     }
 

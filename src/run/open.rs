@@ -10,7 +10,7 @@ use crate::config::{ModelBlock, RunConfig};
 use crate::data::Dataset;
 use crate::device::Limits;
 use crate::kernel::Kernels;
-use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError};
+use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError, find_model};
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
@@ -126,12 +126,12 @@ pub fn saved_model<B: Backend>(
     device: &B::Device,
     limits: &Limits,
 ) -> Result<LoadedModel<B>, RunError> {
-    let inner = folder.join("model");
-    let is_saved = inner.join("config.json").exists();
-    if !is_saved && RunPaths::new(folder).holds_run() {
-        return Err(RunError::NoModelYet { folder: folder.into() });
+    match find_model(folder) {
+        Err(_) if RunPaths::new(folder).holds_run() => {
+            Err(RunError::NoModelYet { folder: folder.into() })
+        }
+        found => open_folder(&found.map_err(ModelError::from)?, device, limits),
     }
-    open_folder(if is_saved { &inner } else { folder }, device, limits)
 }
 
 /// Loads or makes the model that a configuration names.

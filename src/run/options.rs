@@ -14,6 +14,9 @@ pub struct Options {
     pub limits: Limits,
     /// Whether a run that the folder holds already is replaced, its files removed.
     pub overwrite: bool,
+    /// Whether a resumed run goes on though its configuration, its data or its model is not what it
+    /// was, or its logs are not whole.
+    pub accept_changes: bool,
     /// Rewards beside those of the configuration, with their weights.
     pub rewards: Vec<(f64, Box<dyn Reward>)>,
     /// What listens to the run, beside its logs and its report, which are always written.
@@ -27,6 +30,7 @@ impl Default for Options {
         Self {
             limits: Limits::none("the CPU"),
             overwrite: false,
+            accept_changes: false,
             rewards: Vec::new(),
             monitors: Vec::new(),
             stop: Stop::default(),

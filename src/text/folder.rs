@@ -1,7 +1,7 @@
 //! The tokenizer files of a Hugging Face model folder.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use super::limits::{LONGEST_FILE, LONGEST_TOKENIZER};
 use super::read::{self, ReadTokenizer};
 use super::special::{Sources, token_name};
 use super::{TextError, Tokenizer};
-use crate::files::write_atomically;
+use crate::files::{other_than_file, read_bytes, write_atomically};
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -119,21 +119,20 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
 /// The bytes of a file; a pipe, which may never end, and a file beyond `limit` are not read.
 fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TextError> {
     let unread = |source| TextError::Read { path: path.into(), source };
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
+    let broken = |problem: String| TextError::Broken { path: path.into(), problem };
+    match other_than_file(path) {
+        Ok(None) => {}
+        Ok(Some(kind)) => return Err(broken(format!("is no file but {kind}"))),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(unread(source)),
-    };
-    let broken = |problem: String| TextError::Broken { path: path.into(), problem };
-    if !found.is_file() {
-        return Err(broken("is no file".to_owned()));
     }
-    if found.len() > limit {
-        return Err(broken(format!("has {} bytes, and at most {limit} are read", found.len())));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(unread)?;
-    Ok(Some(bytes))
+    read_bytes(path, limit).map(Some).map_err(|source| match source.kind() {
+        ErrorKind::FileTooLarge => {
+            let bytes = fs::metadata(path).map_or(0, |found| found.len());
+            broken(format!("has {bytes} bytes, and at most {limit} are read"))
+        }
+        _ => unread(source),
+    })
 }
 
 #[cfg(test)]

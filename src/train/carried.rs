@@ -50,12 +50,13 @@ impl CarriedGroup {
         Self { problem: group.prompt.problem, completions: completions.collect() }
     }
 
-    /// The group as it was before the checkpoint.
-    pub(super) fn rollout(&self, problems: &PreparedProblems) -> RolloutGroup {
-        RolloutGroup {
-            prompt: problems.prompt(self.problem as usize, self.completions.len()),
+    /// The group as it was before the checkpoint; none where there is no such problem.
+    pub(super) fn rollout(&self, problems: &PreparedProblems) -> Option<RolloutGroup> {
+        let problem = self.problem as usize;
+        (problem < problems.len()).then(|| RolloutGroup {
+            prompt: problems.prompt(problem, self.completions.len()),
             completions: self.completions(),
-        }
+        })
     }
 
     fn completions(&self) -> Vec<Completion> {

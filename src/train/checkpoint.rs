@@ -12,15 +12,19 @@ use super::moments::Moments;
 use super::state::Counters;
 use super::{TrainError, Trainer};
 use crate::advantage::RunningMoments;
-use crate::files::write_atomically;
+use crate::files::{read_text, write_atomically};
 use crate::kernel::Kernels;
 use crate::model::{Decoder, ModelError, Parameter, Reference, TensorFile};
 use crate::readback;
+use crate::rollout::RolloutGroup;
 
 const STATE: &str = "state.json";
 const POLICY: &str = "policy.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const REFERENCE: &str = "reference.safetensors";
+
+/// More than the groups that may wait for a step come to.
+const LONGEST_STATE: u64 = 1 << 30;
 
 /// The counters of a run and what steers it. Everything random is computed from them and the seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +58,21 @@ impl CheckpointState {
     /// A file that is there and cannot be understood.
     pub fn read(folder: &Path) -> Result<Option<Self>, TrainError> {
         let path = folder.join(STATE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_text(&path, LONGEST_STATE) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(broken(&path, error)),
         };
-        serde_json::from_str(&text).map(Some).map_err(|error| broken(&path, error))
+        let state: Self = serde_json::from_str(&text).map_err(|error| broken(&path, error))?;
+        match state.is_finite() {
+            true => Ok(Some(state)),
+            false => Err(broken(&path, "it holds numbers that are NaN or infinite")),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        let (_, Exact(mean), Exact(squares)) = self.reward_moments;
+        [self.kl_coef.0, mean, squares].iter().all(|number| number.is_finite())
     }
 }
 
@@ -117,7 +130,11 @@ impl<B: Kernels> Trainer<B> {
         let device = self.state.policy.device();
         let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, &device)?;
         let carried = state.carried.iter().map(|group| group.rollout(&self.problems));
-        self.state.carried = self.scorer().score(carried.collect())?;
+        let carried: Option<Vec<RolloutGroup>> = carried.collect();
+        let carried = carried.ok_or_else(|| {
+            broken(&folder.join(STATE), "a group that waits is of a problem that the data lacks")
+        })?;
+        self.state.carried = self.scorer().score(carried)?;
         self.state.policy.change(|_| (policy, ()));
         self.state.reference = reference;
         self.state.optimizer.restore(state.optimizer_steps, moments);
@@ -178,7 +195,7 @@ fn read_into<B: Backend>(
 ) -> Result<Decoder<B>, TrainError> {
     let file = TensorFile::open(path).map_err(ModelError::from)?;
     check_names(path, &file, names)?;
-    let mut source = |name: &str, shape: &[usize]| Ok(file.get(name, shape)?);
+    let mut source = |name: &str, shape: &[usize]| Ok(file.get_finite(name, shape)?);
     Ok(decoder.with_values(|name| names.contains(name), &mut source)?)
 }
 

@@ -32,6 +32,9 @@ pub enum TrainError {
     /// A run folder that cannot be read or written.
     #[error(transparent)]
     Folder(#[from] RunFolderError),
+    /// An evaluation that was asked to stop.
+    #[error("the evaluation was stopped before its end")]
+    Stopped,
     /// A gradient that is not finite.
     #[error(
         "the gradient norm of step {step} is {norm}: the policy has diverged; this optimiser \

@@ -46,6 +46,17 @@ pub struct Evaluation {
     pub mean_length: f64,
 }
 
+/// How far an evaluation is, in completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvalProgress {
+    /// Those that are there.
+    pub done: u64,
+    /// Those that there will be.
+    pub total: u64,
+    /// Batches that each problem's completions come in.
+    pub batches: usize,
+}
+
 /// Evaluates a policy; draws nothing from the random numbers of training.
 ///
 /// # Errors
@@ -57,7 +68,26 @@ pub fn evaluate<B: Kernels>(
     rewards: &Rewards,
     options: &EvalOptions,
 ) -> Result<Evaluation, TrainError> {
-    let judge = Judge {
+    evaluate_watched(policy, tokenizer, problems, rewards, options, &mut |_| Ok(()))
+}
+
+/// What is told how far an evaluation is; an error of its own ends it.
+pub type EvalWatch<'a> = dyn FnMut(EvalProgress) -> Result<(), TrainError> + 'a;
+
+/// The same, told to `watch` before the first batch of completions and after each.
+///
+/// # Errors
+/// As [`evaluate`], and those of `watch`.
+pub fn evaluate_watched<B: Kernels>(
+    policy: &Decoder<B>,
+    tokenizer: &Tokenizer,
+    problems: &PreparedProblems,
+    rewards: &Rewards,
+    options: &EvalOptions,
+    watch: &mut EvalWatch<'_>,
+) -> Result<Evaluation, TrainError> {
+    let samples = 1 + options.samples as u64;
+    let mut judge = Judge {
         scorer: Scorer {
             problems,
             rewards,
@@ -65,6 +95,8 @@ pub fn evaluate<B: Kernels>(
             response_length: options.generator.response_length,
         },
         options,
+        progress: EvalProgress { done: 0, total: problems.len() as u64 * samples, batches: 0 },
+        watch,
     };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
     let right: Vec<usize> = greedy.iter().map(solved).collect();
@@ -106,15 +138,17 @@ fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
     1.0 - (n - c + 1..=n).map(|i| 1.0 - k as f64 / i as f64).product::<f64>()
 }
 
-struct Judge<'a> {
+struct Judge<'a, 'w> {
     scorer: Scorer<'a>,
     options: &'a EvalOptions,
+    progress: EvalProgress,
+    watch: &'a mut EvalWatch<'w>,
 }
 
-impl Judge<'_> {
+impl Judge<'_, '_> {
     /// Completions of all problems with what they earned.
     fn generate<B: Kernels>(
-        &self,
+        &mut self,
         policy: &Decoder<B>,
         samples: usize,
         sampling: Sampling,
@@ -124,7 +158,16 @@ impl Judge<'_> {
         let prompts: Vec<Prompt> =
             (0..problems.len()).map(|index| problems.prompt(index, samples)).collect();
         let noise = Noise::new(self.options.seed, Purpose::Evaluation, 0);
-        Ok(self.scorer.score(generator.generate(policy, &prompts, noise)?)?)
+        let batches = generator.batches(&prompts);
+        self.progress.batches = batches.len();
+        (self.watch)(self.progress)?;
+        let mut groups = Vec::with_capacity(prompts.len());
+        for batch in batches {
+            groups.extend(generator.generate(policy, batch, noise)?);
+            self.progress.done += (batch.len() * samples) as u64;
+            (self.watch)(self.progress)?;
+        }
+        Ok(self.scorer.score(groups)?)
     }
 }
 

@@ -55,7 +55,7 @@ pub use draw::{
     WindowChoice, WindowDecision,
 };
 pub use error::TrainError;
-pub use evaluate::{EvalOptions, Evaluation, evaluate};
+pub use evaluate::{EvalOptions, EvalProgress, EvalWatch, Evaluation, evaluate, evaluate_watched};
 pub use gradients::StepGradients;
 pub use masks::{SampleFilters, Truncated};
 pub use moments::Moments;

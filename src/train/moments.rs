@@ -105,7 +105,7 @@ fn moment<B: Kernels>(
     (name, shape): &(String, Vec<usize>),
     device: &B::Device,
 ) -> Result<Tensor<B, 1>, ModelError> {
-    let values = file.get(name, shape)?;
+    let values = file.get_finite(name, shape)?;
     let count = values.len();
     Ok(Tensor::from_data(TensorData::new(values, [count]), device))
 }

@@ -34,7 +34,7 @@ fn jsonl(config: &str) -> String {
 }
 
 /// All files below a folder with their bytes.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -318,17 +318,20 @@ fn a_resume_that_cannot_work_leaves_the_run_as_it_is() {
 
     // Another model than the checkpoint's.
     let before = contents(&scene.path("run"));
-    let message =
-        scene.refused(&[&resume[..], &["--set", "model.architecture.hidden_size=32"]].concat());
+    let message = scene.refused(
+        &[&resume[..], &["--accept-changes", "--set", "model.architecture.hidden_size=32"]]
+            .concat(),
+    );
     says(&message, &["step-3/policy.safetensors", "[16, 16]", "[16, 32]"]);
     assert_eq!(contents(&scene.path("run")), before);
 
-    // A checkpoint that was damaged.
+    // The only checkpoint, which was damaged.
+    fs::remove_dir_all(scene.path("run/checkpoints/step-2")).unwrap();
     let policy = scene.path("run/checkpoints/step-3/policy.safetensors");
     let bytes = fs::read(&policy).unwrap();
     fs::write(&policy, &bytes[..bytes.len() / 2]).unwrap();
     let before = contents(&scene.path("run"));
-    says(&scene.refused(&resume), &["step-3/policy.safetensors"]);
+    says(&scene.refused(&resume), &["step-3: policy.safetensors"]);
     assert_eq!(contents(&scene.path("run")), before);
 }
 

@@ -302,7 +302,7 @@ fn an_interrupt_ends_the_run_after_its_step_and_it_can_be_resumed() {
     interrupt(&child);
     wait_until("the end of the run", || child.try_wait().unwrap().is_some());
     let ended: Ended = child.wait_with_output().unwrap().into();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
     says(&ended.stderr, &["ending after this step"]);
     says(&ended.stdout, &["of 100000, stopped early", "--resume"]);
     let done = metrics(&scene, "run");
@@ -344,7 +344,7 @@ fn an_interrupted_warm_start_leaves_no_checkpoint() {
     interrupt(&child);
     wait_until("the end of the run", || child.try_wait().unwrap().is_some());
     let ended: Ended = child.wait_with_output().unwrap().into();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
     assert!(!scene.path("run/checkpoints").exists());
     says(
         &scene.refused(&["train", "tiny.yaml", "--output-dir", "run", "--resume"]),

@@ -36,6 +36,7 @@ impl<F: FnMut(u64) -> Result<(), MonitorError>> Monitor for Witness<F> {
             Event::WarmStartStep { steps, .. } => format!("warm start step {steps}"),
             Event::WarmStarted { steps, .. } => format!("warm started {steps}"),
             Event::Step(step) => format!("step {}", step.metrics.step),
+            Event::Evaluating { .. } => return Ok(()),
             Event::Evaluated(metrics) => format!("evaluated {}", metrics.step),
             Event::CheckpointBegins { step } => format!("saving {step}"),
             Event::CheckpointSaved { step, folder } => {

@@ -10,11 +10,13 @@ mod bad_input;
 mod command_line;
 mod configs;
 mod contradictions;
+mod damage;
 #[cfg(feature = "wgpu")]
 mod devices;
 mod docs;
 mod fuzz_data;
 mod generation;
+mod going_on;
 mod hostile_models;
 mod house;
 mod kernels;

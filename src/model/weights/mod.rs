@@ -87,19 +87,7 @@ impl Weights {
     /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16;
     /// one with values that are NaN or infinite.
     pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let file = self.file(name)?;
-        let values = file.get(name, expected_shape)?;
-        let count = values.iter().filter(|value| !value.is_finite()).count();
-        if count == 0 {
-            return Ok(values);
-        }
-        Err(WeightsError::NotFinite {
-            file: file.path().into(),
-            tensor: name.into(),
-            count,
-            nans: values.iter().filter(|value| value.is_nan()).count(),
-            of: values.len(),
-        })
+        self.file(name)?.get_finite(name, expected_shape)
     }
 
     /// Whether the folder has a tensor of this name.

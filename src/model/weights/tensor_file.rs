@@ -55,6 +55,29 @@ impl TensorFile {
         })
     }
 
+    /// The same, of numbers that can be computed with.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`], and values that are NaN or infinite.
+    pub fn get_finite(
+        &self,
+        name: &str,
+        expected_shape: &[usize],
+    ) -> Result<Vec<f32>, WeightsError> {
+        let values = self.get(name, expected_shape)?;
+        let count = values.iter().filter(|value| !value.is_finite()).count();
+        if count == 0 {
+            return Ok(values);
+        }
+        Err(WeightsError::NotFinite {
+            file: self.file.clone(),
+            tensor: name.into(),
+            count,
+            nans: values.iter().filter(|value| value.is_nan()).count(),
+            of: values.len(),
+        })
+    }
+
     /// Whether [`Self::get`] would succeed.
     ///
     /// # Errors

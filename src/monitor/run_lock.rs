@@ -1,0 +1,50 @@
+//! The lock on a run's folder: one run at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+
+use super::layout::RunPaths;
+use super::run_folder::{RunFolderError, failed};
+
+/// A locked folder, until it is dropped or the process ends, however it ends.
+///
+/// The file stays when the lock is given back: whoever removed it could remove another run's.
+#[derive(Debug)]
+pub(super) struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks the folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// Another run that holds it; a folder that cannot be written.
+    pub(super) fn take(paths: &RunPaths) -> Result<Self, RunFolderError> {
+        fs::create_dir_all(paths.root()).map_err(failed("create", paths.root()))?;
+        let path = paths.lock();
+        let options = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = options.map_err(failed("open", &path))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(RunFolderError::UnderWay { path: paths.root().into() })
+            }
+            // Not every file system has locks; a run is worth more than what they guard against.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_locked_once_at_a_time_and_free_when_its_run_has_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = RunPaths::new(root.path());
+        let first = RunLock::take(&paths).unwrap();
+        let error = RunLock::take(&paths).unwrap_err();
+        assert!(matches!(error, RunFolderError::UnderWay { .. }), "{error}");
+        drop(first);
+        RunLock::take(&paths).unwrap();
+    }
+}

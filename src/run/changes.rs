@@ -1,0 +1,71 @@
+//! What differs between a run and the checkpoint that it is to go on from.
+
+use std::path::Path;
+
+use super::RunError;
+use super::inputs::Inputs;
+use crate::config::{ChangedKey, RunConfig};
+
+/// Keys, and blocks of them, that a run may go on under though they differ: how long it is, where it
+/// runs and in what pieces, what is written, and how often.
+const FREE: [&str; 8] = [
+    "max_steps",
+    "output_dir",
+    "checkpoint",
+    "tracking",
+    "eval.every_steps",
+    "device.name",
+    "device.micro_batch_tokens",
+    "device.cache_tokens",
+];
+
+/// What a run is made from.
+pub(super) struct Made<'a> {
+    pub config: &'a RunConfig,
+    pub inputs: &'a Inputs,
+}
+
+/// Checks that a run may go on from what was made by `before`; a sentence on what differs.
+///
+/// # Errors
+/// Differences that change the run, unless `accepted`.
+pub(super) fn check(
+    folder: &Path,
+    before: &Made<'_>,
+    now: &Made<'_>,
+    accepted: bool,
+) -> Result<Option<String>, RunError> {
+    let moved = |key: &ChangedKey| now.inputs.are_the_same_below(before.inputs, &key.key);
+    let keys = now.config.changed_keys(before.config)?;
+    let (free, bound): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| is_free(&key.key) || moved(key));
+    let mut refused: Vec<String> = bound.iter().map(ChangedKey::to_string).collect();
+    refused.extend(now.inputs.changes(before.inputs));
+    if !refused.is_empty() && !accepted {
+        return Err(RunError::Changed { folder: folder.into(), changes: refused.join("; ") });
+    }
+    let all: Vec<String> = free.iter().map(ChangedKey::to_string).chain(refused).collect();
+    Ok((!all.is_empty()).then(|| format!("changed since the checkpoint: {}", all.join("; "))))
+}
+
+fn is_free(key: &str) -> bool {
+    let below = |free: &str| key.strip_prefix(free).is_some_and(|rest| rest.starts_with('.'));
+    FREE.contains(&key) || FREE.iter().any(|free| below(free))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cadence_length_and_place_are_free_and_nothing_else_is() {
+        for free in ["max_steps", "checkpoint.keep", "tracking.samples", "eval.every_steps"] {
+            assert!(is_free(free), "{free}");
+        }
+        for bound in
+            ["seed", "eval.problems", "checkpoints", "device.reference_dtype", "model.path"]
+        {
+            assert!(!is_free(bound), "{bound}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Going on with a run: from which checkpoint, and whether it is still the same run.
+
+use super::checkpoints::{self, Found};
+use super::frame::Setup;
+use super::inputs::Inputs;
+use super::options::Options;
+use super::{Run, RunError, changes, is_due};
+use crate::config::RunConfig;
+use crate::kernel::Kernels;
+use crate::monitor::{Event, RunFolder, RunFolderError};
+
+impl<B: Kernels> Run<B> {
+    /// Goes on from the newest whole checkpoint of the folder, as if the run had never stopped.
+    ///
+    /// # Errors
+    /// A folder that another run is at work in; one without a whole checkpoint; a configuration, data or
+    /// a model that would make it another run; a checkpoint that does not fit. Nothing has been changed
+    /// then.
+    pub fn resume(
+        config: RunConfig,
+        device: &B::Device,
+        options: Options,
+    ) -> Result<Self, RunError> {
+        let folder = RunFolder::reopen(&config.output_dir).map_err(no_run)?;
+        let accepted = options.accept_changes;
+        let found = checkpoints::newest(folder.paths(), accepted)?;
+        let inputs = Inputs::of(&config)?;
+        let before = changes::Made { config: &found.config, inputs: &found.manifest.inputs };
+        let now = changes::Made { config: &config, inputs: &inputs };
+        let changed = changes::check(&config.output_dir, &before, &now, accepted)?;
+        let (setup, opened) = Setup::open::<B>(config, device, options)?;
+        // A checkpoint that does not fit must be known before the folder's logs are cut.
+        let mut trainer = opened.trainer(&setup.config)?;
+        trainer.restore(&found.folder, &found.state)?;
+        let mut frame = setup.enter(inputs, || found.cut_logs(&folder).map(|()| folder))?;
+        let (step, checkpoint) = (found.state.step, found.folder.as_path());
+        frame.tell(&Event::Resumed { checkpoint, step })?;
+        let gap = found.gap.iter().map(|gap| format!("lines of the logs are missing: {gap}"));
+        let gap: Vec<String> = gap.collect();
+        for note in found.notes.iter().chain(&gap).chain(&changed) {
+            frame.tell(&Event::Message(note))?;
+        }
+        let last = frame.folder.evaluations()?.pop();
+        let evaluated = last.map(|found| (found.step, found.accuracy));
+        let before = found.state.accuracy_before;
+        let mut run = Self { frame, trainer, before, saved: Some(step), evaluated };
+        run.catch_up()?;
+        run.begin_training()
+    }
+
+    /// Makes up for an evaluation that was due when the run was asked to stop.
+    fn catch_up(&mut self) -> Result<(), RunError> {
+        let (step, config) = (self.steps_done(), &self.frame.setup.config);
+        let is_due = is_due(step, config.eval.every_steps) && step < config.training.max_steps;
+        let is_missing = self.evaluated.is_none_or(|(evaluated, _)| evaluated != step);
+        if is_missing && (step == 0 || is_due) {
+            let found = self.evaluate()?;
+            self.before = if step == 0 { found } else { self.before };
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    /// Cuts the logs back to what they were at this checkpoint.
+    fn cut_logs(&self, folder: &RunFolder) -> Result<(), RunFolderError> {
+        if self.gap.is_some() {
+            return folder.cut_logs(self.state.step);
+        }
+        let lengths = self.manifest.log_lengths(folder.paths());
+        lengths.iter().try_for_each(|(log, bytes)| RunFolder::cut_log(log, *bytes))
+    }
+}
+
+fn no_run(error: RunFolderError) -> RunError {
+    match error {
+        RunFolderError::NothingToResume { path } => {
+            RunError::NoCheckpoint { folder: path, holds_run: false }
+        }
+        error => error.into(),
+    }
+}
