@@ -483,3 +483,36 @@ fn sampling_that_makes_no_sense_is_refused() {
     let too_many = ["eval", "run", "--samples", "2", "--k", "3"];
     says(&scene.refused(&too_many), &["--k", "3", "2"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_any_file_is_refused_and_not_waited_for() {
+    let scene = Scene::new();
+    scene.train("run", &["--set", "max_steps=1"]);
+    let pipe = |name: &str| {
+        let path = scene.path(name);
+        let _ = fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let resume = [&TRAIN[..], &["--resume"]].concat();
+    for file in ["state.json", "policy.safetensors", "config.yaml", "manifest.json"] {
+        let path = scene.path("run/checkpoints/step-1").join(file);
+        let bytes = fs::read(&path).unwrap();
+        pipe(&format!("run/checkpoints/step-1/{file}"));
+        says(&scene.refused(&resume), &[file, "it is a pipe"]);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    for file in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+        let path = scene.path("run/model").join(file);
+        let bytes = fs::read(&path).unwrap();
+        pipe(&format!("run/model/{file}"));
+        says(&scene.refused(&["generate", "run", "--prompt", "1+1="]), &[file, "a pipe"]);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    pipe("tiny.yaml");
+    says(&scene.refused(&TRAIN), &["tiny.yaml", "it is a pipe, not a file"]);
+    says(&scene.refused(&["import-roll", "tiny.yaml"]), &["tiny.yaml", "it is a pipe"]);
+    says(&scene.refused(&["advantages", "tiny.yaml"]), &["tiny.yaml", "it is a pipe"]);
+}

@@ -376,6 +376,41 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
 }
 
+#[cfg(unix)]
+#[test]
+fn no_command_minds_that_nobody_reads_what_it_says() {
+    let scene = Scene::new();
+    scene.write("roll.yaml", "exp_name: x\nrollout_batch_size: 4\n");
+    scene.write("rewards.jsonl", "{\"rewards\": [1, 0]}\n");
+    // The pipe of standard error is closed before the program begins, and then that of both.
+    let unheard = |arguments: &str, both: &str| -> Ended {
+        let program = env!("CARGO_BIN_EXE_wgrpo");
+        let line =
+            format!("{{ sleep 0.1; {program} {arguments}; echo $? >&9; }} {both} 9>code | true");
+        let output = Command::new("bash").args(["-c", &line]).current_dir(scene.path("")).output();
+        assert!(output.unwrap().status.success());
+        let code = scene.read("code").trim().parse().ok();
+        Ended { code, stdout: String::new(), stderr: String::new() }
+    };
+    for both in ["2>&1", "2>&1 >/dev/null"] {
+        for (arguments, code) in [
+            ("train tiny.yaml --output-dir run --overwrite", 0),
+            ("train nowhere.yaml", 1),
+            ("advantages rewards.jsonl", 0),
+            ("config tiny.yaml", 0),
+            ("eval run", 0),
+            ("bench tiny.yaml --steps 1", 0),
+            ("--help", 0),
+            ("devices", 0),
+        ] {
+            assert_eq!(unheard(arguments, both).code, Some(code), "{arguments} {both}");
+        }
+        let imported = unheard("import-roll roll.yaml", both).code;
+        assert!(matches!(imported, Some(0 | 1)), "{imported:?}");
+        assert!(scene.path("run/model/model.safetensors").exists());
+    }
+}
+
 #[test]
 fn help_names_every_command_and_says_what_it_does() {
     let scene = Scene::new();

@@ -330,6 +330,14 @@ fn nothing_is_unwrapped_outside_tests() {
 }
 
 #[test]
+fn nothing_is_printed_past_the_places_that_bear_a_reader_who_went_away() {
+    assert_none(hits(r"\be?print(ln)?!", |_| true), "a macro that panics when nobody reads");
+    let places = ["cli/output.rs", "monitor/progress.rs"];
+    let elsewhere = |source: &Source| !places.contains(&source.path.as_str());
+    assert_none(hits(r"\bstd(out|err)\(\)", elsewhere), "printing in another place");
+}
+
+#[test]
 fn every_file_begins_by_saying_what_it_is_for() {
     let silent: Vec<String> = sources()
         .into_iter()

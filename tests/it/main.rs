@@ -20,6 +20,7 @@ mod going_on;
 mod hostile_models;
 mod house;
 mod kernels;
+mod kills;
 mod library;
 mod limits;
 mod model;

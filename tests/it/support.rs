@@ -24,9 +24,14 @@ pub fn device() -> NdArrayDevice {
     NdArrayDevice::default()
 }
 
-/// Says what was not tested, past the test harness, which keeps what a passing test prints to itself.
+/// Says something past the test harness, which keeps what a passing test prints to itself.
+pub fn said(text: &str) {
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
+}
+
+/// Says what was not tested.
 pub fn skipped(why: &str) {
-    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
+    said(&format!("skipped: {why}"));
 }
 
 /// Standard normal numbers, the same for the same seed.

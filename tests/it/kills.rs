@@ -1,0 +1,80 @@
+//! Runs that are killed at any moment, again and again, and are in the end the run that never was.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use wgrpo::random::Stream;
+
+use crate::command_line::assert_same_run;
+use crate::program::Scene;
+use crate::support::said;
+
+/// How many runs are killed where `WGRPO_KILLS` does not say.
+const KILLS: usize = 3;
+
+/// Which of the seed's numbers the moments are.
+const MOMENTS: u32 = 0x6b11;
+
+/// A run of a second or two with all that a run writes: a warm start, a reference, evaluations and
+/// checkpoints on the way, groups that wait for the next step.
+fn scene() -> Scene {
+    Scene::changed(|config| {
+        config.replace("max_steps: 3", "max_steps: 40").replace("save_steps: 1", "save_steps: 3")
+            + "warm_start: {max_steps: 4, check_every: 2, batch_size: 8}\n\
+               use_kl_loss: true\n\
+               dynamic_sampling: {max_rounds: 3, on_exhausted: proceed}\n\
+               eval: {every_steps: 4}\n\
+               tracking: {samples_every: 2}\n"
+    })
+}
+
+/// Kills after a while whatever the arguments begin; false where it had ended before.
+fn killed(scene: &Scene, arguments: &[&str], after: Duration) -> bool {
+    let mut command = scene.command(arguments);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    let lives = child.try_wait().unwrap().is_none();
+    // One that has ended meanwhile cannot be killed.
+    let _ = child.kill();
+    child.wait().unwrap();
+    lives
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_and_resumed_is_bit_for_bit_the_same() {
+    let asked = std::env::var("WGRPO_KILLS").ok().map(|count| count.parse().unwrap());
+    let (kills, scene) = (asked.unwrap_or(KILLS), scene());
+    let began = Instant::now();
+    scene.train("whole", &[]);
+    let whole = began.elapsed();
+    let mut moments = Stream::new(1, MOMENTS);
+    let (mut done, mut anew, mut runs) = (0, 0, 0);
+    while done < kills {
+        let _ = fs::remove_dir_all(scene.path("run"));
+        runs += 1;
+        let mut arguments = vec!["train", "tiny.yaml", "--output-dir", "run"];
+        while done < kills {
+            let after = whole.mul_f64(f64::from(moments.uniform()));
+            if !killed(&scene, &arguments, after) {
+                break;
+            }
+            done += 1;
+            // Before its first checkpoint a run can only be begun anew.
+            let has_checkpoint =
+                scene.path("run/checkpoints").read_dir().is_ok_and(|mut folders| {
+                    folders.any(|folder| folder.unwrap().path().join("manifest.json").exists())
+                });
+            anew += usize::from(!has_checkpoint);
+            arguments.truncate(4);
+            arguments.push(if has_checkpoint { "--resume" } else { "--overwrite" });
+        }
+        scene.succeed(&arguments);
+        assert_same_run(&scene, "whole", "run");
+    }
+    said(&format!(
+        "{done} kills of {runs} runs of {:.1} s, {anew} before a first checkpoint: all ended as the run that was never \
+         killed",
+        whole.as_secs_f64()
+    ));
+}
