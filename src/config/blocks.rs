@@ -72,7 +72,8 @@ impl Default for EvalBlock {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointBlock {
-    /// Training steps between checkpoints; 0 writes one only when the run is interrupted.
+    /// Training steps between checkpoints, beside one at the end; 0 writes one only when the run is
+    /// interrupted.
     pub save_steps: u64,
     /// Newest checkpoints that are kept.
     pub keep: usize,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::tree::Tree;
 use super::{ConfigError, RunConfig};
 
 /// Characters of a value that are shown.
@@ -38,7 +39,7 @@ impl RunConfig {
     /// The keys whose values differ from those of `before`, defaults included, in alphabetical order.
     ///
     /// # Errors
-    /// A value that JSON has no form for.
+    /// A value that YAML has no form for.
     pub fn changed_keys(&self, before: &Self) -> Result<Vec<ChangedKey>, ConfigError> {
         let (old, new) = (before.leaves()?, self.leaves()?);
         let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
@@ -54,7 +55,8 @@ impl RunConfig {
     }
 
     fn leaves(&self) -> Result<BTreeMap<String, Value>, ConfigError> {
-        let tree = serde_json::to_value(self).map_err(|error| ConfigError::Invalid {
+        // Of the text, in which a number is as short as it was written.
+        let tree = Tree::read(&self.to_yaml()?).map_err(|error| ConfigError::Invalid {
             path: "the resolved run".into(),
             line: None,
             problem: error.to_string(),
@@ -107,6 +109,7 @@ rewards: [{kind: exact}, {kind: number, partial: digits}]
     fn keys_that_differ_are_told_with_both_values_and_no_others() {
         assert_eq!(changed(&[]), Vec::<String>::new());
         assert_eq!(changed(&["seed=6"]), ["seed 0 -> 6"]);
+        assert_eq!(changed(&["sampling.top_p=0.9"]), ["sampling.top_p 1.0 -> 0.9"]);
         assert_eq!(
             changed(&["model.architecture.num_hidden_layers=1", "rewards.1.weight=2"]),
             ["model.architecture.num_hidden_layers 2 -> 1", "rewards.1.weight 1.0 -> 2.0"]

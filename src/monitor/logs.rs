@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::error::{RunFolderError, failed};
 use super::event::{Event, Monitor, MonitorError, StepEvent};
 use super::json_lines::JsonLines;
 use super::layout::RunPaths;
-use super::run_folder::{RunFolderError, failed};
 
 /// `metrics.jsonl`, `eval.jsonl` and `samples.jsonl`, open for appending.
 #[derive(Debug)]

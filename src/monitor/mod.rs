@@ -4,6 +4,7 @@
 //! plain numbers and text; it knows no tensor, no model and no config.
 
 mod diagnosis;
+mod error;
 mod event;
 mod json_lines;
 mod layout;
@@ -19,6 +20,7 @@ mod screen;
 mod summary;
 
 pub use diagnosis::diagnose;
+pub use error::RunFolderError;
 pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 pub use json_lines::JsonLines;
 pub use layout::{CHECKPOINT_FILES, RunPaths};
@@ -28,6 +30,6 @@ pub use monitors::{Monitors, RecordFailed};
 pub use progress::{Phase, Progress, Stage};
 pub use report_file::ReportFile;
 pub use rss::peak_rss_mib;
-pub use run_folder::{Existing, RunFolder, RunFolderError};
+pub use run_folder::{Existing, RunFolder};
 pub use screen::Screen;
 pub use summary::{RunFacts, report};

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::error::write_whole;
 use super::event::{Event, Monitor, MonitorError};
 use super::layout::RunPaths;
-use super::run_folder::write_whole;
 
 /// Writes the report of a run that has ended into its folder.
 #[derive(Debug)]

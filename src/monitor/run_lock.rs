@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 
+use super::error::{RunFolderError, failed};
 use super::layout::RunPaths;
-use super::run_folder::{RunFolderError, failed};
 
 /// A locked folder, until it is dropped or the process ends, however it ends.
 ///

@@ -9,6 +9,31 @@ use crate::config::RunConfig;
 use crate::kernel::Kernels;
 use crate::monitor::{Event, RunFolder, RunFolderError};
 
+/// All that a run goes on from, of which nothing has been changed yet.
+struct Ready {
+    folder: RunFolder,
+    found: Found,
+    inputs: Inputs,
+    /// What a person should know of it, a sentence each.
+    notes: Vec<String>,
+}
+
+impl Ready {
+    /// Takes the folder of a run, and finds the checkpoint that `config` may go on from.
+    fn check(config: &RunConfig, accepts_changes: bool) -> Result<Self, RunError> {
+        let folder = RunFolder::reopen(&config.output_dir).map_err(no_run)?;
+        let mut found = checkpoints::newest(folder.paths(), accepts_changes)?;
+        let inputs = Inputs::of(config)?;
+        let before = changes::Made { config: &found.config, inputs: &found.manifest.inputs };
+        let now = changes::Made { config, inputs: &inputs };
+        let changed = changes::check(folder.paths().root(), &before, &now, accepts_changes)?;
+        let gap = found.gap.iter().map(|gap| format!("lines of the logs are missing: {gap}"));
+        let gap: Vec<String> = gap.collect();
+        let notes = std::mem::take(&mut found.notes).into_iter().chain(gap).chain(changed);
+        Ok(Self { notes: notes.collect(), folder, found, inputs })
+    }
+}
+
 impl<B: Kernels> Run<B> {
     /// Goes on from the newest whole checkpoint of the folder, as if the run had never stopped.
     ///
@@ -21,13 +46,7 @@ impl<B: Kernels> Run<B> {
         device: &B::Device,
         options: Options,
     ) -> Result<Self, RunError> {
-        let folder = RunFolder::reopen(&config.output_dir).map_err(no_run)?;
-        let accepted = options.accept_changes;
-        let found = checkpoints::newest(folder.paths(), accepted)?;
-        let inputs = Inputs::of(&config)?;
-        let before = changes::Made { config: &found.config, inputs: &found.manifest.inputs };
-        let now = changes::Made { config: &config, inputs: &inputs };
-        let changed = changes::check(&config.output_dir, &before, &now, accepted)?;
+        let Ready { folder, found, inputs, notes } = Ready::check(&config, options.accept_changes)?;
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
         // A checkpoint that does not fit must be known before the folder's logs are cut.
         let mut trainer = opened.trainer(&setup.config)?;
@@ -35,15 +54,15 @@ impl<B: Kernels> Run<B> {
         let mut frame = setup.enter(inputs, || found.cut_logs(&folder).map(|()| folder))?;
         let (step, checkpoint) = (found.state.step, found.folder.as_path());
         frame.tell(&Event::Resumed { checkpoint, step })?;
-        let gap = found.gap.iter().map(|gap| format!("lines of the logs are missing: {gap}"));
-        let gap: Vec<String> = gap.collect();
-        for note in found.notes.iter().chain(&gap).chain(&changed) {
-            frame.tell(&Event::Message(note))?;
-        }
-        let last = frame.folder.evaluations()?.pop();
-        let evaluated = last.map(|found| (found.step, found.accuracy));
-        let before = found.state.accuracy_before;
-        let mut run = Self { frame, trainer, before, saved: Some(step), evaluated };
+        notes.iter().try_for_each(|note| frame.tell(&Event::Message(note)))?;
+        let evaluated = frame.folder.evaluations()?.pop();
+        let mut run = Self {
+            frame,
+            trainer,
+            before: found.state.accuracy_before,
+            saved: Some(step),
+            evaluated: evaluated.map(|found| (found.step, found.accuracy)),
+        };
         run.catch_up()?;
         run.begin_training()
     }
