@@ -29,16 +29,22 @@ fn scene() -> Scene {
     })
 }
 
-/// Kills after a while whatever the arguments begin; false where it had ended before.
+/// Begins a run and kills it after a while; false where it had ended before, as it must: well.
 fn killed(scene: &Scene, arguments: &[&str], after: Duration) -> bool {
     let mut command = scene.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(after);
-    let lives = child.try_wait().unwrap().is_none();
     // One that has ended meanwhile cannot be killed.
     let _ = child.kill();
-    child.wait().unwrap();
-    lives
+    let status = child.wait().unwrap();
+    assert!(matches!(status.code(), None | Some(0)), "{arguments:?}: {status}");
+    status.code().is_none()
+}
+
+/// Whether there is something to go on from; before its first checkpoint a run can only be begun anew.
+fn has_checkpoint(scene: &Scene) -> bool {
+    let Ok(mut folders) = scene.path("run/checkpoints").read_dir() else { return false };
+    folders.any(|folder| folder.unwrap().path().join("manifest.json").exists())
 }
 
 #[test]
@@ -53,23 +59,20 @@ fn a_run_that_is_killed_at_any_moment_and_resumed_is_bit_for_bit_the_same() {
     while done < kills {
         let _ = fs::remove_dir_all(scene.path("run"));
         runs += 1;
-        let mut arguments = vec!["train", "tiny.yaml", "--output-dir", "run"];
-        while done < kills {
-            let after = whole.mul_f64(f64::from(moments.uniform()));
-            if !killed(&scene, &arguments, after) {
+        let mut arguments = vec!["train", "tiny.yaml", "--output-dir", "run", "--overwrite"];
+        loop {
+            if done == kills {
+                scene.succeed(&arguments);
+                break;
+            }
+            if !killed(&scene, &arguments, whole.mul_f64(f64::from(moments.uniform()))) {
                 break;
             }
             done += 1;
-            // Before its first checkpoint a run can only be begun anew.
-            let has_checkpoint =
-                scene.path("run/checkpoints").read_dir().is_ok_and(|mut folders| {
-                    folders.any(|folder| folder.unwrap().path().join("manifest.json").exists())
-                });
-            anew += usize::from(!has_checkpoint);
-            arguments.truncate(4);
-            arguments.push(if has_checkpoint { "--resume" } else { "--overwrite" });
+            let resumes = has_checkpoint(&scene);
+            anew += usize::from(!resumes);
+            arguments[4] = if resumes { "--resume" } else { "--overwrite" };
         }
-        scene.succeed(&arguments);
         assert_same_run(&scene, "whole", "run");
     }
     said(&format!(

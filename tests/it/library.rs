@@ -147,6 +147,44 @@ fn a_run_that_is_asked_to_stop_ends_after_its_step_and_goes_on_as_if_it_had_not(
     assert_same_run(&scene, "whole", "run");
 }
 
+/// Asks a run to stop in the middle of its evaluation after a step.
+struct StopsEvaluation {
+    after: u64,
+    stop: Stop,
+}
+
+impl Monitor for StopsEvaluation {
+    fn name(&self) -> &'static str {
+        "the impatient"
+    }
+
+    fn take(&mut self, event: &Event<'_>) -> Result<(), MonitorError> {
+        if matches!(event, Event::Evaluating { step, done: 1.., .. } if *step == self.after) {
+            self.stop.ask();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_evaluation_that_was_stopped_is_made_up_for_when_the_run_goes_on() {
+    let scene = Scene::new();
+    let set = ["eval.every_steps=1", "device.cache_tokens=20", "use_kl_loss=true"];
+    begun(config(&scene, "whole", &set), Options::default()).unwrap();
+    for after in [2, 3] {
+        let folder = format!("stopped after {after}");
+        let stop = Stop::default();
+        let impatient = StopsEvaluation { after, stop: stop.clone() };
+        let options = Options { stop, ..Options::default().monitor(impatient) };
+        begun(config(&scene, &folder, &set), options).unwrap();
+        let evaluations = scene.lines(&format!("{folder}/eval.jsonl")).len() as u64;
+        assert_eq!(evaluations, after, "the one after step {after} was not stopped");
+        let run = Run::<Cpu>::resume(config(&scene, &folder, &set), &device(), Options::default());
+        to_the_end(run.unwrap()).unwrap();
+        assert_same_run(&scene, "whole", &folder);
+    }
+}
+
 #[test]
 fn a_run_that_is_stopped_before_it_began_writes_nothing() {
     let scene = Scene::new();
