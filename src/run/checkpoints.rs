@@ -1,6 +1,6 @@
 //! The checkpoints of a run folder: which one is whole, and which are kept.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::RunError;
@@ -93,9 +93,10 @@ pub(super) fn write(
     remove(&folder)?;
     save(&folder)?;
     let yaml = kept.config.to_yaml()?;
-    write_atomically(&folder.join(CONFIG), yaml.as_bytes()).map_err(unwritten)?;
+    write_atomically(&folder.join(CONFIG), yaml.as_bytes()).map_err(failed("write", &folder))?;
     let manifest = Manifest::of(&folder, kept.step, kept.paths, kept.inputs.clone());
-    manifest.and_then(|manifest| manifest.write(&folder)).map_err(unwritten)?;
+    let written = manifest.and_then(|manifest| manifest.write(&folder));
+    written.map_err(failed("write", &folder))?;
     Ok(folder)
 }
 
@@ -105,18 +106,14 @@ pub(super) fn write(
 /// A log or a manifest that cannot be read or written.
 pub(super) fn count_logs_again(kept: &Kept<'_>) -> Result<(), RunError> {
     let folder = kept.paths.checkpoint(kept.step);
-    let manifest = Manifest::read(&folder).map_err(|fault| {
-        unwritten(std::io::Error::new(
-            ErrorKind::InvalidData,
-            format!("{}: {fault}", folder.display()),
-        ))
-    })?;
-    let manifest = manifest.with_logs(kept.paths);
-    Ok(manifest.and_then(|manifest| manifest.write(&folder)).map_err(unwritten)?)
+    let manifest = Manifest::read(&folder).map_err(io::Error::other);
+    let manifest = manifest.and_then(|manifest| manifest.with_logs(kept.paths));
+    let written = manifest.and_then(|manifest| manifest.write(&folder));
+    Ok(written.map_err(failed("write", &folder))?)
 }
 
 /// Removes what is older than the newest `keep` whole checkpoints up to `step`, which was just written.
-/// What is not whole does not count.
+/// What is not whole does not count, nor what the logs have left behind: nobody can go on from it.
 ///
 /// # Errors
 /// A file that cannot be removed.
@@ -124,8 +121,14 @@ pub(super) fn prune(paths: &RunPaths, keep: usize, step: u64) -> Result<(), RunE
     let mut folders = paths.checkpoint_folders();
     folders.retain(|(found, _)| *found <= step);
     let (whole, torn): (Vec<_>, Vec<_>) = folders.iter().partition(|(_, folder)| {
-        Manifest::read(folder).is_ok_and(|manifest| manifest.looks_whole(folder))
+        Manifest::read(folder).is_ok_and(|manifest| {
+            manifest.looks_whole(folder) && manifest.fault_of_logs(paths).is_none()
+        })
     });
+    // Nothing is surplus beside one that was lost as soon as it was written.
+    if whole.last().is_none_or(|(newest, _)| *newest != step) {
+        return Ok(());
+    }
     let surplus = whole.len().saturating_sub(keep.max(1));
     let gone = whole[..surplus].iter().chain(&torn);
     gone.into_iter().try_for_each(|(_, folder)| remove(folder))
@@ -136,7 +139,7 @@ fn remove(folder: &Path) -> Result<(), RunError> {
     for path in [RunPaths::manifest(folder), folder.join(CONFIG)] {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(unwritten(error).into());
+                return Err(failed("remove", &path)(error).into());
             }
             _ => {}
         }
@@ -145,8 +148,9 @@ fn remove(folder: &Path) -> Result<(), RunError> {
     Ok(remove_checkpoint(folder)?)
 }
 
-fn unwritten(reason: std::io::Error) -> RunFolderError {
-    RunFolderError::Write { reason }
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunFolderError {
+    let path = path.to_owned();
+    move |reason| RunFolderError::Io { action, path, reason }
 }
 
 #[cfg(test)]
@@ -178,7 +182,9 @@ mod tests {
         assert_eq!(kept(&[(1, true), (2, true), (3, true)], 2, 3), [2, 3]);
         assert_eq!(kept(&[(1, true), (2, false), (3, true)], 2, 3), [1, 3]);
         assert_eq!(kept(&[(1, true), (2, true), (9, false)], 1, 2), [2, 9]);
-        assert_eq!(kept(&[(1, true), (2, false)], 0, 2), [1]);
+        assert_eq!(kept(&[(1, true), (2, true)], 0, 2), [2]);
+        // The one just written was lost: what is left is all there is.
+        assert_eq!(kept(&[(1, true), (2, true), (3, false)], 1, 3), [1, 2, 3]);
     }
 
     #[test]
