@@ -22,8 +22,8 @@ pub enum AlphaMode {
     Off,
     /// `alpha = B / (B - M)`, with B rollouts of which M are in invalid groups.
     Paper,
-    /// The token mean over valid groups only: `alpha = tokens / valid tokens`, exact for unequal
-    /// lengths.
+    /// As if the step held valid groups only: `alpha = divisor / divisor of the valid groups`, which
+    /// under a token mean is `tokens / valid tokens`; exact for unequal lengths.
     ValidTokens,
 }
 
@@ -54,40 +54,37 @@ impl TryFrom<WrittenMode> for AlphaMode {
     }
 }
 
-/// What a group weighs in the loss's divisor, after a pivot has left it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupTokens {
-    /// Whether its rewards differ.
-    pub valid: bool,
-    /// Rollouts that reach the loss.
+/// Groups of an optimiser step as the loss counts them, after a pivot has left each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CountedGroups {
+    /// Groups.
+    pub groups: usize,
+    /// Their rollouts that reach the loss.
     pub rollouts: usize,
-    /// Their loss tokens.
-    pub tokens: usize,
+    /// What the loss's aggregation divides by where these are the groups of the step.
+    pub divisor: f64,
 }
 
 impl GpgAlpha {
-    /// Alpha of the groups of a step; 1 where none is valid.
+    /// Alpha of an optimiser step over all of these groups, of which some are valid; 1 where none is.
     ///
     /// ```text
-    /// loss = alpha * sum(-logp * a) / sum of tokens
+    /// loss = alpha * sum(-logp * a) / divisor(all)        alpha = divisor(all) / divisor(valid)
     /// ```
     ///
-    /// Where the share of valid groups missed `beta_th`, alpha is at most `1 / beta_th`, so that few
-    /// groups never carry a whole step.
-    pub fn of(&self, groups: &[GroupTokens]) -> f64 {
-        let weight = |group: &GroupTokens| match self.alpha_mode {
-            AlphaMode::Off => 0,
-            AlphaMode::Paper => group.rollouts,
-            AlphaMode::ValidTokens => group.tokens,
-        };
-        let all: usize = groups.iter().map(weight).sum();
-        let valid: usize = groups.iter().filter(|group| group.valid).map(weight).sum();
-        if valid == 0 {
+    /// Where groups without signal do not enlarge the divisor there is nothing to make up for. Where
+    /// the share of valid groups missed `beta_th`, alpha is at most `1 / beta_th`, so that few groups
+    /// never carry a whole step.
+    pub fn of(&self, all: CountedGroups, valid: CountedGroups) -> f64 {
+        if valid.divisor == 0.0 || valid.divisor == all.divisor {
             return 1.0;
         }
-        let alpha = all as f64 / valid as f64;
-        let valid_groups = groups.iter().filter(|group| group.valid).count();
-        match (valid_groups as f64) < self.beta_th * groups.len() as f64 {
+        let alpha = match self.alpha_mode {
+            AlphaMode::Off => return 1.0,
+            AlphaMode::Paper => all.rollouts as f64 / valid.rollouts as f64,
+            AlphaMode::ValidTokens => all.divisor / valid.divisor,
+        };
+        match (valid.groups as f64) < self.beta_th * all.groups as f64 {
             true => alpha.min(1.0 / self.beta_th),
             false => alpha,
         }
@@ -98,12 +95,31 @@ impl GpgAlpha {
 mod tests {
     use super::*;
 
-    fn group(valid: bool, tokens: usize) -> GroupTokens {
-        GroupTokens { valid, rollouts: 2, tokens }
+    /// A group, and the tokens that a token mean is divided by.
+    #[derive(Clone, Copy)]
+    struct Group {
+        valid: bool,
+        rollouts: usize,
+        tokens: usize,
     }
 
-    fn alpha(alpha_mode: AlphaMode, groups: &[GroupTokens]) -> f64 {
-        GpgAlpha { alpha_mode, beta_th: 0.0 }.of(groups)
+    fn group(valid: bool, tokens: usize) -> Group {
+        Group { valid, rollouts: 2, tokens }
+    }
+
+    fn counted(groups: &[Group], counts: impl Fn(&Group) -> bool) -> CountedGroups {
+        let groups: Vec<&Group> = groups.iter().filter(|group| counts(group)).collect();
+        let rollouts = groups.iter().map(|group| group.rollouts).sum();
+        let tokens: usize = groups.iter().map(|group| group.tokens).sum();
+        CountedGroups { groups: groups.len(), rollouts, divisor: tokens as f64 }
+    }
+
+    fn of(alpha: GpgAlpha, groups: &[Group]) -> f64 {
+        alpha.of(counted(groups, |_| true), counted(groups, |group| group.valid))
+    }
+
+    fn alpha(alpha_mode: AlphaMode, groups: &[Group]) -> f64 {
+        of(GpgAlpha { alpha_mode, beta_th: 0.0 }, groups)
     }
 
     #[test]
@@ -128,7 +144,7 @@ mod tests {
 
     #[test]
     fn alpha_counts_rollouts_in_ragged_groups() {
-        let ragged = GroupTokens { valid: true, rollouts: 1, tokens: 10 };
+        let ragged = Group { valid: true, rollouts: 1, tokens: 10 };
         assert_eq!(alpha(AlphaMode::Paper, &[ragged, group(false, 10)]), 3.0);
     }
 
@@ -136,8 +152,17 @@ mod tests {
     fn alpha_is_capped_only_where_the_threshold_was_missed() {
         let capped = GpgAlpha { alpha_mode: AlphaMode::ValidTokens, beta_th: 0.5 };
         let few = [group(true, 10), group(false, 45), group(false, 45)];
-        assert_eq!(capped.of(&few), 2.0);
-        assert_eq!(capped.of(&[group(true, 10), group(false, 90)]), 10.0);
-        assert_eq!(capped.of(&[group(false, 10)]), 1.0);
+        assert_eq!(of(capped, &few), 2.0);
+        assert_eq!(of(capped, &[group(true, 10), group(false, 90)]), 10.0);
+        assert_eq!(of(capped, &[group(false, 10)]), 1.0);
+    }
+
+    #[test]
+    fn a_divisor_that_counts_no_group_leaves_nothing_to_make_up_for() {
+        let [all, valid] =
+            [4, 1].map(|groups| CountedGroups { groups, rollouts: 2 * groups, divisor: 256.0 });
+        for alpha_mode in [AlphaMode::Off, AlphaMode::Paper, AlphaMode::ValidTokens] {
+            assert_eq!(GpgAlpha { alpha_mode, beta_th: 0.0 }.of(all, valid), 1.0);
+        }
     }
 }

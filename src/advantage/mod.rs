@@ -36,7 +36,7 @@ pub use estimators::{
     DrGrpo, FNorm, Gdpo, Gpg, GroupMeanBatchStd, Grpo, McGpg, McGrpo, Opo, Passk, Reinforce,
     ReinforcePp, ReinforcePpBaseline, Rloo,
 };
-pub use gpg_alpha::{AlphaMode, GpgAlpha, GroupTokens};
+pub use gpg_alpha::{AlphaMode, CountedGroups, GpgAlpha};
 pub use group::{GroupAdvantages, GroupRewards, RewardBatch};
 pub use legacy_reward_norm::LegacyRewardNorm;
 pub use on_device::{estimate_on, rule_on};

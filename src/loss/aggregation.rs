@@ -82,7 +82,8 @@ impl Aggregation {
         (step.alpha / self.divisor(step), per_row_length)
     }
 
-    fn divisor(self, step: &Denominators) -> f64 {
+    /// What the sum over a step's rows is divided by.
+    pub fn divisor(self, step: &Denominators) -> f64 {
         match self {
             Self::TokenMean => step.tokens,
             Self::SeqMeanTokenSum | Self::SeqMeanTokenMean => step.sequences,

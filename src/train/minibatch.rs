@@ -3,9 +3,11 @@
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 
+use super::advantages::{StepAdvantages, ValuedGroup};
 use super::batch::{MicroBatch, TrainingGroup, denominators, micro_batches};
 use super::gradients::StepGradients;
 use super::settings::TrainSettings;
+use crate::advantage::CountedGroups;
 use crate::kernel::Kernels;
 use crate::loss::{Denominators, LossMetrics, LossSums, Objective};
 use crate::model::{Decoder, Reference};
@@ -16,6 +18,8 @@ pub(super) struct MiniBatch<B: Kernels> {
     micro_batches: Vec<MicroBatch<B>>,
     /// Of the rows that are differentiated, which is what reported means are over.
     seen: Denominators,
+    /// What its loss was multiplied by for groups without signal.
+    pub(super) alpha: f64,
 }
 
 /// What stays fixed over all passes over a step's rows.
@@ -29,23 +33,46 @@ pub(super) struct Preparation<'a, B: Kernels> {
 }
 
 impl<B: Kernels> Preparation<'_, B> {
-    /// The optimiser steps of one pass, each over its share of the groups.
-    pub(super) fn mini_batches(
-        &self,
-        trained: &[TrainingGroup],
-        fill: &[TrainingGroup],
-        alpha: f64,
-    ) -> Vec<MiniBatch<B>> {
-        let response_length = self.settings.generator.response_length;
-        let mini_batch = |groups: &[TrainingGroup]| {
-            let counted = [groups, fill].concat();
-            let step = denominators(&counted, response_length).scaled(alpha);
-            let micro_batches = self.micro_batches(groups, &step);
-            MiniBatch { micro_batches, seen: denominators(groups, response_length) }
-        };
-        let shares = shares(trained.len(), self.settings.training.mini_batches);
-        let mini_batches = shares.map(|share| mini_batch(&trained[share]));
+    /// The optimiser steps of one pass, each over its share of the groups: of those trained on, and of
+    /// those that only count. A share without a row to train on makes none.
+    pub(super) fn mini_batches(&self, advantages: &StepAdvantages) -> Vec<MiniBatch<B>> {
+        let [train, fill] = [&advantages.train, &advantages.fill];
+        let of = |count| shares(count, self.settings.training.mini_batches);
+        let pairs = of(train.len()).zip(of(fill.len()));
+        let mini_batches = pairs.map(|(own, beside)| self.mini_batch(&train[own], &fill[beside]));
         mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
+    }
+
+    /// One optimiser step, its denominators and alpha counted over the groups of this step alone.
+    fn mini_batch(&self, train: &[ValuedGroup], fill: &[ValuedGroup]) -> MiniBatch<B> {
+        let response_length = self.settings.generator.response_length;
+        let groups: Vec<TrainingGroup> = train.iter().map(ValuedGroup::training).collect();
+        let beside: Vec<TrainingGroup> = fill.iter().map(ValuedGroup::training).collect();
+        let alpha = self.alpha(train.iter().chain(fill));
+        let counted = [groups.as_slice(), &beside].concat();
+        let step = denominators(&counted, response_length).scaled(alpha);
+        let micro_batches = self.micro_batches(&groups, &step);
+        MiniBatch { micro_batches, seen: denominators(&groups, response_length), alpha }
+    }
+
+    /// What makes up for groups without signal; 1 where none was drawn for the divisor alone.
+    fn alpha<'a>(&self, groups: impl Iterator<Item = &'a ValuedGroup> + Clone) -> f64 {
+        let selection = &self.settings.selection;
+        if !selection.fills() {
+            return 1.0;
+        }
+        let valid = groups.clone().filter(|group| group.advantages.has_signal);
+        selection.alpha.of(self.counted(groups), self.counted(valid))
+    }
+
+    fn counted<'a>(&self, groups: impl Iterator<Item = &'a ValuedGroup>) -> CountedGroups {
+        let groups: Vec<TrainingGroup> = groups.map(ValuedGroup::training).collect();
+        let step = denominators(&groups, self.settings.generator.response_length);
+        CountedGroups {
+            groups: groups.len(),
+            rollouts: groups.iter().map(|group| group.rows.len()).sum(),
+            divisor: self.objective.loss_agg_mode.divisor(&step),
+        }
     }
 
     /// The micro-batches of one optimiser step, with all that stays fixed over its passes.

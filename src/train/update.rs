@@ -5,14 +5,13 @@ use std::time::Instant;
 use burn::backend::Autodiff;
 
 use super::TrainError;
-use super::advantages::{StepAdvantages, ValuedGroup};
+use super::advantages::StepAdvantages;
 use super::batch::TrainingGroup;
 use super::held::Held;
 use super::minibatch::{MiniBatch, Preparation};
 use super::optimizer::{Optimizer, StepOutcome};
 use super::report::Update;
 use super::settings::TrainSettings;
-use crate::advantage::GroupTokens;
 use crate::kernel::Kernels;
 use crate::loss::{LossMetrics, Objective};
 use crate::model::{Decoder, Reference};
@@ -36,19 +35,21 @@ pub(super) fn update_policy<B: Kernels>(
 ) -> Result<Update, TrainError> {
     let started = Instant::now();
     let settings = learner.settings;
-    let [trained, fill] = [&advantages.train, &advantages.fill]
-        .map(|groups| groups.iter().map(ValuedGroup::training).collect::<Vec<_>>());
-    let alpha = alpha(settings, advantages);
     let objective = learner.objective();
-    let mini_batches = learner.prepared(&objective).mini_batches(&trained, &fill, alpha);
+    let mini_batches = learner.prepared(&objective).mini_batches(advantages);
     let mut outcomes = Vec::new();
     for _ in 0..settings.training.ppo_epochs {
         for mini_batch in &mini_batches {
             outcomes.push(learner.learn(mini_batch, &objective)?);
         }
     }
-    let tokens = trained.iter().map(tokens_of).sum();
-    Ok(Update { outcomes, tokens, alpha, secs: started.elapsed().as_secs_f64() })
+    let tokens = advantages.train.iter().map(|group| tokens_of(&group.training())).sum();
+    Ok(Update {
+        outcomes,
+        tokens,
+        alpha: mean_alpha(&mini_batches),
+        secs: started.elapsed().as_secs_f64(),
+    })
 }
 
 impl<B: Kernels> Learner<'_, B> {
@@ -84,18 +85,12 @@ impl<B: Kernels> Learner<'_, B> {
     }
 }
 
-/// What makes up for groups without signal; 1 where none was drawn for the divisor alone.
-fn alpha(settings: &TrainSettings, advantages: &StepAdvantages) -> f64 {
-    if !settings.selection.fills() {
-        return 1.0;
+/// The mean alpha of the optimiser steps; 1 where there is none.
+fn mean_alpha<B: Kernels>(mini_batches: &[MiniBatch<B>]) -> f64 {
+    match mini_batches.len() {
+        0 => 1.0,
+        count => mini_batches.iter().map(|batch| batch.alpha).sum::<f64>() / count as f64,
     }
-    let of_group = |group: &ValuedGroup| {
-        let rows = group.training();
-        let valid = group.advantages.has_signal;
-        GroupTokens { valid, rollouts: rows.rows.len(), tokens: tokens_of(&rows) }
-    };
-    let tokens: Vec<_> = advantages.groups().map(of_group).collect();
-    settings.selection.alpha.of(&tokens)
 }
 
 fn tokens_of(group: &TrainingGroup) -> usize {

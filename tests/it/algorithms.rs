@@ -3,7 +3,7 @@
 use wgrpo::config::RunConfig;
 use wgrpo::loss::{Aggregation, Denominators};
 use wgrpo::rollout::FinishReason;
-use wgrpo::train::StepReport;
+use wgrpo::train::{StepReport, ValuedGroup};
 
 use crate::runs::{config, saved_and_restored, shipped, small, small_with, steps, trainer};
 use crate::support::{distance, values};
@@ -120,6 +120,93 @@ fn alpha_over_valid_tokens_is_the_token_mean_over_valid_groups() {
     let (scaled, plain) = (gpg.update.outcomes[0].1.grad_norm, off.update.outcomes[0].1.grad_norm);
     assert!((scaled / plain / gpg.update.alpha - 1.0).abs() < 1e-4, "{scaled} against {plain}");
     assert!(with_alpha != diluted || scaled == plain);
+}
+
+/// The aggregations, and what each divides by over rows of these lengths, 6 tokens at most.
+const AGGREGATIONS: [(&str, fn(&[f64]) -> f64); 5] = [
+    ("token-mean", |lengths| lengths.iter().sum()),
+    ("seq-mean-token-mean", |lengths| lengths.len() as f64),
+    ("seq-mean-token-sum", |lengths| lengths.len() as f64),
+    ("seq-mean-token-sum-norm", |_| 6.0),
+    ("dr-grpo", |lengths| 6.0 * lengths.len() as f64),
+];
+
+/// Reports and weights of two steps in which some groups of two have no signal.
+fn partly_silent(keys: &str) -> (Vec<StepReport>, Vec<Vec<f32>>) {
+    let keys = format!("num_return_sequences_in_group: 2\nresponse_length: 6\n{keys}");
+    let half = "rewards.0={kind: regex, pattern: '^.?[0-4]'}";
+    let mut trainer = trainer(&small_with(&keys, &[half, "rollout_batch_size=16"]));
+    let reports = steps(&mut trainer, 2);
+    (reports, values(&trainer.policy()))
+}
+
+fn lengths_of<'a>(groups: impl Iterator<Item = &'a ValuedGroup>) -> Vec<f64> {
+    let completions = groups.flat_map(|group| &group.scored.rollout.completions);
+    completions.map(|completion| completion.ids.len() as f64).collect()
+}
+
+#[test]
+fn alpha_is_the_divisor_of_all_groups_over_that_of_the_valid_ones_under_every_aggregation() {
+    for (aggregation, divisor) in AGGREGATIONS {
+        let keys = format!("loss_agg_mode: {aggregation}\n");
+        let (reports, weights) = partly_silent(&format!("adv_estimator: gpg\n{keys}"));
+        let report = &reports[0];
+        let valid = lengths_of(report.groups().filter(|group| group.advantages.has_signal));
+        let alpha = divisor(&lengths_of(report.groups())) / divisor(&valid);
+        assert!((report.update.alpha - alpha).abs() < 1e-12, "{aggregation}: not {alpha}");
+        // Groups that a filter drops are in no count at all.
+        let dropped = "adv_estimator: dr_grpo\npolicy_loss: gpg\nquery_filter: {kind: std_filter}\n";
+        let (_, without) = partly_silent(&format!("{dropped}{keys}"));
+        assert!(distance(&weights, &without) < 1e-6, "{aggregation}");
+    }
+}
+
+#[test]
+fn each_mini_batch_has_the_alpha_and_the_divisor_of_its_own_groups() {
+    for (aggregation, _) in AGGREGATIONS {
+        let keys = format!("policy_loss: ppo\nloss_agg_mode: {aggregation}\nmini_batches: 2\n");
+        let (reports, weights) = partly_silent(&format!("adv_estimator: gpg\n{keys}"));
+        assert!(reports[0].advantages.fill.len() > 1, "nearly all groups are valid");
+        assert!(reports[0].update.outcomes.len() == 2, "nearly no group is valid");
+        let dropped = format!("adv_estimator: dr_grpo\nquery_filter: {{kind: std_filter}}\n{keys}");
+        let (without_silent, without) = partly_silent(&dropped);
+        let norms = |reports: &[StepReport]| -> Vec<f64> {
+            let outcomes = reports.iter().flat_map(|report| &report.update.outcomes);
+            outcomes.map(|(_, outcome)| outcome.grad_norm).collect()
+        };
+        for (norm, right) in norms(&reports).into_iter().zip(norms(&without_silent)) {
+            assert!((norm / right - 1.0).abs() < 1e-4, "{aggregation}: {norm}, not {right}");
+        }
+        assert!(distance(&weights, &without) < 1e-5, "{aggregation}");
+    }
+}
+
+#[test]
+fn a_mini_batch_without_alpha_is_diluted_by_its_share_of_the_silent_groups_alone() {
+    let keys = "policy_loss: ppo\nloss_agg_mode: seq-mean-token-sum\nmini_batches: 2\n";
+    let run = |mode: &str| {
+        partly_silent(&format!("adv_estimator: gpg\ngpg: {{alpha_mode: {mode}}}\n{keys}")).0
+    };
+    let (off, whole) = (run("off"), run("valid_tokens"));
+    // The first optimiser step: its half of the groups of either kind, rounded down, two rows each.
+    let half = |groups: &[ValuedGroup]| (groups.len() / 2) as f64;
+    let (valid, silent) = (half(&off[0].advantages.train), half(&off[0].advantages.fill));
+    let [off, whole] = [off, whole].map(|reports| reports[0].update.outcomes[0].1.grad_norm);
+    let share = valid / (valid + silent);
+    assert!((off / whole / share - 1.0).abs() < 1e-5, "{off} of {whole} is not {share}");
+}
+
+#[test]
+fn alpha_does_not_depend_on_micro_batches() {
+    for (aggregation, _) in AGGREGATIONS {
+        let run = |tokens: usize| {
+            let keys = format!("adv_estimator: gpg\nloss_agg_mode: {aggregation}\n");
+            partly_silent(&format!("{keys}device: {{micro_batch_tokens: {tokens}}}\n"))
+        };
+        let ((whole, weights), (cut, of_cut)) = (run(4096), run(16));
+        assert_eq!(whole[0].update.alpha, cut[0].update.alpha, "{aggregation}");
+        assert!(distance(&weights, &of_cut) < 1e-6, "{aggregation}");
+    }
 }
 
 #[test]
