@@ -1,5 +1,6 @@
 //! Batched generation: prefill every prompt once, then one token a step for all rows still open.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use burn::tensor::Tensor;
@@ -42,6 +43,8 @@ pub struct Generator {
 impl Generator {
     /// Completions of every prompt, in the order of the prompts.
     ///
+    /// A problem that comes again draws other completions: its samples are numbered through.
+    ///
     /// # Errors
     /// Logits that are not finite, or a device that failed.
     pub fn generate<B: Kernels>(
@@ -51,8 +54,10 @@ impl Generator {
         noise: Noise,
     ) -> Result<Vec<RolloutGroup>, GenerationError> {
         let mut groups = Vec::with_capacity(prompts.len());
+        let first_samples = first_samples(prompts);
         for batch in self.batches(prompts) {
-            groups.extend(Batch::new(self, decoder, batch, noise).run()?);
+            let first_samples = &first_samples[groups.len()..][..batch.len()];
+            groups.extend(Batch::new(self, decoder, batch, first_samples, noise).run()?);
         }
         Ok(groups)
     }
@@ -74,6 +79,18 @@ impl Generator {
     }
 }
 
+/// The number of each prompt's first sample: how many of its problem come before it.
+fn first_samples(prompts: &[Prompt]) -> Vec<u32> {
+    let mut drawn: HashMap<u32, u32> = HashMap::new();
+    let first = |prompt: &Prompt| {
+        let count = drawn.entry(prompt.problem).or_default();
+        let first = *count;
+        *count += prompt.samples as u32;
+        first
+    };
+    prompts.iter().map(first).collect()
+}
+
 /// A completion under way.
 struct Row {
     group: usize,
@@ -91,6 +108,8 @@ struct Batch<'a, B: Kernels> {
     generator: &'a Generator,
     decoder: &'a Decoder<B>,
     prompts: &'a [Prompt],
+    /// The number of each prompt's first sample among all of its problem.
+    first_samples: &'a [u32],
     noise: Noise,
     cache: KvCache<B>,
     finished: Vec<(Row, FinishReason)>,
@@ -101,11 +120,12 @@ impl<'a, B: Kernels> Batch<'a, B> {
         generator: &'a Generator,
         decoder: &'a Decoder<B>,
         prompts: &'a [Prompt],
+        first_samples: &'a [u32],
         noise: Noise,
     ) -> Self {
         let slots = |prompt: &Prompt| prompt.ids.len() + prompt.samples * generator.response_length;
         let cache = KvCache::new(decoder, prompts.iter().map(slots).sum());
-        Self { generator, decoder, prompts, noise, cache, finished: Vec::new() }
+        Self { generator, decoder, prompts, first_samples, noise, cache, finished: Vec::new() }
     }
 
     fn run(mut self) -> Result<Vec<RolloutGroup>, GenerationError> {
@@ -150,7 +170,8 @@ impl<'a, B: Kernels> Batch<'a, B> {
     fn draw(&self, open: &mut [Row], logits: &Tensor<B, 2>) -> Result<(), DeviceFailed> {
         let uniform = |row: &Row| {
             let problem = self.prompts[row.group].problem;
-            self.noise.uniform(problem, row.sample as u32, row.ids.len() as u32)
+            let sample = self.first_samples[row.group] + row.sample as u32;
+            self.noise.uniform(problem, sample, row.ids.len() as u32)
         };
         let uniforms: Vec<f32> = open.iter().map(uniform).collect();
         let drawn = readback::read(kernel::sample(logits, &uniforms, self.generator.sampling))?;

@@ -35,7 +35,10 @@ impl Noise {
     /// A later round may meet a problem again, which then shall draw other completions. Steps beyond
     /// 2^24 would meet the numbers of a round; no run is that long.
     pub fn of_round(seed: u64, purpose: Purpose, step: u64, round: usize) -> Self {
-        Self::new(seed, purpose, step | (round as u64) << 24)
+        let mut noise = Self::new(seed, purpose, step | (round as u64) << 24);
+        // The step's word has room for 256 rounds.
+        noise.key[1] ^= (round >> 8) as u32;
+        noise
     }
 
     /// The number strictly inside (0, 1) that decides one token.
@@ -58,7 +61,10 @@ mod tests {
         seen.push(Noise::new(1, Purpose::Evaluation, 3).uniform(0, 0, 0).to_bits());
         seen.push(Noise::new(1, Purpose::Training, 4).uniform(0, 0, 0).to_bits());
         seen.push(Noise::new(2, Purpose::Training, 3).uniform(0, 0, 0).to_bits());
-        seen.push(Noise::of_round(1, Purpose::Training, 3, 1).uniform(0, 0, 0).to_bits());
+        for round in [1, 255, 256, 257, 999] {
+            let noise = Noise::of_round(1, Purpose::Training, 3, round);
+            seen.push(noise.uniform(0, 0, 0).to_bits());
+        }
         let all = seen.len();
         seen.sort_unstable();
         seen.dedup();

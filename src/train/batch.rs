@@ -30,6 +30,9 @@ pub struct TrainingRow<'a> {
     pub advantage: f64,
     /// Its tokens' own advantages, where they differ.
     pub token_advantages: Option<&'a [f64]>,
+    /// The log-probabilities that its tokens were sampled with, in nats, where an earlier policy than
+    /// that of the step did so.
+    pub sampled_logps: Option<&'a [f32]>,
     /// Its place in the group that was generated.
     pub rollout: usize,
 }
@@ -37,7 +40,8 @@ pub struct TrainingRow<'a> {
 impl<'a> TrainingRow<'a> {
     /// A completion all of whose tokens are worth the same.
     pub fn new(rollout: usize, completion: &'a [u32], advantage: f64) -> Self {
-        Self { completion, advantage, token_advantages: None, rollout }
+        let (token_advantages, sampled_logps) = (None, None);
+        Self { completion, advantage, token_advantages, sampled_logps, rollout }
     }
 }
 
@@ -67,7 +71,12 @@ impl<'a> TrainingGroup<'a> {
 impl ValuedGroup {
     /// Its rows that reach the loss.
     pub(super) fn training(&self) -> TrainingGroup<'_> {
-        TrainingGroup::new(&self.scored.rollout, &self.advantages, self.tokens.as_ref())
+        let rollout = &self.scored.rollout;
+        let mut group = TrainingGroup::new(rollout, &self.advantages, self.tokens.as_ref());
+        for row in group.rows.iter_mut().filter(|_| self.scored.is_carried) {
+            row.sampled_logps = Some(&rollout.completions[row.rollout].logps);
+        }
+        group
     }
 }
 
@@ -127,8 +136,43 @@ pub struct MicroBatch<B: Backend> {
     /// What each token's loss is multiplied by; 0 on pads.
     weights_bt: Tensor<B, 2>,
     old_logps_bt: Option<Tensor<B, 2>>,
+    sampled: Option<Sampled<B>>,
     reference_logps_bt: Option<Tensor<B, 2>>,
     reference_distribution: Option<Distribution<B>>,
+}
+
+/// What an earlier policy sampled some of the rows with.
+#[derive(Debug)]
+struct Sampled<B: Backend> {
+    /// Log-probabilities, `[b, t]`; 0 in all other rows and on pads.
+    logps_bt: Tensor<B, 2>,
+    /// 1 in rows of an earlier policy, `[b, t]`.
+    rows_bt: Tensor<B, 2>,
+}
+
+impl<B: Backend> Sampled<B> {
+    /// What the rows of `groups` were sampled with, if an earlier policy sampled any.
+    fn of(groups: &[TrainingGroup], [b, t]: [usize; 2], device: &B::Device) -> Option<Self> {
+        let rows = || groups.iter().flat_map(|group| &group.rows);
+        rows().find_map(|row| row.sampled_logps)?;
+        let padded = |row: &TrainingRow| {
+            let mut logps = row.sampled_logps.map_or(Vec::new(), <[f32]>::to_vec);
+            logps.resize(t, 0.0);
+            logps
+        };
+        let is_sampled = |row: &TrainingRow| [f32::from(row.sampled_logps.is_some())].repeat(t);
+        Some(Self {
+            logps_bt: on_device(rows().flat_map(padded).collect(), b, device),
+            rows_bt: on_device(rows().flat_map(is_sampled).collect(), b, device),
+        })
+    }
+
+    /// Log-probabilities of the policy that sampled each row, where `of_step_bt` are those of the
+    /// policy that the step began with.
+    fn beside(&self, of_step_bt: Tensor<B, 2>) -> Tensor<B, 2> {
+        let is_sampled_bt = self.rows_bt.clone().equal_elem(1.0);
+        of_step_bt.mask_where(is_sampled_bt, self.logps_bt.clone())
+    }
 }
 
 impl<B: Kernels> MicroBatch<B> {
@@ -155,6 +199,7 @@ impl<B: Kernels> MicroBatch<B> {
             advantages_bt,
             weights_bt,
             old_logps_bt: None,
+            sampled: Sampled::of(groups, [b, t], device),
             reference_logps_bt: None,
             reference_distribution: None,
         }
@@ -198,8 +243,10 @@ impl<B: Kernels> MicroBatch<B> {
     ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
         let distribution = Distribution::of(policy, &self.packing);
         let [logps, entropies] = distribution.logps(&self.packing.targets, temperature);
+        let logps_bt = self.rows_of(logps);
+        let old_logps_bt = self.old_logps_bt(logps_bt.clone());
         let mut tokens = TokenBatch::new(
-            self.rows_of(logps),
+            logps_bt,
             Tensor::from_inner(self.advantages_bt.clone()),
             Tensor::from_inner(self.mask_bt.clone()),
         )
@@ -208,13 +255,23 @@ impl<B: Kernels> MicroBatch<B> {
             let kls = exact_kls(&distribution, &reference.with_gradients(), temperature);
             tokens = tokens.with_exact_kls(self.rows_of(kls));
         }
-        if let Some(logps_bt) = &self.old_logps_bt {
-            tokens = tokens.with_old_logps(Tensor::from_inner(logps_bt.clone()));
+        if let Some(logps_bt) = old_logps_bt {
+            tokens = tokens.with_old_logps(Tensor::from_inner(logps_bt));
         }
         if let Some(logps_bt) = &self.reference_logps_bt {
             tokens = tokens.with_reference_logps(Tensor::from_inner(logps_bt.clone()));
         }
         (tokens, Tensor::from_inner(self.weights_bt.clone()))
+    }
+
+    /// What the ratio compares with, beside the log-probabilities `[b, t]` of now; none where they are
+    /// those of the policy that sampled all rows.
+    fn old_logps_bt(&self, logps_bt: Tensor<Autodiff<B>, 2>) -> Option<Tensor<B, 2>> {
+        let of_step_bt = self.old_logps_bt.clone();
+        match &self.sampled {
+            Some(sampled) => Some(sampled.beside(of_step_bt.unwrap_or_else(|| logps_bt.inner()))),
+            None => of_step_bt,
+        }
     }
 }
 
@@ -292,6 +349,31 @@ mod tests {
         let row =
             |(rollout, completion): (usize, &&'a [u32])| TrainingRow::new(rollout, completion, 1.0);
         TrainingGroup { prompt, rows: completions.iter().enumerate().map(row).collect() }
+    }
+
+    #[test]
+    fn the_ratio_of_a_carried_row_is_to_the_policy_that_sampled_it() {
+        use crate::train::testing::policy;
+        let mut groups = [group(&[3, 4], &[&[7, 2], &[5, 8, 2]])];
+        groups[0].rows[1].sampled_logps = Some(&[-1.0, -2.5, -0.25]);
+        let step = denominators(&groups, 4);
+        let batch = MicroBatch::new(&groups, Aggregation::TokenMean, &step, &device());
+        let now = policy();
+        let ratios = |batch: &MicroBatch<NdArray>| {
+            let (tokens, _) = batch.tokens(&now, 1.0);
+            [tokens.log_ratios_bt(), tokens.logps_bt()].map(|bt| floats(bt.inner()))
+        };
+        let [log_ratios, logps] = ratios(&batch);
+        assert_eq!(log_ratios[..3], [0.0; 3]);
+        for (at, sampled) in [-1.0, -2.5, -0.25].into_iter().enumerate() {
+            let right = logps[3 + at] - sampled;
+            assert!(right != 0.0 && (log_ratios[3 + at] - right).abs() < 1e-6, "{log_ratios:?}");
+        }
+        // With several passes the fresh row is compared with the policy before the first of them.
+        use burn::module::AutodiffModule;
+        let [again, _] = ratios(&batch.with_old_logps(&now.valid(), 1.0));
+        assert_eq!(again[3..], log_ratios[3..]);
+        assert!(again[..3].iter().all(|log_ratio| log_ratio.abs() < 1e-6), "{again:?}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct ScoredGroup {
     pub scores: Vec<ScoredCompletion>,
     /// What the total rewards look like, as they were scored.
     pub statistics: RewardStatistics,
+    /// Whether it was sampled in an earlier step, and so by another policy than today's.
+    pub is_carried: bool,
 }
 
 impl ScoredGroup {
@@ -35,7 +37,12 @@ impl ScoredGroup {
         assert!(rollout.completions.len() == scores.len(), "one score for each completion");
         let totals: Vec<f64> = scores.iter().filter_map(|scored| scored.score.total).collect();
         let statistics = RewardStatistics::of(&totals, EvenMedian::Lower);
-        Self { rollout, scores, statistics }
+        Self { rollout, scores, statistics, is_carried: false }
+    }
+
+    /// The same group in a later step than that which sampled it.
+    pub(super) fn carried(self) -> Self {
+        Self { is_carried: true, ..self }
     }
 
     /// Every completion with what it earned.

@@ -155,7 +155,8 @@ fn alpha_is_the_divisor_of_all_groups_over_that_of_the_valid_ones_under_every_ag
         let alpha = divisor(&lengths_of(report.groups())) / divisor(&valid);
         assert!((report.update.alpha - alpha).abs() < 1e-12, "{aggregation}: not {alpha}");
         // Groups that a filter drops are in no count at all.
-        let dropped = "adv_estimator: dr_grpo\npolicy_loss: gpg\nquery_filter: {kind: std_filter}\n";
+        let dropped =
+            "adv_estimator: dr_grpo\npolicy_loss: gpg\nquery_filter: {kind: std_filter}\n";
         let (_, without) = partly_silent(&format!("{dropped}{keys}"));
         assert!(distance(&weights, &without) < 1e-6, "{aggregation}");
     }
@@ -332,6 +333,7 @@ fn diagnostics_change_nothing_of_the_run() {
 fn whatever_steers_a_run_survives_a_checkpoint_bit_for_bit() {
     for keys in [
         "adv_estimator: gpg\ngpg: {beta_th: 0.6, max_rounds: 3, surplus: carry}\nrollout_batch_size: 3\n",
+        "adv_estimator: gpg\npolicy_loss: ppo\ngpg: {beta_th: 1.0, max_rounds: 1, on_exhausted: skip, surplus: carry}\n",
         "adv_estimator: reinforce\nnorm_mean_type: running\nnorm_std_type: running\n",
         "add_token_level_kl: true\ntarget_kl: 0.01\nkl_horizon: 50\n",
         "use_kl_loss: true\nreference_refresh: {kind: moving_average, mixup_alpha: 0.3}\n",
@@ -359,6 +361,51 @@ fn surplus_groups_are_carried_into_the_next_step() {
     assert!(carried.iter().any(|count| *count > 0.0), "{carried:?}: nothing was left over");
     let at = carried.iter().position(|count| *count > 0.0).unwrap();
     assert!(reports[at + 1].summary.counting >= carried[at] as usize);
+}
+
+#[test]
+fn valid_groups_of_skipped_steps_wait_until_a_step_has_enough_of_them() {
+    let keys = "adv_estimator: gpg\nnum_return_sequences_in_group: 2\n\
+                gpg: {beta_th: 1.0, max_rounds: 1, on_exhausted: skip, surplus: carry}\n";
+    let half = "rewards.0={kind: regex, pattern: '^.?[0-4]'}";
+    let reports = steps(&mut trainer(&small_with(keys, &[half])), 12);
+    let mut waiting = 0;
+    for report in &reports {
+        assert!(report.summary.counting >= waiting, "a group that waited was lost");
+        let is_trained = report.summary.counting >= 4;
+        assert_eq!(report.metrics().skipped, !is_trained);
+        assert_eq!(report.advantages.train.len(), if is_trained { 4 } else { 0 });
+        waiting = report.summary.counting - report.advantages.train.len();
+        assert_eq!(report.summary.carried, waiting);
+    }
+    let skipped = reports.iter().filter(|report| report.metrics().skipped).count();
+    assert!((1..12).contains(&skipped), "{skipped} of 12 steps are skipped");
+}
+
+#[test]
+fn carried_rows_have_a_ratio_to_the_policy_that_sampled_them() {
+    // Bounds so tight that any ratio but 1 is held.
+    let keys = "adv_estimator: gpg\npolicy_loss: ppo\npg_clip: 1e-7\n\
+                gpg: {beta_th: 1.0, max_rounds: 4, surplus: carry}\n";
+    let reports = steps(&mut trainer(&small(keys)), 8);
+    let has_carried = |report: &StepReport| report.groups().any(|group| group.scored.is_carried);
+    assert!(reports.iter().any(has_carried), "nothing was carried");
+    for report in &reports {
+        assert_eq!(report.metrics().clip_ratio_region > 0.0, has_carried(report));
+    }
+}
+
+#[test]
+fn one_problem_many_times_in_a_step_gives_independent_completions() {
+    let keys = "data: {kind: arithmetic, operations: [add], digits: 1, held_out: 99}\n";
+    let report = trainer(&small_with(keys, &["response_length=12"])).step().unwrap();
+    let mut all: Vec<&[u32]> =
+        report.rollouts().flat_map(|group| &group.completions).map(|c| &c.ids[..]).collect();
+    assert!(report.rollouts().all(|group| group.prompt.problem == 0));
+    all.sort_unstable();
+    all.dedup();
+    // Short ones may agree by chance; of 16 only 4 were distinct where the numbers were the same.
+    assert!(all.len() > 10, "{} of 16 completions are distinct", all.len());
 }
 
 #[test]

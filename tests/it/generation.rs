@@ -73,6 +73,24 @@ fn completions_are_the_same_alone_together_and_in_any_order() {
 }
 
 #[test]
+fn a_problem_that_comes_again_draws_other_completions_and_the_first_keeps_its_own() {
+    let [first, other] = [0, 2].map(|at| prompts(2).remove(at));
+    let repeated = [first.clone(), other, first.clone(), first.clone()];
+    let alone = generate(&generator(), &[Prompt { samples: 6, ..first }]);
+    for cache_tokens in [100_000, 1] {
+        let groups = generate(&Generator { cache_tokens, ..generator() }, &repeated);
+        let of_first = [&groups[0], &groups[2], &groups[3]];
+        let drawn: Vec<Completion> =
+            of_first.iter().flat_map(|group| group.completions.clone()).collect();
+        assert_same(&drawn, &alone[0].completions);
+    }
+    let mut distinct: Vec<&[u32]> = alone[0].completions.iter().map(|c| &c.ids[..]).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 6, "12 tokens of 64 hardly ever agree by chance");
+}
+
+#[test]
 fn completions_are_the_same_whatever_the_cache_holds_at_once() {
     let together = generate(&generator(), &prompts(3));
     for cache_tokens in [1, 60, 100] {

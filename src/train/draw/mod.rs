@@ -77,6 +77,7 @@ pub(super) fn draw_groups<B: Kernels>(
 ) -> Result<Drawn, TrainError> {
     let settings = source.settings;
     let (window, prompts) = (settings.selection.window, settings.training.rollout_batch_size);
+    let carried = carried.into_iter().map(ScoredGroup::carried).collect();
     let mut pool = Pool { groups: source.judge(carried)?, ..Pool::default() };
     loop {
         source.add_round(&mut pool, counters)?;
@@ -84,10 +85,7 @@ pub(super) fn draw_groups<B: Kernels>(
         match window.decide(counting, prompts, pool.rounds) {
             WindowDecision::DrawMore => {}
             WindowDecision::Train => return Ok(pool.chosen(&settings.selection, prompts)),
-            WindowDecision::Skip => {
-                let chosen = pool.chosen(&settings.selection, prompts);
-                return Ok(Drawn { train: Vec::new(), ..chosen });
-            }
+            WindowDecision::Skip => return Ok(pool.skipped(&settings.selection, prompts)),
             WindowDecision::Stop => {
                 let (step, rounds) = (counters.steps + 1, pool.rounds);
                 return Err(TrainError::NoSignal { step, rounds, counting, prompts });
@@ -163,11 +161,26 @@ impl Pool {
     }
 
     /// Divides the pool into what is trained on, what only counts, what waits and what is dropped.
-    fn chosen(self, selection: &Selection, prompts: usize) -> Drawn {
-        let (counting, mut summary) = (self.counting(), self.summary);
-        let is_valid = |group: &DrawnGroup| group.counts;
-        let choice = selection.window.choose(self.groups, is_valid, self.newest, prompts);
-        (summary.rounds, summary.counting) = (self.rounds, counting);
+    fn chosen(mut self, selection: &Selection, prompts: usize) -> Drawn {
+        let choice = self.choice(selection, prompts);
+        self.drawn(selection, choice)
+    }
+
+    /// The same where nothing is trained on.
+    fn skipped(mut self, selection: &Selection, prompts: usize) -> Drawn {
+        let choice = selection.window.skip(self.choice(selection, prompts));
+        self.drawn(selection, choice)
+    }
+
+    fn choice(&mut self, selection: &Selection, prompts: usize) -> WindowChoice<DrawnGroup> {
+        self.summary.counting = self.counting();
+        let groups = std::mem::take(&mut self.groups);
+        selection.window.choose(groups, |group| group.counts, self.newest, prompts)
+    }
+
+    fn drawn(self, selection: &Selection, choice: WindowChoice<DrawnGroup>) -> Drawn {
+        let mut summary = self.summary;
+        summary.rounds = self.rounds;
         (summary.discarded, summary.carried) = (choice.discarded.len(), choice.carried.len());
         Drawn {
             train: choice.train,

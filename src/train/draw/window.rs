@@ -28,7 +28,7 @@ pub struct DrawWindow {
 pub enum OnExhausted {
     /// Train on what there is; GPG's alpha is then at most `1 / beta_th`.
     Proceed,
-    /// Skip the optimiser step.
+    /// Skip the optimiser step; with `surplus: carry` its valid groups wait for the next.
     Skip,
     /// End the run.
     Stop,
@@ -40,7 +40,7 @@ pub enum OnExhausted {
 pub enum Surplus {
     /// They are dropped: every step is on-policy.
     Discard,
-    /// They are the first groups of the next step, one step off-policy.
+    /// They are the first groups of the next step, sampled by the policy of an earlier one.
     Carry,
 }
 
@@ -120,11 +120,25 @@ impl DrawWindow {
             }
         }
         fill.truncate(prompts - train.len());
-        let (carried, discarded) = match self.surplus {
-            Surplus::Carry => (surplus, Vec::new()),
-            Surplus::Discard => (Vec::new(), surplus),
-        };
+        let (carried, discarded) = self.left_over(surplus);
         WindowChoice { train, fill, carried, discarded }
+    }
+
+    /// The choice of a step that is skipped: its valid groups wait until there are enough of them, where
+    /// valid groups may wait at all.
+    pub fn skip<T>(&self, choice: WindowChoice<T>) -> WindowChoice<T> {
+        let WindowChoice { train, fill, carried, discarded } = choice;
+        let valid = train.into_iter().chain(carried).chain(discarded).collect();
+        let (carried, discarded) = self.left_over(valid);
+        WindowChoice { train: Vec::new(), fill, carried, discarded }
+    }
+
+    /// Valid groups that are not trained on, as those that wait and those that are dropped.
+    fn left_over<T>(&self, valid: Vec<T>) -> (Vec<T>, Vec<T>) {
+        match self.surplus {
+            Surplus::Carry => (valid, Vec::new()),
+            Surplus::Discard => (Vec::new(), valid),
+        }
     }
 
     /// Refuses a share outside 0..=1 and a window without rounds, by the keys of the `gpg:` block.
@@ -198,6 +212,41 @@ mod tests {
         assert_eq!((discard.discarded, discard.carried), (vec![3, 4], vec![]));
         let carry = DrawWindow { surplus: Surplus::Carry, ..Default::default() };
         assert_eq!(choose(carry, &[true; 5], 0, 3).carried, [3, 4]);
+    }
+
+    #[test]
+    fn a_skipped_step_keeps_its_valid_groups_where_groups_may_wait() {
+        let skipped = |surplus| {
+            let window = DrawWindow { surplus, ..Default::default() };
+            window.skip(choose(window, &[true, false, true], 0, 4))
+        };
+        let carried = skipped(Surplus::Carry);
+        assert_eq!((carried.train, carried.carried, carried.fill), (vec![], vec![0, 2], vec![1]));
+        assert_eq!(skipped(Surplus::Discard).discarded, [0, 2]);
+    }
+
+    #[test]
+    fn valid_groups_add_up_over_steps_until_there_are_enough() {
+        let window = DrawWindow {
+            least_share: 1.0,
+            max_rounds: 1,
+            on_exhausted: OnExhausted::Skip,
+            surplus: Surplus::Carry,
+        };
+        let (mut waiting, mut trained) = (Vec::new(), Vec::new());
+        for fresh in [2, 2, 3, 2] {
+            let groups: Vec<bool> = waiting.into_iter().chain([true; 8].map(|_| true)).collect();
+            let groups = groups.into_iter().enumerate();
+            let old = groups.len() - 8;
+            let groups: Vec<bool> = groups.map(|(at, _)| at < old + fresh).collect();
+            let decision = window.decide(groups.iter().filter(|valid| **valid).count(), 8, 1);
+            let choice = window.choose(groups, |valid| *valid, old, 8);
+            let choice =
+                if decision == WindowDecision::Skip { window.skip(choice) } else { choice };
+            trained.push(choice.train.len());
+            waiting = choice.carried;
+        }
+        assert_eq!((trained, waiting.len()), (vec![0, 0, 0, 8], 1));
     }
 
     #[test]
