@@ -14,8 +14,10 @@ const NORM_EPS: f64 = 1e-6;
 /// r' = clamp((r - mean) / (std + 1e-6), -clip, clip)
 /// ```
 ///
-/// Mean and std (Bessel) are each taken over what is configured, or left out. Unscored rewards stay
-/// unscored; `each` is not touched.
+/// Mean and std (Bessel) are each taken over what is configured, or left out. Where what they are taken
+/// over is all the same (by its largest less its smallest value, not by a computed deviation), the reward
+/// becomes exactly 0: nothing divided by the epsilon alone. Unscored rewards stay unscored; `each` is not
+/// touched.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewardShaping {
@@ -105,6 +107,8 @@ impl RewardShaping {
             None => reward,
         };
         let scaled = match self.norm_std_type.map(&of) {
+            // Only the epsilon would divide, and make a million of a reward of 1.
+            Some(moments) if moments.equal => 0.0,
             Some(moments) => centred / (moments.std + NORM_EPS),
             None => centred,
         };
@@ -144,6 +148,23 @@ mod tests {
     fn equal_rewards_are_normalised_to_exactly_zero() {
         let group = Some(NormOver::Group);
         assert_eq!(shaped(norm(group, group), &[&[0.1; 7], &[0.3]]), [vec![0.0; 7], vec![0.0]]);
+    }
+
+    #[test]
+    fn a_deviation_of_equal_rewards_gives_zero_whatever_it_is_taken_over_and_without_a_mean_too() {
+        use NormOver::{Batch, Group, Running};
+        // 0.1 + 0.2 and 0.3 differ by rounding; the deviation of three 0.1 is 1.7e-17, not 0.
+        let equal: [&[f64]; 3] = [&[0.1; 3], &[1.0, 1.0], &[0.1 + 0.2, 0.3]];
+        let zeros = [vec![0.0; 3], vec![0.0; 2], vec![0.0; 2]];
+        assert_eq!(shaped(norm(None, Some(Group)), &equal), zeros);
+        for over in [Batch, Running] {
+            assert_eq!(shaped(norm(None, Some(over)), &[&[0.1; 7], &[0.1; 4]])[0], [0.0; 7]);
+        }
+        // The squares of {1, 2} about 1.5 are .5, over 1.
+        let std = 0.5f64.sqrt() + 1e-6;
+        let groups: [&[f64]; 3] = [&[1.0, 2.0], &[1.0, 1.0], &[5.0]];
+        let want = [vec![1.0 / std, 2.0 / std], vec![0.0; 2], vec![0.0]];
+        assert_eq!(shaped(norm(None, Some(Group)), &groups), want);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::statistics::{deviation, mean, spread};
 
+/// Rewards that differ by no more are equal, as for the estimators.
+const EQUAL_TOL: f64 = 1e-6;
+
 /// Count, mean and sum of squared deviations of all rewards so far; belongs into a checkpoint.
 ///
 /// Source: Chan, Golub and LeVeque, 1979, for merging a batch.
@@ -38,7 +41,9 @@ impl RunningMoments {
             0 | 1 => 0.0,
             count => (self.squares / (count - 1) as f64).sqrt(),
         };
-        Moments { mean: self.mean, std, equal: self.count > 0 && std == 0.0 }
+        // Their largest and smallest are not kept; rounding leaves about 1e-16 of what they are.
+        let rounding = 1e-9 * self.mean.abs().max(1.0);
+        Moments { mean: self.mean, std, equal: self.count > 0 && std <= rounding }
     }
 }
 
@@ -49,7 +54,7 @@ pub(super) struct Moments {
     pub(super) mean: f64,
     /// The standard deviation, with Bessel's correction.
     pub(super) std: f64,
-    /// Whether the values differ by rounding only.
+    /// Whether the values are all the same, so that none of them tells anything.
     pub(super) equal: bool,
 }
 
@@ -57,7 +62,7 @@ impl Moments {
     /// The moments of these values.
     pub(super) fn of(values: &[f64]) -> Self {
         let mean = mean(values);
-        Self { mean, std: deviation(values, mean), equal: spread(values) <= 1e-12 }
+        Self { mean, std: deviation(values, mean), equal: spread(values) <= EQUAL_TOL }
     }
 }
 

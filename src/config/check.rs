@@ -27,7 +27,12 @@ impl RunConfig {
         self.objective()?.check(self.training.updates())?;
         self.check_kl()?;
         self.check_diagnostics()?;
-        check_sampling(self.sampling)
+        check_sampling(self.sampling)?;
+        ensure(self.sampling.temperature > 0.0, "sampling.temperature", || {
+            "is 0, so all completions of a prompt are the same and no group tells a good one from a bad \
+             one; use 1, or another number above 0 (evaluation is greedy whatever it is)"
+                .into()
+        })
     }
 
     fn check_sizes(&self) -> Result<(), ConfigError> {

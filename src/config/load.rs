@@ -48,11 +48,13 @@ impl RunConfig {
         for assignment in &assignments {
             assignment.apply(&mut tree)?;
         }
-        let config = typed(tree).map_err(|misfit| match typed(file) {
+        let mut config = typed(tree).map_err(|misfit| match typed(file) {
             Err(alone) if assignments.is_empty() || alone == misfit => in_file(alone),
             _ => blamed(&assignments, misfit),
         })?;
         config.validate()?;
+        // The one default that depends on other keys is written out as all others are.
+        config.loss_agg_mode = Some(config.objective()?.loss_agg_mode);
         Ok(config)
     }
 

@@ -14,6 +14,7 @@ mod error;
 mod explain;
 mod import;
 mod load;
+mod notes;
 mod numbers;
 mod objective;
 mod signal;
@@ -118,9 +119,9 @@ pub struct RunConfig {
     /// surrogate, and the plain policy gradient for GPG's estimators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_loss: Option<LossChoice>,
-    /// How losses of tokens become one number.
-    #[serde(default)]
-    pub loss_agg_mode: Aggregation,
+    /// How losses of tokens become one number; where left out, as the loss is defined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_agg_mode: Option<Aggregation>,
     /// How far an importance ratio may move from 1 either way; the loss's own bounds where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_clip: Option<f64>,

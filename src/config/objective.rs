@@ -11,9 +11,11 @@ impl RunConfig {
     /// What the optimiser minimises.
     pub(super) fn objective(&self) -> Result<Objective, ConfigError> {
         let kl = KlTerm { kl_loss_type: self.kl_loss_type, kl_loss_coef: self.kl_loss_coef };
+        let policy_loss = self.policy_loss()?;
+        let by_definition = policy_loss.default_aggregation();
         Ok(Objective {
-            policy_loss: self.policy_loss()?,
-            loss_agg_mode: self.loss_agg_mode,
+            policy_loss,
+            loss_agg_mode: self.loss_agg_mode.unwrap_or(by_definition),
             rl_loss_coef: self.rl_loss_coef,
             kl: self.use_kl_loss.then_some(kl),
             entropy_loss_coef: self.entropy_loss_coef,

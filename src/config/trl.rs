@@ -76,7 +76,8 @@ pub(super) const TRL: &[(&str, Meaning)] = &[
         "loss_type",
         Elsewhere(
             "that is `loss_agg_mode` here (grpo is seq-mean-token-mean, dapo and bnpo are token-mean, dr_grpo is dr_grpo), \
-             and `policy_loss` for cispo and sapo; luspo is policy_loss: gspo with loss_agg_mode: seq-mean-token-sum",
+             and `policy_loss` for cispo and sapo; luspo is policy_loss: gspo with loss_agg_mode: seq-mean-token-sum; \
+             left out it is token-mean, and seq-mean-token-mean for sapo and a ratio of sequences",
         ),
     ),
     (

@@ -82,6 +82,17 @@ impl Aggregation {
         (step.alpha / self.divisor(step), per_row_length)
     }
 
+    /// The name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TokenMean => "token-mean",
+            Self::SeqMeanTokenSum => "seq-mean-token-sum",
+            Self::SeqMeanTokenMean => "seq-mean-token-mean",
+            Self::SeqMeanTokenSumNorm => "seq-mean-token-sum-norm",
+            Self::DrGrpo => "dr-grpo",
+        }
+    }
+
     /// What the sum over a step's rows is divided by.
     pub fn divisor(self, step: &Denominators) -> f64 {
         match self {
@@ -152,5 +163,6 @@ mod tests {
             "dr-grpo",
         ];
         assert_eq!(names, expected);
+        assert_eq!(ALL.map(Aggregation::name), expected);
     }
 }

@@ -113,6 +113,18 @@ impl PolicyLoss {
         self.needs_old_logps()
     }
 
+    /// The aggregation that the loss is defined with: of those that see a sequence as one, and of SAPO,
+    /// the mean over sequences of their token means, so that no sequence weighs more for its length.
+    pub fn default_aggregation(&self) -> Aggregation {
+        match self {
+            Self::Gspo(_) | Self::Gmpo(_) | Self::Sapo(_) => Aggregation::SeqMeanTokenMean,
+            Self::ClippedSurrogate(loss) if loss.has_sequence_ratio() => {
+                Aggregation::SeqMeanTokenMean
+            }
+            _ => Aggregation::default(),
+        }
+    }
+
     /// The name of the loss in a config.
     pub fn name(&self) -> &'static str {
         match self {

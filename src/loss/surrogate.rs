@@ -61,6 +61,11 @@ impl ClippedSurrogate {
         }
     }
 
+    /// Whether its ratio is one of a whole sequence.
+    pub fn has_sequence_ratio(&self) -> bool {
+        self.importance_sampling != ImportanceSampling::Token
+    }
+
     /// Refuses bounds that cannot be meant.
     pub fn check(&self) -> Result<(), LossError> {
         check_clip_bounds(self.pg_clip_low, self.pg_clip_high)?;

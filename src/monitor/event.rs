@@ -109,7 +109,8 @@ pub struct RunPlan {
     pub held_out: usize,
     /// Problems left out because their prompt is too long.
     pub left_out: usize,
-    /// What to know about problems that rewards cannot judge, a sentence each.
+    /// What to know about problems that rewards cannot judge and settings that have a price, a sentence
+    /// each.
     pub notes: Vec<String>,
     /// Longest prompt in tokens.
     pub prompt_length: usize,

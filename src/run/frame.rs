@@ -170,7 +170,7 @@ fn plan<B: Kernels>(
         problems: problems.train.len(),
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         left_out: problems.left_out(),
-        notes: problems.notes(),
+        notes: [config.notes(opened.model.config.vocab_size), problems.notes()].concat(),
         prompt_length: config.prompt_length,
         max_steps: config.training.max_steps,
         prompts: config.training.rollout_batch_size,

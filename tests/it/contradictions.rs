@@ -39,6 +39,7 @@ fn the_list_of_what_is_refused() {
         ("gpg: {beta_th: 0.5}\n", &["only speaks of adv_estimator gpg"]),
         ("use_kl_loss: true\nkl_loss_type: k1\n", &["expected gradient is zero"]),
         ("add_token_level_kl: true\nkl_penalty: full\n", &["kl_penalty is full"]),
+        ("sampling: {temperature: 0}\n", &["sampling.temperature is 0", "use 1"]),
         ("target_kl: 0.1\n", &["nothing to steer"]),
         ("reference_refresh: {kind: snapshot, every_steps: 5}\n", &["refreshes nothing"]),
         (
@@ -95,6 +96,40 @@ fn rolls_older_keys_choose_the_same_as_its_newer_ones() {
     let scale = small("adv_estimator: reinforce\nreward_norm: running\nreward_scale: true\n");
     let shaping = scale.shaping().unwrap();
     assert_eq!((shaping.norm_mean_type, shaping.norm_std_type), (None, Some(NormOver::Running)));
+}
+
+#[test]
+fn a_loss_has_the_aggregation_that_it_is_defined_with_unless_another_is_named() {
+    use wgrpo::loss::Aggregation::{DrGrpo, SeqMeanTokenMean, TokenMean};
+    for (keys, aggregation) in [
+        ("", TokenMean),
+        ("policy_loss: cispo\n", TokenMean),
+        ("adv_estimator: gpg\n", TokenMean),
+        ("policy_loss: gspo\n", SeqMeanTokenMean),
+        ("policy_loss: {kind: gspo, token_gradient: true}\n", SeqMeanTokenMean),
+        ("policy_loss: gmpo\n", SeqMeanTokenMean),
+        ("policy_loss: sapo\n", SeqMeanTokenMean),
+        ("importance_sampling: seq\n", SeqMeanTokenMean),
+        ("importance_sampling_level: sequence\n", SeqMeanTokenMean),
+        ("policy_loss: {kind: ppo, importance_sampling: seq_token}\n", SeqMeanTokenMean),
+        ("policy_loss: gspo\nloss_agg_mode: token-mean\n", TokenMean),
+        ("policy_loss: gmpo\nloss_agg_mode: dr_grpo\n", DrGrpo),
+    ] {
+        let config = small(keys);
+        let objective = config.settings(&[2]).unwrap().objective;
+        assert_eq!(objective.loss_agg_mode, aggregation, "{keys:?}");
+        let line = format!("loss_agg_mode: {}\n", aggregation.name());
+        assert!(config.to_yaml().unwrap().contains(&line), "{keys:?} is written without {line}");
+    }
+}
+
+#[test]
+fn a_sequence_of_a_sequence_loss_weighs_the_same_whatever_its_length() {
+    // One group of two rows with 1 and 3 tokens; their losses are those of whole sequences.
+    let aggregation = small("policy_loss: gspo\n").settings(&[2]).unwrap().objective.loss_agg_mode;
+    let step = wgrpo::loss::Denominators::of_step(&[1, 3], 6);
+    let (weight, per_row_length) = aggregation.token_weight(&step);
+    assert!(per_row_length && weight == 0.5, "a sequence weighs its length");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::kernel::group_rule::GroupRule;
 ///
 /// ROLL's `reinforce`: whatever is to be subtracted or divided by is said by `norm_mean_type` and
 /// `norm_std_type`, which shape the rewards before they come here. A group of equal rewards has a
-/// signal unless those rewards are zero.
+/// signal unless those rewards are zero, as a deviation over equal rewards makes them.
 /// Source: Williams, 1992.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +66,7 @@ impl AdvantageEstimator for Reinforce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advantage::{NormOver, RewardShaping, RunningMoments};
 
     #[test]
     fn the_advantage_is_the_reward() {
@@ -74,6 +75,18 @@ mod tests {
         assert_eq!(groups[0].advantages, [1.0, 0.0, -2.0]);
         assert_eq!(groups[1].advantages, [3.0]);
         assert!(groups.iter().all(|group| group.has_signal));
+    }
+
+    #[test]
+    fn equal_rewards_under_their_groups_deviation_carry_no_signal() {
+        let over = Some(NormOver::Group);
+        let shaping = RewardShaping { norm_std_type: over, ..RewardShaping::default() };
+        let batch = RewardBatch::from_rewards([vec![Some(1.0); 4], vec![Some(1.0), Some(0.0)]]);
+        let shaped = shaping.apply(&batch, &mut RunningMoments::default()).unwrap();
+        let groups = Reinforce {}.estimate(&shaped).unwrap();
+        assert_eq!(groups[0].advantages, [0.0; 4]);
+        assert_eq!([groups[0].has_signal, groups[1].has_signal], [false, true]);
+        assert!((groups[1].advantages[0] - 1.0 / (0.5f64.sqrt() + 1e-6)).abs() < 1e-12);
     }
 
     #[test]

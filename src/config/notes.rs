@@ -1,0 +1,107 @@
+//! What is allowed and not without a price: said once, before the run.
+
+use super::RunConfig;
+use crate::loss::{Aggregation, PolicyLoss};
+
+impl RunConfig {
+    /// What a person should know about settings that are allowed and move the result, a sentence each,
+    /// for a model of so many tokens.
+    pub fn notes(&self, vocabulary: usize) -> Vec<String> {
+        [self.truncation(vocabulary), self.aggregation()].into_iter().flatten().collect()
+    }
+
+    /// A distribution that is cut for sampling and whole in the log-probabilities.
+    fn truncation(&self, vocabulary: usize) -> Option<String> {
+        let (top_p, top_k) = (self.sampling.top_p, self.sampling.top_k);
+        let by_mass = (top_p < 1.0).then(|| format!("sampling.top_p {top_p}"));
+        let is_cut = (1..vocabulary).contains(&(top_k as usize));
+        let by_count = is_cut.then(|| format!("sampling.top_k {top_k}"));
+        let keys: Vec<String> = by_mass.into_iter().chain(by_count).collect();
+        (!keys.is_empty()).then(|| {
+            format!(
+                "{} cuts the distribution that tokens are drawn from, and log-probabilities are those of \
+                 the whole one: the gradient is biased towards the tokens that are kept, and ratios and \
+                 KL are not those of what was sampled; top_p: 1 and top_k: 0 have no such bias",
+                keys.join(" with ")
+            )
+        })
+    }
+
+    /// Another aggregation than the loss is defined with.
+    fn aggregation(&self) -> Option<String> {
+        let objective = self.objective().ok()?;
+        let (chosen, defined) =
+            (objective.loss_agg_mode, objective.policy_loss.default_aggregation());
+        let loss = match &objective.policy_loss {
+            PolicyLoss::ClippedSurrogate(_) => "a ratio of whole sequences",
+            loss => loss.name(),
+        };
+        // Losses of tokens are published with one aggregation or the other.
+        (chosen != defined && defined != Aggregation::default()).then(|| {
+            format!(
+                "loss_agg_mode is {}, and {loss} is defined with {}, under which a sequence counts the \
+                 same whatever its length",
+                chosen.name(),
+                defined.name()
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const MINIMAL: &str = "\
+model: {alphabet: '0123456789+=', architecture: {hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1}}
+data: {kind: arithmetic, digits: 1, held_out: 10}
+rewards: [{kind: exact}]
+";
+
+    fn notes(keys: &str) -> Vec<String> {
+        let text = format!("{MINIMAL}{keys}\n");
+        RunConfig::parse(Path::new("run.yaml"), &text, &[]).unwrap().notes(50)
+    }
+
+    #[test]
+    fn a_distribution_that_is_cut_is_said_to_bias_the_gradient() {
+        for (sampling, named) in [
+            ("top_p: 0.7, top_k: 50", "sampling.top_p 0.7 cuts"),
+            ("top_k: 49", "sampling.top_k 49 cuts"),
+            ("top_p: 0.7, top_k: 5", "sampling.top_p 0.7 with sampling.top_k 5 cuts"),
+        ] {
+            let notes = notes(&format!("sampling: {{{sampling}}}"));
+            assert!(notes.len() == 1 && notes[0].starts_with(named), "{notes:?}");
+            assert!(notes[0].contains("biased"), "{notes:?}");
+        }
+        for whole in ["top_p: 1.0, top_k: 0", "top_k: 50", "temperature: 0.7"] {
+            assert_eq!(notes(&format!("sampling: {{{whole}}}")), Vec::<String>::new(), "{whole}");
+        }
+    }
+
+    #[test]
+    fn another_aggregation_than_that_of_the_loss_is_said_once() {
+        for (keys, named) in [
+            ("policy_loss: gspo\nloss_agg_mode: token-mean", "token-mean, and gspo is"),
+            ("policy_loss: gmpo\nloss_agg_mode: dr-grpo", "dr-grpo, and gmpo is"),
+            ("policy_loss: sapo\nloss_agg_mode: token-mean", "token-mean, and sapo is"),
+            (
+                "importance_sampling: seq\nloss_agg_mode: token-mean",
+                "token-mean, and a ratio of whole sequences is",
+            ),
+        ] {
+            let notes = notes(keys);
+            let begin = format!("loss_agg_mode is {named} defined with seq-mean-token-mean");
+            assert!(notes.len() == 1 && notes[0].starts_with(&begin), "{keys}: {notes:?}");
+        }
+        for silent in [
+            "policy_loss: gspo",
+            "policy_loss: gspo\nloss_agg_mode: seq-mean-token-mean",
+            "loss_agg_mode: seq-mean-token-mean",
+            "policy_loss: cispo\nloss_agg_mode: seq-mean-token-mean",
+        ] {
+            assert_eq!(notes(silent), Vec::<String>::new(), "{silent}");
+        }
+    }
+}
