@@ -57,9 +57,7 @@ impl TryFrom<WrittenMode> for AlphaMode {
 /// Groups of an optimiser step as the loss counts them, after a pivot has left each.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CountedGroups {
-    /// Groups.
-    pub groups: usize,
-    /// Their rollouts that reach the loss.
+    /// Rollouts that reach the loss.
     pub rollouts: usize,
     /// What the loss's aggregation divides by where these are the groups of the step.
     pub divisor: f64,
@@ -73,9 +71,9 @@ impl GpgAlpha {
     /// ```
     ///
     /// Where groups without signal do not enlarge the divisor there is nothing to make up for. Where
-    /// the share of valid groups missed `beta_th`, alpha is at most `1 / beta_th`, so that few groups
-    /// never carry a whole step.
-    pub fn of(&self, all: CountedGroups, valid: CountedGroups) -> f64 {
+    /// the drawing of prompts [missed](Self::is_missed) `beta_th`, alpha is at most `1 / beta_th`, so that
+    /// few groups never carry a whole step.
+    pub fn of(&self, all: CountedGroups, valid: CountedGroups, is_missed: bool) -> f64 {
         if valid.divisor == 0.0 || valid.divisor == all.divisor {
             return 1.0;
         }
@@ -84,10 +82,12 @@ impl GpgAlpha {
             AlphaMode::Paper => all.rollouts as f64 / valid.rollouts as f64,
             AlphaMode::ValidTokens => all.divisor / valid.divisor,
         };
-        match (valid.groups as f64) < self.beta_th * all.groups as f64 {
-            true => alpha.min(1.0 / self.beta_th),
-            false => alpha,
-        }
+        if is_missed { alpha.min(1.0 / self.beta_th) } else { alpha }
+    }
+
+    /// Whether so many valid groups of all that prompts were drawn for are fewer than was asked.
+    pub fn is_missed(&self, valid: usize, all: usize) -> bool {
+        (valid as f64) < self.beta_th * all as f64
     }
 }
 
@@ -111,11 +111,13 @@ mod tests {
         let groups: Vec<&Group> = groups.iter().filter(|group| counts(group)).collect();
         let rollouts = groups.iter().map(|group| group.rollouts).sum();
         let tokens: usize = groups.iter().map(|group| group.tokens).sum();
-        CountedGroups { groups: groups.len(), rollouts, divisor: tokens as f64 }
+        CountedGroups { rollouts, divisor: tokens as f64 }
     }
 
     fn of(alpha: GpgAlpha, groups: &[Group]) -> f64 {
-        alpha.of(counted(groups, |_| true), counted(groups, |group| group.valid))
+        let valid = groups.iter().filter(|group| group.valid).count();
+        let is_missed = alpha.is_missed(valid, groups.len());
+        alpha.of(counted(groups, |_| true), counted(groups, |group| group.valid), is_missed)
     }
 
     fn alpha(alpha_mode: AlphaMode, groups: &[Group]) -> f64 {
@@ -159,10 +161,9 @@ mod tests {
 
     #[test]
     fn a_divisor_that_counts_no_group_leaves_nothing_to_make_up_for() {
-        let [all, valid] =
-            [4, 1].map(|groups| CountedGroups { groups, rollouts: 2 * groups, divisor: 256.0 });
+        let [all, valid] = [8, 2].map(|rollouts| CountedGroups { rollouts, divisor: 256.0 });
         for alpha_mode in [AlphaMode::Off, AlphaMode::Paper, AlphaMode::ValidTokens] {
-            assert_eq!(GpgAlpha { alpha_mode, beta_th: 0.0 }.of(all, valid), 1.0);
+            assert_eq!(GpgAlpha { alpha_mode, beta_th: 0.0 }.of(all, valid, false), 1.0);
         }
     }
 }

@@ -38,17 +38,25 @@ impl<B: Kernels> Preparation<'_, B> {
     pub(super) fn mini_batches(&self, advantages: &StepAdvantages) -> Vec<MiniBatch<B>> {
         let [train, fill] = [&advantages.train, &advantages.fill];
         let of = |count| shares(count, self.settings.training.mini_batches);
+        let valid = advantages.groups().filter(|group| group.advantages.has_signal).count();
+        let is_missed = self.settings.selection.alpha.is_missed(valid, advantages.groups().count());
         let pairs = of(train.len()).zip(of(fill.len()));
-        let mini_batches = pairs.map(|(own, beside)| self.mini_batch(&train[own], &fill[beside]));
+        let mini_batches =
+            pairs.map(|(own, beside)| self.mini_batch(&train[own], &fill[beside], is_missed));
         mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
     }
 
     /// One optimiser step, its denominators and alpha counted over the groups of this step alone.
-    fn mini_batch(&self, train: &[ValuedGroup], fill: &[ValuedGroup]) -> MiniBatch<B> {
+    fn mini_batch(
+        &self,
+        train: &[ValuedGroup],
+        fill: &[ValuedGroup],
+        is_missed: bool,
+    ) -> MiniBatch<B> {
         let response_length = self.settings.generator.response_length;
         let groups: Vec<TrainingGroup> = train.iter().map(ValuedGroup::training).collect();
         let beside: Vec<TrainingGroup> = fill.iter().map(ValuedGroup::training).collect();
-        let alpha = self.alpha(train.iter().chain(fill));
+        let alpha = self.alpha(train.iter().chain(fill), is_missed);
         let counted = [groups.as_slice(), &beside].concat();
         let step = denominators(&counted, response_length).scaled(alpha);
         let micro_batches = self.micro_batches(&groups, &step);
@@ -56,20 +64,23 @@ impl<B: Kernels> Preparation<'_, B> {
     }
 
     /// What makes up for groups without signal; 1 where none was drawn for the divisor alone.
-    fn alpha<'a>(&self, groups: impl Iterator<Item = &'a ValuedGroup> + Clone) -> f64 {
+    fn alpha<'a>(
+        &self,
+        groups: impl Iterator<Item = &'a ValuedGroup> + Clone,
+        is_missed: bool,
+    ) -> f64 {
         let selection = &self.settings.selection;
         if !selection.fills() {
             return 1.0;
         }
         let valid = groups.clone().filter(|group| group.advantages.has_signal);
-        selection.alpha.of(self.counted(groups), self.counted(valid))
+        selection.alpha.of(self.counted(groups), self.counted(valid), is_missed)
     }
 
     fn counted<'a>(&self, groups: impl Iterator<Item = &'a ValuedGroup>) -> CountedGroups {
         let groups: Vec<TrainingGroup> = groups.map(ValuedGroup::training).collect();
         let step = denominators(&groups, self.settings.generator.response_length);
         CountedGroups {
-            groups: groups.len(),
             rollouts: groups.iter().map(|group| group.rows.len()).sum(),
             divisor: self.objective.loss_agg_mode.divisor(&step),
         }

@@ -198,6 +198,19 @@ fn a_mini_batch_without_alpha_is_diluted_by_its_share_of_the_silent_groups_alone
 }
 
 #[test]
+fn a_step_that_reached_its_threshold_caps_no_mini_batch() {
+    // In a third of the groups the valid ones are fewer than in all of them.
+    let run = |keys: &str| {
+        let keys = format!("adv_estimator: gpg\npolicy_loss: ppo\nmini_batches: 3\n{keys}");
+        partly_silent(&keys).0.remove(0)
+    };
+    let free = run("");
+    let reached = free.advantages.train.len() as f64 / 16.0;
+    let held = run(&format!("gpg: {{beta_th: {reached}, max_rounds: 1}}\n"));
+    assert!(reached < 0.5 && free.update.outcomes == held.update.outcomes, "one was capped");
+}
+
+#[test]
 fn alpha_does_not_depend_on_micro_batches() {
     for (aggregation, _) in AGGREGATIONS {
         let run = |tokens: usize| {
