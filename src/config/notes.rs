@@ -14,7 +14,7 @@ impl RunConfig {
     fn truncation(&self, vocabulary: usize) -> Option<String> {
         let (top_p, top_k) = (self.sampling.top_p, self.sampling.top_k);
         let by_mass = (top_p < 1.0).then(|| format!("sampling.top_p {top_p}"));
-        let is_cut = (1..vocabulary).contains(&(top_k as usize));
+        let is_cut = (1..vocabulary).contains(&top_k);
         let by_count = is_cut.then(|| format!("sampling.top_k {top_k}"));
         let keys: Vec<String> = by_mass.into_iter().chain(by_count).collect();
         (!keys.is_empty()).then(|| {

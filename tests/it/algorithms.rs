@@ -122,8 +122,11 @@ fn alpha_over_valid_tokens_is_the_token_mean_over_valid_groups() {
     assert!(with_alpha != diluted || scaled == plain);
 }
 
-/// The aggregations, and what each divides by over rows of these lengths, 6 tokens at most.
-const AGGREGATIONS: [(&str, fn(&[f64]) -> f64); 5] = [
+/// What an aggregation divides by over rows of these lengths, 6 tokens at most.
+type Divisor = fn(&[f64]) -> f64;
+
+/// The aggregations, and what each divides by.
+const AGGREGATIONS: [(&str, Divisor); 5] = [
     ("token-mean", |lengths| lengths.iter().sum()),
     ("seq-mean-token-mean", |lengths| lengths.len() as f64),
     ("seq-mean-token-sum", |lengths| lengths.len() as f64),
