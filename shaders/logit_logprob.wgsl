@@ -2,7 +2,8 @@
 // src/kernel/ops/logit_logprob.rs.
 //
 // A workgroup holds one row. Every lane strides over it once and keeps its largest z and two sums
-// relative to that; then halves meet.
+// relative to that; then halves meet. A lane sums a block of z at a time, and blocks meet like lanes:
+// beside a probability near 1 a running sum would lose every smaller one.
 
 @group(0) @binding(0) var<storage, read_write> logits: array<f32>; // [n, v]
 @group(0) @binding(1) var<storage, read_write> tokens: array<u32>; // [n]
@@ -26,6 +27,9 @@ struct Distribution {
 const LANES: u32 = 256u;
 // The maximum of no z at all: below every z, and not so far that a difference would overflow.
 const LOWEST: f32 = -1e38;
+const NOTHING: Distribution = Distribution(LOWEST, 0.0, 0.0);
+// The z of a lane that are summed before they meet the others.
+const BLOCK: u32 = 32u;
 
 var<workgroup> shared_info: Info;
 var<workgroup> distributions: array<Distribution, LANES>;
@@ -45,16 +49,22 @@ fn main(
         return;
     }
     let start = row * about.v;
-    var own = Distribution(LOWEST, 0.0, 0.0);
-    for (var i = lane; i < about.v; i += LANES) {
-        own = with_z(own, logits[start + i] * about.inverse);
+    var own = NOTHING;
+    for (var first = lane; first < about.v; first += LANES * BLOCK) {
+        var block = NOTHING;
+        let end = min(first + LANES * BLOCK, about.v);
+        for (var i = first; i < end; i += LANES) {
+            block = with_z(block, logits[start + i] * about.inverse);
+        }
+        own = join(own, block);
     }
     let distribution = joined(lane, own);
     if lane == 0u {
-        let log_sum = distribution.max + log(distribution.sum);
-        lse[row] = log_sum;
-        out[row * 2u] = logits[start + tokens[row]] * about.inverse - log_sum;
-        out[row * 2u + 1u] = log(distribution.sum) - distribution.mean / distribution.sum;
+        let log_sum = log(distribution.sum);
+        lse[row] = distribution.max + log_sum;
+        // Near the largest z the difference is exact, and a probability near 1 keeps its digits.
+        out[row * 2u] = (logits[start + tokens[row]] * about.inverse - distribution.max) - log_sum;
+        out[row * 2u + 1u] = log_sum - distribution.mean / distribution.sum;
     }
 }
 
@@ -62,7 +72,8 @@ fn with_z(distribution: Distribution, z: f32) -> Distribution {
     let rise = z - distribution.max;
     let e = exp_below_zero(-abs(rise));
     if rise > 0.0 {
-        return Distribution(z, distribution.sum * e + 1.0, (distribution.mean - distribution.sum * rise) * e);
+        let mean = (distribution.mean - distribution.sum * rise) * e;
+        return Distribution(z, distribution.sum * e + 1.0, mean);
     }
     return Distribution(distribution.max, distribution.sum + e, distribution.mean + e * rise);
 }

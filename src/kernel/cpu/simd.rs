@@ -1,5 +1,7 @@
 //! Scalar functions that the compiler can turn into SIMD, and how passes are spread over threads.
 
+use std::ops::AddAssign;
+
 use rayon::prelude::*;
 
 /// e^x to within 2 units in the last place, flushing to 0 below -87 and staying finite above 88.
@@ -103,10 +105,11 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// The sum of sixteen numbers, halves first: a sum in order would be sixteen additions that wait for
 /// each other, as long as a whole short dot product.
 #[inline(always)]
-pub fn sum_of_lanes(mut lanes: [f32; 16]) -> f32 {
+pub fn sum_of_lanes<N: Copy + AddAssign>(mut lanes: [N; 16]) -> N {
     for half in [8, 4, 2, 1] {
         for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
+            let other = lanes[lane + half];
+            lanes[lane] += other;
         }
     }
     lanes[0]

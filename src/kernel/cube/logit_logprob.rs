@@ -16,6 +16,9 @@ use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
 /// The maximum of no z at all: below every z, and not so far that a difference would overflow.
 const LOWEST: f32 = -1e38;
 
+/// The z of a lane that are summed before they meet the others.
+const BLOCK: usize = 32;
+
 const FORWARD: Shader = Shader {
     name: "logit_logprob",
     source: include_str!("../../../shaders/logit_logprob.wgsl"),
@@ -129,20 +132,38 @@ fn forward_kernel(
     let mut max = f32::new(LOWEST);
     let mut sum = 0.0f32;
     let mut mean = 0.0f32;
-    let mut i = lane;
-    while i < v {
-        let z = logits[start + i] * inverse;
-        let rise = z - max;
-        let e = exp_below_zero(-f32::abs(rise));
-        if rise > 0.0 {
-            mean = (mean - sum * rise) * e;
-            sum = sum * e + 1.0;
-            max = z;
-        } else {
-            sum += e;
-            mean += e * rise;
+    let mut first = lane;
+    while first < v {
+        // A block of z, which then meets what the lane has: beside a probability near 1 a running sum
+        // would lose every smaller one.
+        let mut block_max = f32::new(LOWEST);
+        let mut block_sum = 0.0f32;
+        let mut block_mean = 0.0f32;
+        let end = min(first + LANES * BLOCK, v);
+        let mut i = first;
+        while i < end {
+            let z = logits[start + i] * inverse;
+            let rise = z - block_max;
+            let e = exp_below_zero(-f32::abs(rise));
+            if rise > 0.0 {
+                block_mean = (block_mean - block_sum * rise) * e;
+                block_sum = block_sum * e + 1.0;
+                block_max = z;
+            } else {
+                block_sum += e;
+                block_mean += e * rise;
+            }
+            i += LANES;
         }
-        i += LANES;
+        let top = f32::max(max, block_max);
+        let fall = max - top;
+        let block_fall = block_max - top;
+        let e = exp_below_zero(fall);
+        let block_e = exp_below_zero(block_fall);
+        mean = (mean + sum * fall) * e + (block_mean + block_sum * block_fall) * block_e;
+        sum = sum * e + block_sum * block_e;
+        max = top;
+        first += LANES * BLOCK;
     }
     let mut maxima = SharedMemory::<f32>::new(LANES);
     let mut sums = SharedMemory::<f32>::new(LANES);
@@ -170,7 +191,8 @@ fn forward_kernel(
     if lane == 0 {
         let log_sum = f32::ln(sums[0]);
         lse[row] = maxima[0] + log_sum;
-        out[row * 2] = logits[start + tokens[row] as usize] * inverse - (maxima[0] + log_sum);
+        let z = logits[start + tokens[row] as usize] * inverse;
+        out[row * 2] = (z - maxima[0]) - log_sum;
         out[row * 2 + 1] = log_sum - means[0] / sums[0];
     }
 }

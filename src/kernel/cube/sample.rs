@@ -8,6 +8,9 @@ use super::tensor::{dims, empty};
 use super::{GpuForm, ROW_UNITS, a_cube_each, array, cube_max, cube_sum, through_host, upload};
 use crate::kernel::ops::sample::Sample;
 
+/// Neighbours whose probabilities are summed before they meet the others.
+const BLOCK: usize = 64;
+
 #[cube(launch)]
 fn sample_kernel(
     logits: &Array<f32>,
@@ -43,42 +46,59 @@ fn sample_kernel(
         nearest = -cube_max(-nearest, &mut shared);
     }
     let mut mass = 0.0f32;
-    for i in from..to {
-        mass += (logits[first + i] * inverse - largest).exp();
+    let mut block = from;
+    while block < to {
+        mass += block_mass(logits, first + block, first + min(block + BLOCK, to), inverse, largest);
+        block += BLOCK;
     }
     let total = cube_sum(mass, &mut shared);
     shared[unit] = mass;
     sync_cube();
     if unit == 0 {
-        let mut token = v - 1;
+        let mut token = v;
         if comptime!(greedy) {
             token = u32::cast_from(nearest) as usize;
         } else {
-            // Rounding can leave every running sum below the target: then it is the last token that
-            // has any probability.
-            let target = uniforms[row] * total;
-            let mut sum = 0.0f32;
-            let mut before = 0.0f32;
+            // What is left of the target is compared, not a growing sum: after a probability near 1 a
+            // sum would no longer see the small ones.
+            let mut rest = uniforms[row] * total;
             let mut chosen = 0usize;
-            let mut found = false;
-            for i in 0..ROW_UNITS {
-                if !found && shared[i] > 0.0 {
-                    chosen = i;
-                    before = sum;
-                    sum += shared[i];
-                    found = sum > target;
-                }
+            while chosen < ROW_UNITS && shared[chosen] <= rest {
+                rest -= shared[chosen];
+                chosen += 1;
             }
             let end = min((chosen + 1) * share, v);
-            let mut i = chosen * share;
-            sum = before;
-            found = false;
-            while i < end {
+            let mut block = chosen * share;
+            let mut inside = false;
+            while block < end && !inside {
+                let to = min(block + BLOCK, end);
+                let mass = block_mass(logits, first + block, first + to, inverse, largest);
+                if mass > rest {
+                    inside = true;
+                } else {
+                    rest -= mass;
+                    block += BLOCK;
+                }
+            }
+            let to = min(block + BLOCK, end);
+            let mut i = block;
+            while i < to {
                 let mass = (logits[first + i] * inverse - largest).exp();
-                if !found && mass > 0.0 {
+                if token == v {
+                    if mass > rest {
+                        token = i;
+                    } else {
+                        rest -= mass;
+                    }
+                }
+                i += 1;
+            }
+            // Rounding can leave a rest behind the last of them: then it is the most probable token,
+            // whose probability that changes least.
+            let mut i = 0usize;
+            while token == v {
+                if logits[first + i] * inverse == largest || i + 1 == v {
                     token = i;
-                    sum += mass;
-                    found = sum > target;
                 }
                 i += 1;
             }
@@ -86,6 +106,16 @@ fn sample_kernel(
         out[row * 2] = token as f32;
         out[row * 2 + 1] = logits[first + token] * inverse - largest - total.ln();
     }
+}
+
+/// The probabilities of some neighbours, relative to the largest of the row.
+#[cube]
+fn block_mass(logits: &Array<f32>, from: usize, to: usize, inverse: f32, largest: f32) -> f32 {
+    let mut mass = 0.0f32;
+    for i in from..to {
+        mass += (logits[i] * inverse - largest).exp();
+    }
+    mass
 }
 
 impl GpuForm<1, 1> for Sample {

@@ -13,7 +13,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use crate::kernel::check::{Case, N, Visitor, noise, tokens};
-use crate::kernel::cpu::simd::exp;
+use crate::kernel::cpu::simd::{exp, sum_of_lanes};
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -118,10 +118,10 @@ pub(super) fn of_logits(logits: &[f32], tokens: &[u32], temperature: f32) -> [Ve
         .zip(&mut lse)
         .zip(logits.par_chunks_exact(v.max(1)).zip(tokens))
         .for_each(|((out, lse), (logits, token))| {
-            let (log_sum, mean) = log_sum_exp(logits, inverse);
-            *lse = log_sum;
-            out[0] = logits[*token as usize] * inverse - log_sum;
-            out[1] = log_sum - mean;
+            let found = log_sum_exp(logits, inverse);
+            *lse = found.max + found.log_sum;
+            out[0] = found.logp(logits[*token as usize] * inverse);
+            out[1] = found.log_sum - found.mean;
         });
     [out, lse]
 }
@@ -161,13 +161,54 @@ pub(super) fn turn_into_gradients(
     });
 }
 
-/// Log-sum-exp of `logits · inverse` and the mean of them under their own softmax.
+/// What a row's softmax divides by, `Σ e^(z − max)` with `z = logits · inverse`, and what it is relative to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogSumExp {
+    /// The largest z.
+    pub max: f32,
+    /// `ln Σ e^(z − max)`.
+    pub log_sum: f32,
+    /// Mean of `z − max` under the softmax.
+    pub mean: f32,
+}
+
+impl LogSumExp {
+    /// The log-probability of a token, from its logit · inverse.
+    ///
+    /// Near the largest z the difference is exact, and a probability near 1 keeps its digits.
+    pub fn logp(&self, z: f32) -> f32 {
+        (z - self.max) - self.log_sum
+    }
+}
+
+/// Exponentials that are added in f32 before their sum goes into one of f64. Beside a probability near 1 a
+/// running sum in f32 would lose every smaller one.
+pub(super) const SUM_BLOCK: usize = 256;
+
+/// The log-sum-exp of a row, with the mean that its entropy needs.
 #[multiversion(targets = "simd")]
-pub(super) fn log_sum_exp(logits: &[f32], inverse: f32) -> (f32, f32) {
-    let max = logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b)) * inverse;
+pub(super) fn log_sum_exp(logits: &[f32], inverse: f32) -> LogSumExp {
+    let max = largest(logits) * inverse;
+    let (mut sum, mut mean) = (0.0, 0.0);
+    for block in logits.chunks(SUM_BLOCK) {
+        let [block_sum, block_mean] = block_sums(block, inverse, max);
+        sum += block_sum;
+        mean += block_mean;
+    }
+    LogSumExp { max, log_sum: f64::ln(sum) as f32, mean: (mean / sum) as f32 }
+}
+
+/// The largest of a row; −∞ for none.
+#[inline(always)]
+pub(super) fn largest(logits: &[f32]) -> f32 {
+    logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+}
+
+/// `Σ e^(z − max)` and `Σ e^(z − max)·(z − max)` over at most [`SUM_BLOCK`] logits.
+#[inline(always)]
+pub(super) fn block_sums(block: &[f32], inverse: f32, max: f32) -> [f64; 2] {
     let (mut sums, mut means) = ([0.0_f32; 16], [0.0_f32; 16]);
-    let chunks = logits.chunks_exact(16);
-    let tail = chunks.remainder();
+    let (chunks, tail) = block.as_chunks::<16>();
     for chunk in chunks {
         for lane in 0..16 {
             let z = chunk[lane] * inverse - max;
@@ -182,8 +223,7 @@ pub(super) fn log_sum_exp(logits: &[f32], inverse: f32) -> (f32, f32) {
         sums[lane] += e;
         means[lane] += e * z;
     }
-    let (sum, mean): (f32, f32) = (sums.iter().sum(), means.iter().sum());
-    (max + sum.ln(), max + mean / sum)
+    [sums, means].map(|lanes| sum_of_lanes(lanes.map(f64::from)))
 }
 
 #[multiversion(targets = "simd")]
@@ -191,5 +231,55 @@ fn logit_gradients(z: &mut [f32], inverse: f32, lse: f32, entropy: f32, dlogp: f
     for z in z.iter_mut() {
         let logp = *z * inverse - lse;
         *z = -exp(logp) * (dlogp + dentropy * (logp + entropy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    /// A row with one logit above the others by `lead`, the others uniform over six units.
+    fn row(v: usize, lead: f32) -> Vec<f32> {
+        let mut stream = Stream::new(3, v as u32);
+        let mut uniform = || (stream.next_u32() >> 8) as f32 / (1u32 << 24) as f32;
+        let mut logits: Vec<f32> = (0..v).map(|_| 6.0 * uniform() - 3.0).collect();
+        logits[v / 2] = 3.0 + lead;
+        logits
+    }
+
+    /// Log-probability of `token` and entropy, by f64.
+    fn exact(logits: &[f32], inverse: f32, token: usize) -> [f64; 2] {
+        let z: Vec<f64> = logits.iter().map(|z| f64::from(*z) * f64::from(inverse)).collect();
+        let max = z.iter().fold(f64::MIN, |a, b| a.max(*b));
+        let lse = max + z.iter().map(|z| (z - max).exp()).sum::<f64>().ln();
+        [z[token] - lse, -z.iter().map(|z| (z - lse).exp() * (z - lse)).sum::<f64>()]
+    }
+
+    #[test]
+    fn log_probabilities_and_entropies_are_those_of_f64_for_every_vocabulary() {
+        for v in [2, 17, 1_000, 50_257, 151_936, 262_144] {
+            // From all tokens alike to a probability of nearly 1: the tail beside it must not be lost.
+            for lead in [0.0, 3.0, 9.0, 14.0, 17.0] {
+                let (logits, inverse) = (row(v, lead), 1.0);
+                for token in [v / 2, 0, v - 1] {
+                    let [out, _] = of_logits(&logits, &[token as u32], 1.0 / inverse);
+                    let [logp, entropy] = exact(&logits, inverse, token);
+                    let error = (f64::from(out[0]) - logp).abs();
+                    // A difference of logits of about 20 is itself rounded by 1e-6.
+                    let allowed = if token == v / 2 { 4e-7 } else { 2e-6 };
+                    let allowed = allowed + 1e-7 * logp.abs();
+                    assert!(
+                        error <= allowed,
+                        "v {v}, lead {lead}, token {token}: {error:e} of {logp}"
+                    );
+                    let error = (f64::from(out[1]) - entropy).abs();
+                    assert!(
+                        error <= 1e-6 + 1e-6 * entropy,
+                        "v {v}, lead {lead}: entropy {error:e}"
+                    );
+                }
+            }
+        }
     }
 }

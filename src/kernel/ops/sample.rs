@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use burn::tensor::{Shape, Tensor};
+use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::logit_logprob::log_sum_exp;
+use super::logit_logprob::{SUM_BLOCK, block_sums, largest, log_sum_exp};
 use crate::kernel::check::{Case, N, Visitor, noise};
 use crate::kernel::cpu::simd::exp;
 use crate::kernel::op::Elements;
@@ -110,18 +111,85 @@ fn forward(logits: &[f32], uniforms: &[f32], sampling: Sampling) -> (Vec<u32>, V
 fn draw(logits: &[f32], uniform: f32, sampling: Sampling) -> (u32, f32) {
     if sampling.temperature == 0.0 {
         let token = most_probable(logits);
-        return (token as u32, logits[token] - log_sum_exp(logits, 1.0).0);
+        return (token as u32, log_sum_exp(logits, 1.0).logp(logits[token]));
     }
-    let inverse = 1.0 / sampling.temperature;
-    let (lse, _) = log_sum_exp(logits, inverse);
-    let probability = |token: usize| exp(logits[token] * inverse - lse);
-    let token = if sampling.truncates() {
-        let kept = most_probable_set(logits, sampling, probability);
-        invert(&kept, uniform, probability)
-    } else {
-        invert_all(logits.len(), uniform, probability)
+    let row = Row::new(logits, 1.0 / sampling.temperature);
+    let token = match sampling.truncates() {
+        true => row.token_among(&most_probable_set(&row, sampling), uniform),
+        false => row.token_at(uniform),
     };
-    (token as u32, logits[token] * inverse - lse)
+    (token as u32, row.logp(token))
+}
+
+/// A row of logits with the sums of its exponentials, block after block. Running sums are of f64, so that
+/// the smallest probability counts beside the largest.
+struct Row<'a> {
+    logits: &'a [f32],
+    inverse: f32,
+    max: f32,
+    /// `Σ e^(z − max)` of every block of [`SUM_BLOCK`] logits.
+    masses: Vec<f64>,
+    total: f64,
+}
+
+impl<'a> Row<'a> {
+    fn new(logits: &'a [f32], inverse: f32) -> Self {
+        let (max, masses) = masses(logits, inverse);
+        let total = masses.iter().sum();
+        Self { logits, inverse, max, masses, total }
+    }
+
+    fn mass(&self, token: usize) -> f64 {
+        f64::from(exp(self.logits[token] * self.inverse - self.max))
+    }
+
+    fn logp(&self, token: usize) -> f32 {
+        (self.logits[token] * self.inverse - self.max) - self.total.ln() as f32
+    }
+
+    /// The token at this share of all probability.
+    fn token_at(&self, uniform: f32) -> usize {
+        let target = f64::from(uniform) * self.total;
+        let block = place_of(target, self.masses.iter().copied());
+        let Some((block, rest)) = block else { return most_probable(self.logits) };
+        let first = block * SUM_BLOCK;
+        let tokens = first..(first + SUM_BLOCK).min(self.logits.len());
+        // The block's mass was added up in f32; its share is taken of the same sum in f64.
+        let exact: f64 = tokens.clone().map(|token| self.mass(token)).sum();
+        let target = rest / self.masses[block] * exact;
+        let place = place_of(target, tokens.map(|token| self.mass(token)));
+        place.map_or_else(|| most_probable(self.logits), |(place, _)| first + place)
+    }
+
+    /// The same among some of the tokens.
+    fn token_among(&self, tokens: &[usize], uniform: f32) -> usize {
+        let total: f64 = tokens.iter().map(|token| self.mass(*token)).sum();
+        let masses = tokens.iter().map(|token| self.mass(*token));
+        let place = place_of(f64::from(uniform) * total, masses);
+        tokens[place.map_or(0, |(place, _)| place)]
+    }
+}
+
+/// The largest z of a row and the sums of its blocks.
+#[multiversion(targets = "simd")]
+fn masses(logits: &[f32], inverse: f32) -> (f32, Vec<f64>) {
+    let max = largest(logits) * inverse;
+    let blocks = logits.chunks(SUM_BLOCK);
+    (max, blocks.map(|block| block_sums(block, inverse, max)[0]).collect())
+}
+
+/// Which of the masses, laid one after another, holds `target`, and how far inside; none where they end
+/// before it, which only rounding can do: the caller then takes the most probable token, whose probability
+/// that changes least.
+fn place_of(target: f64, masses: impl Iterator<Item = f64>) -> Option<(usize, f64)> {
+    let mut before = 0.0;
+    for (place, mass) in masses.enumerate() {
+        if before + mass > target {
+            return Some((place, target - before));
+        }
+        before += mass;
+    }
+    None
 }
 
 /// The first of the largest logits.
@@ -130,11 +198,8 @@ fn most_probable(logits: &[f32]) -> usize {
 }
 
 /// Tokens that top-k and top-p leave, most probable first; ties in the order of their ids.
-fn most_probable_set(
-    logits: &[f32],
-    sampling: Sampling,
-    probability: impl Fn(usize) -> f32,
-) -> Vec<usize> {
+fn most_probable_set(row: &Row, sampling: Sampling) -> Vec<usize> {
+    let logits = row.logits;
     let mut tokens: Vec<usize> = (0..logits.len()).collect();
     let larger = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
     if (1..tokens.len()).contains(&sampling.top_k) {
@@ -143,34 +208,19 @@ fn most_probable_set(
     }
     tokens.sort_unstable_by(larger);
     if sampling.top_p < 1.0 {
-        let total: f32 = tokens.iter().map(|t| probability(*t)).sum();
+        let total: f64 = tokens.iter().map(|token| row.mass(*token)).sum();
         let mut sum = 0.0;
-        let enough = tokens.iter().position(|t| {
-            sum += probability(*t);
-            sum >= sampling.top_p * total
+        let enough = tokens.iter().position(|token| {
+            sum += row.mass(*token);
+            sum >= f64::from(sampling.top_p) * total
         });
         tokens.truncate(enough.map_or(tokens.len(), |last| last + 1));
     }
     tokens
 }
 
-fn invert_all(len: usize, uniform: f32, probability: impl Fn(usize) -> f32) -> usize {
-    let mut sum = 0.0;
-    let found = (0..len).find(|t| {
-        sum += probability(*t);
-        sum > uniform
-    });
-    // Rounding can leave the sum a little below 1: then the last token that has any probability.
-    found.or_else(|| (0..len).rev().find(|t| probability(*t) > 0.0)).unwrap_or(0)
-}
-
-fn invert(tokens: &[usize], uniform: f32, probability: impl Fn(usize) -> f32) -> usize {
-    let total: f32 = tokens.iter().map(|t| probability(*t)).sum();
-    tokens[invert_all(tokens.len(), uniform, |i| probability(tokens[i]) / total)]
-}
-
 #[cfg(test)]
-mod tests {
+pub(in crate::kernel) mod tests {
     use super::*;
 
     // Probabilities 0.5, 0.3, 0.15, 0.05 in a shuffled order.
@@ -217,5 +267,50 @@ mod tests {
         let exact = (0.25_f32 / (0.25 + 0.09 + 0.0225 + 0.0025)).ln();
         assert_eq!(tokens, [1]);
         assert!((logps[0] - exact).abs() < 1e-5);
+    }
+
+    /// Logits of a vocabulary of which one token has a probability of 0.9, the others are log-normal and
+    /// the last has 1.7e-13, and the exact share of all probability before each token.
+    pub struct Tail {
+        pub logits: Vec<f32>,
+        before: Vec<f64>,
+    }
+
+    impl Tail {
+        pub fn new(v: usize) -> Self {
+            let mut stream = crate::random::Stream::new(11, 5);
+            let tail: Vec<f64> = (1..v).map(|_| (2.0 * f64::from(stream.normal())).exp()).collect();
+            let sum: f64 = tail.iter().sum();
+            let mut probabilities: Vec<f64> = tail.iter().map(|p| 0.1 * p / sum).collect();
+            probabilities.insert(v / 3, 0.9);
+            probabilities[v - 1] = 1.7e-13;
+            let logits: Vec<f32> = probabilities.iter().map(|p| (p.ln() + 17.0) as f32).collect();
+            let masses: Vec<f64> = logits.iter().map(|z| (f64::from(*z) - 17.0).exp()).collect();
+            let total: f64 = masses.iter().sum();
+            let mut sum = 0.0;
+            let before = std::iter::once(0.0).chain(masses.iter().map(|mass| {
+                sum += mass / total;
+                sum
+            }));
+            Self { before: before.collect(), logits }
+        }
+
+        /// Asserts that the uniform number lies in the share of the token that it drew.
+        pub fn assert_drawn(&self, uniform: f32, token: usize, allowed: f64) {
+            let (u, share) = (f64::from(uniform), &self.before[token..=token + 1]);
+            let inside = share[0] - allowed <= u && u <= share[1] + allowed;
+            assert!(inside, "{u} drew token {token}, whose share is {share:?}");
+            assert!(token + 1 < self.logits.len(), "{u} drew the last token, of 1.7e-13");
+        }
+    }
+
+    #[test]
+    fn a_tail_beside_a_peak_is_drawn_with_its_probability_and_the_last_token_gets_no_more() {
+        let tail = Tail::new(151_936);
+        let row = Row::new(&tail.logits, 1.0);
+        for i in 0..16_000 {
+            let uniform = (i as f32 + 0.5) / 16_000.0;
+            tail.assert_drawn(uniform, row.token_at(uniform), 2e-7);
+        }
     }
 }

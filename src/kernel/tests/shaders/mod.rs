@@ -15,7 +15,9 @@ use cubecl::Runtime;
 use cubecl::wgpu::{AutoGraphicsApi, GraphicsApi, WgpuDevice, WgpuRuntime};
 
 use self::groups::{check_group_advantage, check_group_baseline, check_whiten};
-use self::tokens::{check_logit_logprob, check_logit_logprob_backward, check_token_weights};
+use self::tokens::{
+    check_logit_logprob, check_logit_logprob_backward, check_tail, check_token_weights,
+};
 use crate::kernel::Op;
 use crate::kernel::check::{Case, Visitor};
 use crate::kernel::cube::tensor::tensor_of;
@@ -67,6 +69,7 @@ fn every_kernel_on_the_device_agrees_with_its_cpu_reference() {
             let secs = began.elapsed().as_secs_f32();
             eprintln!("{kernel} in {form:?}: {worst:.2} of the tolerance, {secs:.1} s");
         }
+        check_tail(form, &device);
     }
 }
 

@@ -8,6 +8,8 @@ use crate::kernel::Op;
 use crate::kernel::cube::tensor::tensor_of;
 use crate::kernel::op::Elements;
 use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
+use crate::kernel::ops::sample::tests::Tail;
+use crate::kernel::ops::sample::{Sample, Sampling};
 use crate::kernel::ops::token_weights::{TokenWeighting, TokenWeights};
 use crate::random::Stream;
 
@@ -109,6 +111,27 @@ pub(super) fn check_logit_logprob(form: Form, device: &CubeTensor) -> f32 {
     assert!(out.shape().dims() == [0, 2] && lse.shape().dims() == [0]);
     assert_views_are_read_by_their_strides(form, device);
     worst
+}
+
+/// Beside a probability near 1 no smaller one is lost: neither in what is drawn nor in a log-probability.
+pub(super) fn check_tail(form: Form, device: &CubeTensor) {
+    let tail = Tail::new(151_936);
+    let v = tail.logits.len();
+    // From the beginning over the peak to the last number below 1.
+    let uniforms: Vec<f32> =
+        (0..48).map(|i| i as f32 / 48.0 + 0.01).chain([0.999, 0.99999, 1.0 - 6e-8]).collect();
+    let rows: Vec<f32> = uniforms.iter().flat_map(|_| tail.logits.iter().copied()).collect();
+    let sampling = Sampling::default();
+    let op = Sample { uniforms: uniforms.clone().into(), sampling };
+    let [drawn] = form.run(&op, [tensor_of(device, [uniforms.len(), v], &rows)]).map(floats);
+    for (uniform, drawn) in uniforms.iter().zip(drawn.chunks_exact(2)) {
+        tail.assert_drawn(*uniform, drawn[0] as usize, 1e-6);
+    }
+    let op = LogitLogprob { tokens: [v as u32 / 3].into(), temperature: 1.0 };
+    let [out, _] = form.run(&op, [tensor_of(device, [1, v], &tail.logits)]).map(floats);
+    let sum: f64 = tail.logits.iter().map(|z| f64::from(*z).exp()).sum();
+    let exact = f64::from(tail.logits[v / 3]) - sum.ln();
+    assert!((f64::from(out[0]) - exact).abs() < 2e-6, "{} against {exact}", out[0]);
 }
 
 fn assert_views_are_read_by_their_strides(form: Form, device: &CubeTensor) {
