@@ -56,12 +56,15 @@ const LARGEST: f32 = 0x1.fffffep+127f;
 const LANES: u32 = 64u;
 
 var<workgroup> shared_info: Info;
-var<workgroup> found: array<vec2<f32>, LANES>;
+// Two arrays of scalars: two lanes may find the two middles of one group at once, and what two lanes
+// write into one vector may be lost.
+var<workgroup> found_lower: array<f32, LANES>;
+var<workgroup> found_upper: array<f32, LANES>;
 
 // The group of this lane: its first place in the table and its rollouts, 0 for a lane without one.
 var<private> start: u32;
 var<private> g: u32;
-// Who shares the group: this lane of so many, and where in `found` they leave a value.
+// Who shares the group: this lane of so many, and where in `found_…` they leave a value.
 var<private> lane: u32;
 var<private> lanes: u32;
 var<private> slot: u32;
@@ -213,15 +216,15 @@ fn order_statistics(lower: u32, upper: u32, about: f32, distances: bool) -> vec2
                 }
             }
             if below == lower {
-                found[slot].x = value;
+                found_lower[slot] = value;
             }
             if below == upper {
-                found[slot].y = value;
+                found_upper[slot] = value;
             }
         }
     }
     workgroupBarrier();
-    let value = found[slot];
+    let value = vec2(found_lower[slot], found_upper[slot]);
     workgroupBarrier();
     return value;
 }

@@ -3,8 +3,10 @@
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use super::token_batch::LOG_RATIO_LIMIT;
 use super::{LossError, TokenBatch};
+
+/// The negative log ratio at which k3 is 10.
+const K3_LOWEST_X: f64 = -2.610_868_638_149_876;
 
 /// How the KL of a sampled token is estimated, from x = log π − log π_ref.
 ///
@@ -20,12 +22,15 @@ use super::{LossError, TokenBatch};
 /// ```
 ///
 /// As a term of the loss, k1 has an expected gradient of zero, k3 that of the *forward* KL; k2, the
-/// `_k2grad` forms and, off-policy too, k3_ratio have that of the reverse KL. In k3 alone x is
-/// bounded below by −20, before `exp` can overflow; upwards nothing overflows, and a policy that
-/// ran away is still pulled back.
+/// `_k2grad` forms and, off-policy too, k3_ratio have that of the reverse KL.
+///
+/// k3 grows as exp(−x): a token that the reference holds e^19 times as likely as the policy would own
+/// the step. Below x = −2.61, where k3 is 10, its value stays 10 and its slope stays what it is there,
+/// so such a token is pulled back like its neighbours. Upwards k3 grows as x, and a policy that ran
+/// away is pulled back with a slope below 1.
 ///
 /// Sources: Schulman 2020, "Approximating KL divergence"; DeepSeek-AI 2025, arXiv 2512.02556
-/// (k3_ratio). ROLL's names `kl`, `mse` and verl's `low_var_kl`, `k1+`, `k3+` are understood.
+/// (k3_ratio); the bound of 10 is verl's, ROLL's and OpenRLHF's, which give no slope beyond it. ROLL's names `kl`, `mse` and verl's `low_var_kl`, `k1+`, `k3+` are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KlEstimator {
@@ -91,7 +96,7 @@ impl KlEstimator {
             Self::K2 => 0.5 * x * x,
             Self::Abs => x.abs(),
             Self::K3 | Self::K3K2Grad | Self::K3Ratio => {
-                let x = x.max(-LOG_RATIO_LIMIT);
+                let x = x.max(K3_LOWEST_X);
                 (-x).exp() + x - 1.0
             }
             Self::Full => panic!("the `full` KL cannot be told from one token"),
@@ -115,8 +120,10 @@ fn k2<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
 }
 
 fn k3<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
-    let x = x.clamp_min(-LOG_RATIO_LIMIT);
-    (-x.clone()).exp() + x - 1.0
+    let bounded = x.clone().clamp_min(K3_LOWEST_X);
+    let value = (-bounded.clone()).exp() + bounded - 1.0;
+    let beyond = x.clamp_max(K3_LOWEST_X) * (1.0 - (-K3_LOWEST_X).exp());
+    with_gradient_of(value.clone(), value + beyond)
 }
 
 /// The forward value of one tensor with the gradient of another.
@@ -227,6 +234,29 @@ mod tests {
             assert!(slopes.iter().all(|slope| slope.is_finite()), "{slopes:?}");
             assert!(slopes[3] > 0.0 && slopes[4] > 0.0, "{estimator:?}: {slopes:?}");
         }
+    }
+
+    /// By hand: exp(2.6) − 2.6 − 1 = 9.8637 is below the bound of 10; its slope is 1 − exp(2.6) = −12.464.
+    #[test]
+    fn one_token_far_below_the_reference_does_not_own_the_step() {
+        let logps_bt = tensor([[-22.0, -5.6, -3.0, -0.5, -0.1]]);
+        for estimator in [K3, K3Ratio] {
+            let values = floats(estimator.token_kls_bt(&on_policy(logps_bt.clone())));
+            assert!((values[0] - 10.0).abs() < 1e-6, "{estimator:?}: {values:?}");
+            assert!((values[1] - 9.863_738).abs() < 1e-6, "{estimator:?}: {values:?}");
+        }
+        assert!((K3.of_log_ratio(-19.0) - 10.0).abs() < 1e-9);
+        let slopes = gradient(logps_bt, |logps_bt| K3.token_kls_bt(&on_policy(logps_bt)).sum());
+        assert!((slopes[1] + 12.463_738).abs() < 1e-6, "{slopes:?}");
+        assert!(slopes[0] < slopes[1] && slopes[0] > -13.0, "{slopes:?}");
+    }
+
+    /// Tokens whose old log-probabilities are their own; those of the reference are −3.
+    fn on_policy(logps_bt: Tensor<TestBackend, 2>) -> TokenBatch<TestBackend> {
+        let old_bt = logps_bt.clone().detach();
+        TokenBatch::new(logps_bt, tensor([[1.0]]), tensor([[1.0; 5]]))
+            .with_old_logps(old_bt)
+            .with_reference_logps(tensor([[-3.0; 5]]))
     }
 
     #[test]

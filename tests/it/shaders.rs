@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
+use naga::{AddressSpace, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner};
 
 /// A WebGPU device need not have more buffers than eight, and CubeCL takes one of them.
 const MOST_BUFFERS: u32 = 7;
@@ -78,6 +78,35 @@ fn every_shader_has_one_entry_point_within_the_limits_of_webgpu() {
         let shared = shared.filter(|variable| variable.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|v| module.types[v.ty].inner.size(module.to_ctx())).sum();
         assert!(bytes <= MOST_WORKGROUP_BYTES, "{}: {bytes} bytes shared", shader.name);
+    }
+}
+
+/// A device may write one component of a vector by reading and writing the whole of it: what another
+/// lane wrote into its neighbour meanwhile is lost.
+#[test]
+fn lanes_share_scalars_and_never_the_components_of_a_vector() {
+    for shader in shaders() {
+        let module = shader.module();
+        for (_, variable) in module.global_variables.iter() {
+            let shared = variable.space == AddressSpace::WorkGroup;
+            assert!(
+                !(shared && holds_vectors(&module, variable.ty)),
+                "{}: {:?} holds vectors",
+                shader.name,
+                variable.name
+            );
+        }
+    }
+}
+
+fn holds_vectors(module: &Module, of: Handle<Type>) -> bool {
+    match &module.types[of].inner {
+        TypeInner::Vector { .. } | TypeInner::Matrix { .. } => true,
+        TypeInner::Array { base, .. } => holds_vectors(module, *base),
+        TypeInner::Struct { members, .. } => {
+            members.iter().any(|member| holds_vectors(module, member.ty))
+        }
+        _ => false,
     }
 }
 

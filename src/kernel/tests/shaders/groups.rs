@@ -13,7 +13,7 @@ use crate::kernel::ops::group_baseline::{GroupBaseline, GroupBaselines, GroupTab
 use crate::kernel::ops::whiten::Whiten;
 use crate::random::Stream;
 
-const SHAPES_PG: [[usize; 2]; 21] = [
+const SHAPES_PG: [[usize; 2]; 22] = [
     [1, 1],
     [1, 2],
     [1, 3],
@@ -24,6 +24,7 @@ const SHAPES_PG: [[usize; 2]; 21] = [
     [1, 1024],
     [63, 2],
     [63, 65],
+    [63, 66],
     [64, 3],
     [64, 64],
     [65, 4],
@@ -37,7 +38,7 @@ const SHAPES_PG: [[usize; 2]; 21] = [
     [70_000, 9],
 ];
 const LARGEST_PG: [usize; 2] = [1000, 1024];
-const SHAPES_OF_ALL_RULES: [[usize; 2]; 3] = [[64, 9], [65, 4], [9, 65]];
+const SHAPES_OF_ALL_RULES: [[usize; 2]; 4] = [[64, 9], [65, 4], [9, 65], [9, 66]];
 
 #[derive(Debug, Clone, Copy)]
 enum Rewards {
