@@ -138,7 +138,7 @@ pub struct MicroBatch<B: Backend> {
     old_logps_bt: Option<Tensor<B, 2>>,
     sampled: Option<Sampled<B>>,
     reference_logps_bt: Option<Tensor<B, 2>>,
-    reference_distribution: Option<Distribution<B>>,
+    pub(super) reference_distribution: Option<Distribution<B>>,
 }
 
 /// What an earlier policy sampled some of the rows with.
@@ -219,9 +219,14 @@ impl<B: Kernels> MicroBatch<B> {
         self
     }
 
-    /// Adds what the exact KL to the reference needs: its whole distribution at every completion token.
-    pub fn with_reference_distribution(mut self, reference: &Reference<B>) -> Self {
-        self.reference_distribution = Some(Distribution::of(reference.decoder(), &self.packing));
+    /// Adds what the exact KL to the reference needs, whose head `[v, d]` is given: its whole
+    /// distribution at every completion token.
+    pub fn with_reference_distribution(
+        mut self,
+        reference: &Decoder<B>,
+        head: Tensor<B, 2>,
+    ) -> Self {
+        self.reference_distribution = Some(Distribution::of(reference, &self.packing, head));
         self
     }
 
@@ -241,7 +246,7 @@ impl<B: Kernels> MicroBatch<B> {
         policy: &Decoder<Autodiff<B>>,
         temperature: f32,
     ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
-        let distribution = Distribution::of(policy, &self.packing);
+        let distribution = Distribution::of(policy, &self.packing, policy.head());
         let [logps, entropies] = distribution.logps(&self.packing.targets, temperature);
         let logps_bt = self.rows_of(logps);
         let old_logps_bt = self.old_logps_bt(logps_bt.clone());

@@ -11,15 +11,19 @@ use crate::model::{Decoder, PackedCompletions};
 #[derive(Debug, Clone)]
 pub(super) struct Distribution<B: Backend> {
     hidden: Tensor<B, 2>,
-    head: Tensor<B, 2>,
+    pub(super) head: Tensor<B, 2>,
 }
 
 impl<B: Kernels> Distribution<B> {
-    /// The distribution of a model before each completion token.
-    pub(super) fn of(decoder: &Decoder<B>, packing: &PackedCompletions) -> Self {
+    /// The distribution of a model, whose head `[v, d]` is given, before each completion token.
+    pub(super) fn of(
+        decoder: &Decoder<B>,
+        packing: &PackedCompletions,
+        head: Tensor<B, 2>,
+    ) -> Self {
         let hidden = decoder.forward(&packing.packed, None);
         let hidden = kernel::gather_rows(&hidden, &packing.predictors);
-        Self { hidden, head: decoder.head() }
+        Self { hidden, head }
     }
 
     /// Log-probability of each token and entropy of its distribution, `[n]`, in nats.

@@ -2,6 +2,7 @@
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 
 use super::advantages::{StepAdvantages, ValuedGroup};
 use super::batch::{MicroBatch, TrainingGroup, denominators, micro_batches};
@@ -30,6 +31,22 @@ pub(super) struct Preparation<'a, B: Kernels> {
     pub policy: &'a Decoder<Autodiff<B>>,
     /// What the loss compares it with, if anything.
     pub reference: Option<&'a Reference<B>>,
+    /// The reference's head `[v, d]` in f32 where the loss looks at whole distributions: one for all
+    /// micro-batches, since a reference in 16 bits makes another each time it is asked.
+    reference_head: Option<Tensor<B, 2>>,
+}
+
+impl<'a, B: Kernels> Preparation<'a, B> {
+    pub(super) fn new(
+        settings: &'a TrainSettings,
+        objective: &'a Objective,
+        policy: &'a Decoder<Autodiff<B>>,
+        reference: Option<&'a Reference<B>>,
+    ) -> Self {
+        let compared = reference.filter(|_| objective.needs_exact_kls());
+        let reference_head = compared.map(|reference| reference.decoder().head());
+        Self { settings, objective, policy, reference, reference_head }
+    }
 }
 
 impl<B: Kernels> Preparation<'_, B> {
@@ -88,7 +105,7 @@ impl<B: Kernels> Preparation<'_, B> {
 
     /// The micro-batches of one optimiser step, with all that stays fixed over its passes.
     fn micro_batches(&self, groups: &[TrainingGroup], step: &Denominators) -> Vec<MicroBatch<B>> {
-        let Self { settings, objective, policy, reference } = *self;
+        let Self { settings, objective, policy, reference, ref reference_head } = *self;
         let (temperature, device) = (settings.temperature(), policy.device());
         // The first pass over fresh rollouts has a ratio of exactly 1 without any recomputing.
         let reused = settings.training.updates() > 1;
@@ -98,12 +115,12 @@ impl<B: Kernels> Preparation<'_, B> {
             if let Some(old) = &old {
                 batch = batch.with_old_logps(old, temperature);
             }
-            match reference {
-                Some(reference) if objective.needs_exact_kls() => {
-                    batch.with_reference_distribution(reference)
+            match (reference, reference_head) {
+                (Some(reference), Some(head)) => {
+                    batch.with_reference_distribution(reference.decoder(), head.clone())
                 }
-                Some(reference) => batch.with_reference(reference, temperature),
-                None => batch,
+                (Some(reference), None) => batch.with_reference(reference, temperature),
+                (None, _) => batch,
             }
         };
         micro_batches(groups, settings.micro_batch_tokens).into_iter().map(prepare).collect()
@@ -141,7 +158,54 @@ fn shares(count: usize, parts: usize) -> impl Iterator<Item = std::ops::Range<us
 
 #[cfg(test)]
 mod tests {
+    use burn::backend::NdArray;
+    use burn::backend::ndarray::NdArrayTensor;
+    use burn::module::Param;
+    use burn::tensor::DType;
+
+    use super::super::batch::TrainingRow;
+    use super::super::testing::{policy, settings};
     use super::*;
+    use crate::model::ParameterMapper;
+
+    /// Weights of another precision than f32, as those of a reference in 16 bits are; NdArray has no 16.
+    struct InF64;
+
+    impl ParameterMapper<NdArray> for InF64 {
+        fn map<const D: usize>(
+            &mut self,
+            _: &str,
+            param: Param<Tensor<NdArray, D>>,
+        ) -> Param<Tensor<NdArray, D>> {
+            param.map(|weight| weight.cast(DType::F64))
+        }
+    }
+
+    #[test]
+    fn micro_batches_share_one_head_of_a_reference_that_is_not_in_f32() {
+        let settings = settings("use_kl_loss: true\nkl_loss_type: full\n");
+        let policy = policy();
+        let reference = Reference::new(policy.valid().map_parameters(&mut InF64));
+        let (objective, groups) = (&settings.objective, [5, 7].map(group_of));
+        let preparation = Preparation::new(&settings, objective, &policy, Some(&reference));
+        let step = denominators(&groups, 8);
+        let of_group = |group: &TrainingGroup| {
+            let batches = preparation.micro_batches(std::slice::from_ref(group), &step);
+            let distribution = batches[0].reference_distribution.clone().unwrap();
+            let NdArrayTensor::F32(head) = distribution.head.into_primitive().tensor() else {
+                panic!("a head that is not in f32")
+            };
+            head.view().as_ptr()
+        };
+        assert_eq!(of_group(&groups[0]), of_group(&groups[1]));
+    }
+
+    /// A group of one completion that is this token.
+    fn group_of(token: u32) -> TrainingGroup<'static> {
+        const TOKENS: [u32; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let completion = &TOKENS[token as usize..][..1];
+        TrainingGroup { prompt: &[3, 4], rows: vec![TrainingRow::new(0, completion, 1.0)] }
+    }
 
     #[test]
     fn groups_that_do_not_divide_still_make_as_many_mini_batches_as_asked() {

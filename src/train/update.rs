@@ -66,7 +66,7 @@ impl<B: Kernels> Learner<'_, B> {
 
     fn prepared<'a>(&'a self, objective: &'a Objective) -> Preparation<'a, B> {
         let reference = self.reference.filter(|_| objective.needs_reference());
-        Preparation { settings: self.settings, objective, policy: self.policy, reference }
+        Preparation::new(self.settings, objective, self.policy, reference)
     }
 
     /// One optimiser step.
