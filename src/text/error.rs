@@ -38,6 +38,21 @@ pub enum TextError {
         /// What is wrong.
         problem: String,
     },
+    /// A text has a token that the model has no row for.
+    #[error(
+        "the text {text:?} has the token {token:?} with id {id}, and the model's embedding has \
+         {rows} rows; take the token out of the text, or use a model that knows it"
+    )]
+    NoRow {
+        /// The beginning of the text.
+        text: String,
+        /// The token.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// The rows.
+        rows: usize,
+    },
     /// A text is longer than what is tokenised.
     #[error(
         "a prompt has {bytes} bytes, and at most {limit} are tokenised; shorten it or leave it out"

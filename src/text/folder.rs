@@ -36,7 +36,10 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
         .resolve(|name| inner.token_to_id(name))
         .map_err(|problem| TextError::Broken { path: folder.join(CONFIG), problem })?;
     let chat = read_chat(folder, &config)?;
-    Ok(Tokenizer { inner, growth, largest, special, config, chat })
+    // A completion is taught to end with it.
+    let end = special.eos.first().map(|id| (inner.id_to_token(*id).unwrap_or_default(), *id));
+    let largest = end.into_iter().chain([largest]).max_by_key(|(_, id)| *id).unwrap_or_default();
+    Ok(Tokenizer { inner, growth, largest, rows: None, special, config, chat })
 }
 
 /// Special tokens that only `special_tokens_map.json` names, as older folders have it, stand in the config from

@@ -144,11 +144,11 @@ fn places(json: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Seeded, so that a failure comes again; `WGRPO_FUZZ=100000` makes many more.
+/// Seeded, so that a failure comes again; `WGRPO_FUZZ_CASES=100000` makes many more.
 #[test]
 fn changed_tokenizer_files_are_read_or_refused() {
     let count =
-        std::env::var("WGRPO_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
+        std::env::var("WGRPO_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
     let mut stream = Stream::new(9, 0xF1);
     let (parts, mut read) = (parts(), 0);
     for _ in 0..count {

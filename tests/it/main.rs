@@ -14,6 +14,7 @@ mod damage;
 #[cfg(feature = "wgpu")]
 mod devices;
 mod docs;
+mod fuzz;
 mod fuzz_data;
 mod generation;
 mod going_on;
@@ -27,6 +28,7 @@ mod model;
 mod model_folders;
 mod pages;
 mod program;
+mod prompts;
 mod runs;
 mod shaders;
 mod signal;
