@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use super::trl;
+use crate::quote::shown;
 
 /// Serde's message in plain words, with the nearest valid name where a key or value is not known;
 /// `beside` are names that are valid there too and that serde knows nothing of.
@@ -19,12 +20,13 @@ pub(super) fn explain(message: &str, beside: &[String]) -> String {
     let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
     let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        None => format!("unknown {what} `{unknown}`; none is expected here"),
+        None => format!("unknown {what} `{}`; none is expected here", shown(unknown)),
         Some(nearest) if likeness(nearest) > 0.9 => {
-            format!("unknown {what} `{unknown}`; did you mean `{nearest}`?")
+            format!("unknown {what} `{}`; did you mean `{nearest}`?", shown(unknown))
         }
         Some(nearest) => format!(
-            "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
+            "unknown {what} `{}`; did you mean `{nearest}`? valid are: {}",
+            shown(unknown),
             valid.join(", ")
         ),
     }

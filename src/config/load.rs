@@ -15,6 +15,7 @@ use super::tree::Tree;
 use super::typed::typed;
 use super::{ConfigError, RunConfig, trl};
 use crate::files::read_text;
+use crate::quote::{passage, shown};
 
 /// Bytes of the longest configuration that is read.
 pub const LONGEST_CONFIG: u64 = 16 << 20;
@@ -39,7 +40,7 @@ impl RunConfig {
         let in_file = |misfit: Misfit| ConfigError::Invalid {
             path: path.into(),
             line: misfit.line.or_else(|| line_of(&misfit.keys, text)),
-            problem: misfit.problem,
+            problem: passage(&misfit.problem).into_owned(),
         };
         let file = file_tree(text).map_err(in_file)?;
         let assignments =
@@ -100,7 +101,7 @@ fn syntax(error: &serde_saphyr::Error) -> Misfit {
     let problem = match message.strip_prefix("duplicate mapping key: ") {
         Some(rest) => {
             let key = rest.split(',').next().unwrap_or_default();
-            format!("the key `{key}` stands here a second time; keep one of them")
+            format!("the key `{}` stands here a second time; keep one of them", shown(key))
         }
         None if message == "unexpected end of input" => EMPTY.into(),
         None => format!("this is no YAML: {message}"),
@@ -145,7 +146,7 @@ impl<'a> Assignment<'a> {
     fn inside<'t>(&self, place: &'t mut Value, key: &str) -> Result<&'t mut Value, ConfigError> {
         if let Value::Array(items) = place {
             let item = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
-            let problem = format!("`{key}` is no place of the list");
+            let problem = format!("`{}` is no place of the list", shown(key));
             return item.ok_or_else(|| refused(self.text, &problem));
         }
         if !place.is_object() {
@@ -159,6 +160,7 @@ impl<'a> Assignment<'a> {
 }
 
 fn refused(assignment: &str, problem: &str) -> ConfigError {
+    let (assignment, problem) = (shown(assignment), passage(problem));
     ConfigError::Override { assignment: assignment.into(), problem: problem.into() }
 }
 
@@ -172,7 +174,7 @@ fn blamed(assignments: &[Assignment], misfit: Misfit) -> ConfigError {
     if texts.is_empty() {
         texts = assignments.iter().map(text).collect();
     }
-    ConfigError::Override { assignment: texts.join(" --set "), problem: misfit.problem }
+    refused(&texts.join(" --set "), &misfit.problem)
 }
 
 #[cfg(test)]

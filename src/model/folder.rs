@@ -7,10 +7,10 @@ use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::config::find_model;
-use super::error::shown;
 use super::weights::MODEL_FILE;
 use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings};
 use crate::files::write_atomically;
+use crate::quote::shown;
 use crate::random::Stream;
 use crate::readback::{self, DeviceFailed};
 use crate::text::Tokenizer;

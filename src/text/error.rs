@@ -1,9 +1,11 @@
 //! What can be wrong with a tokenizer, a text or a chat template.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::quote::passage;
 
 /// Why text could not be turned into ids, or a tokenizer not be read or written.
 #[derive(Debug, Error)]
@@ -72,4 +74,11 @@ pub enum TextError {
     /// The chat template failed.
     #[error("the chat template failed: {0}")]
     Chat(String),
+}
+
+impl TextError {
+    /// A file that does not hold what it should; what is wrong may quote the file.
+    pub(super) fn broken(path: &Path, problem: &str) -> Self {
+        Self::Broken { path: path.into(), problem: passage(problem).into() }
+    }
 }

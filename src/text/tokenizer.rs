@@ -13,6 +13,7 @@ use super::growth::Growth;
 use super::limits::{LARGE_TEXT, LONGEST_ON_THE_WAY, LONGEST_TEXT};
 use super::special::SpecialTokens;
 use super::{TextError, characters, folder};
+use crate::quote::{passage, shown};
 
 /// A tokenizer with its special tokens and, for chat models, its chat template.
 #[derive(Clone)]
@@ -98,7 +99,7 @@ impl Tokenizer {
             None => Ok(ids.to_vec()),
             Some(&id) => Err(TextError::NoRow {
                 text: text.chars().take(80).collect(),
-                token: self.inner.id_to_token(id).unwrap_or_default(),
+                token: shown(&self.inner.id_to_token(id).unwrap_or_default()).into(),
                 id,
                 rows,
             }),
@@ -155,10 +156,8 @@ impl Tokenizer {
             .map(|(id, token)| (id, token.content))
             .collect();
         beyond.sort();
-        let some = beyond
-            .iter()
-            .take(SHOWN)
-            .map(|(id, token)| format!("{:?} ({id})", token.chars().take(40).collect::<String>()));
+        let some =
+            beyond.iter().take(SHOWN).map(|(id, token)| format!("{:?} ({id})", shown(token)));
         let more = if beyond.len() > SHOWN { ", …" } else { "" };
         let list = some.collect::<Vec<_>>().join(", ");
         (!beyond.is_empty()).then(|| {
@@ -210,8 +209,8 @@ impl Tokenizer {
             .take(LARGE_TEXT)
             .find(|c| self.inner.token_to_id(&c.to_string()).is_none());
         let problem = match foreign {
-            Some(character) => format!("no token for {character:?} ({reason})"),
-            None => reason.to_owned(),
+            Some(character) => format!("no token for {character:?} ({})", shown(reason)),
+            None => passage(reason).into(),
         };
         TextError::Encode { text: text.chars().take(80).collect(), problem }
     }

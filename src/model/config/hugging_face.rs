@@ -10,7 +10,7 @@ use super::place::{CONFIG_FILE, find_model};
 use super::rope::RopeKeys;
 use super::{Family, ModelConfig, ModelConfigError, one_or_many};
 use crate::files::read_text;
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// Longest `config.json` that is read; the longest there are name every layer and label.
 const MOST_BYTES: u64 = 4 << 20;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{TensorFile, WeightsError};
 use crate::files::read_text;
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// Longest index that is read; one of a decoder's thousand layers takes a megabyte.
 const MOST_BYTES: u64 = 16 << 20;
