@@ -17,16 +17,16 @@ pub(super) fn explain(message: &str, beside: &[String]) -> String {
     };
     let valid: Vec<&str> = beside.iter().map(String::as_str).chain(known.iter().copied()).collect();
     let what = if message.contains("unknown field") { "key" } else { "value" };
-    let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
+    let unknown = shown(unknown);
+    let likeness = |name: &str| strsim::jaro_winkler(&unknown, name);
     let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        None => format!("unknown {what} `{}`; none is expected here", shown(unknown)),
+        None => format!("unknown {what} `{unknown}`; none is expected here"),
         Some(nearest) if likeness(nearest) > 0.9 => {
-            format!("unknown {what} `{}`; did you mean `{nearest}`?", shown(unknown))
+            format!("unknown {what} `{unknown}`; did you mean `{nearest}`?")
         }
         Some(nearest) => format!(
-            "unknown {what} `{}`; did you mean `{nearest}`? valid are: {}",
-            shown(unknown),
+            "unknown {what} `{unknown}`; did you mean `{nearest}`? valid are: {}",
             valid.join(", ")
         ),
     }

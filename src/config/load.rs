@@ -17,8 +17,9 @@ use super::{ConfigError, RunConfig, trl};
 use crate::files::read_text;
 use crate::quote::{passage, shown};
 
-/// Bytes of the longest configuration that is read.
-pub const LONGEST_CONFIG: u64 = 16 << 20;
+/// Bytes of the longest configuration that is read: the longest that is known has 4 kB, and looking for the
+/// line of a mistake takes time with the length.
+pub const LONGEST_CONFIG: u64 = 1 << 20;
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -42,6 +43,7 @@ impl RunConfig {
             line: misfit.line.or_else(|| line_of(&misfit.keys, text)),
             problem: passage(&misfit.problem).into_owned(),
         };
+        check_length(text).map_err(in_file)?;
         let file = file_tree(text).map_err(in_file)?;
         let assignments =
             overrides.iter().map(|text| Assignment::read(text)).collect::<Result<Vec<_>, _>>()?;
@@ -68,6 +70,15 @@ impl RunConfig {
             problem: error.to_string(),
         })
     }
+}
+
+/// Text that did not come from a file has the same limit.
+fn check_length(text: &str) -> Result<(), Misfit> {
+    if text.len() as u64 <= LONGEST_CONFIG {
+        return Ok(());
+    }
+    let problem = format!("it has {} bytes, and at most {LONGEST_CONFIG} are read", text.len());
+    Err(Misfit { line: Some(1), problem, ..Misfit::default() })
 }
 
 const EMPTY: &str = "the file is empty; a run needs at least model, data and rewards";
