@@ -6,7 +6,9 @@
 #[cfg(feature = "wgpu")]
 mod agreement;
 mod algorithms;
+mod bad_data;
 mod bad_input;
+mod bad_models;
 mod command_line;
 mod configs;
 mod contradictions;
@@ -25,10 +27,12 @@ mod kills;
 mod library;
 mod limits;
 mod model;
+mod model_files;
 mod model_folders;
 mod pages;
 mod program;
 mod prompts;
+mod reference;
 mod runs;
 mod shaders;
 mod signal;
