@@ -62,6 +62,7 @@ pub mod loss;
 pub mod model;
 pub mod monitor;
 mod pattern;
+mod quote;
 pub mod random;
 pub mod readback;
 pub mod reward;

@@ -105,6 +105,7 @@ impl OnDevice for Evaluating {
         output::note_left_out(&self.folder);
         let rewards = Rewards::new(&self.config.rewards)?;
         let problems = Problems::load(&self.config, &model.tokenizer, &rewards)?;
+        problems.held_out_notes().iter().for_each(|text| output::note(text));
         let held_out = problems
             .held_out
             .context("there are no held-out problems; give the data block some with held_out")?;

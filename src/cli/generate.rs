@@ -73,6 +73,17 @@ impl GenerateArgs {
         }
     }
 
+    /// Says what may be wrong with the way of the prompt to the model.
+    fn note_prompt(&self, tokenizer: &Tokenizer) {
+        tokenizer.tokens_without_row().iter().for_each(|text| output::note(text));
+        if tokenizer.has_chat_template() && !self.chat {
+            output::note(
+                "the model has a chat template, and the prompt goes to it as plain text; --chat \
+                 puts it through the template",
+            );
+        }
+    }
+
     fn prompt_ids(&self, tokenizer: &Tokenizer) -> anyhow::Result<Vec<u32>> {
         let ids = match self.chat {
             true => {
@@ -111,6 +122,7 @@ impl OnDevice for Generating {
         let Self { args, limits } = self;
         let model = saved_model::<B>(&args.folder, &device, &limits)?;
         output::note_left_out(&args.folder);
+        args.note_prompt(&model.tokenizer);
         let ids = args.prompt_ids(&model.tokenizer)?;
         model.config.check_positions(ids.len(), args.max_tokens, ["--prompt", "--max-tokens"])?;
         let generator = args.generator(model.tokenizer.eos_ids());

@@ -39,7 +39,11 @@ pub(super) fn note_left_out(folder: &Path) {
     // Whatever is wrong with the folder, opening it says.
     let left_out = tensors_left_out(folder).unwrap_or_default();
     if !left_out.is_empty() {
-        let (folder, list) = (folder.display(), left_out.join(", "));
-        say(&format!("note: {folder}: not used by the decoder: {list}"));
+        note(&format!("{}: not used by the decoder: {}", folder.display(), left_out.join(", ")));
     }
+}
+
+/// Says something that a person should know on standard error, where nobody may be to hear it.
+pub(super) fn note(text: &str) {
+    say(&format!("note: {text}"));
 }

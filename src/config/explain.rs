@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use super::trl;
+use crate::quote::shown;
 
 /// Serde's message in plain words, with the nearest valid name where a key or value is not known;
 /// `beside` are names that are valid there too and that serde knows nothing of.
@@ -16,7 +17,8 @@ pub(super) fn explain(message: &str, beside: &[String]) -> String {
     };
     let valid: Vec<&str> = beside.iter().map(String::as_str).chain(known.iter().copied()).collect();
     let what = if message.contains("unknown field") { "key" } else { "value" };
-    let likeness = |name: &str| strsim::jaro_winkler(unknown, name);
+    let unknown = shown(unknown);
+    let likeness = |name: &str| strsim::jaro_winkler(&unknown, name);
     let nearest = valid.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
         None => format!("unknown {what} `{unknown}`; none is expected here"),

@@ -15,9 +15,11 @@ use super::tree::Tree;
 use super::typed::typed;
 use super::{ConfigError, RunConfig, trl};
 use crate::files::read_text;
+use crate::quote::{passage, shown};
 
-/// Bytes of the longest configuration that is read.
-pub const LONGEST_CONFIG: u64 = 16 << 20;
+/// Bytes of the longest configuration that is read: the longest that is known has 4 kB, and looking for the
+/// line of a mistake takes time with the length.
+pub const LONGEST_CONFIG: u64 = 1 << 20;
 
 impl RunConfig {
     /// Reads a configuration and applies `key.path=value` overrides to it.
@@ -39,8 +41,9 @@ impl RunConfig {
         let in_file = |misfit: Misfit| ConfigError::Invalid {
             path: path.into(),
             line: misfit.line.or_else(|| line_of(&misfit.keys, text)),
-            problem: misfit.problem,
+            problem: passage(&misfit.problem).into_owned(),
         };
+        check_length(text).map_err(in_file)?;
         let file = file_tree(text).map_err(in_file)?;
         let assignments =
             overrides.iter().map(|text| Assignment::read(text)).collect::<Result<Vec<_>, _>>()?;
@@ -69,6 +72,15 @@ impl RunConfig {
             problem: error.to_string(),
         })
     }
+}
+
+/// Text that did not come from a file has the same limit.
+fn check_length(text: &str) -> Result<(), Misfit> {
+    if text.len() as u64 <= LONGEST_CONFIG {
+        return Ok(());
+    }
+    let problem = format!("it has {} bytes, and at most {LONGEST_CONFIG} are read", text.len());
+    Err(Misfit { line: Some(1), problem, ..Misfit::default() })
 }
 
 const EMPTY: &str = "the file is empty; a run needs at least model, data and rewards";
@@ -102,7 +114,7 @@ fn syntax(error: &serde_saphyr::Error) -> Misfit {
     let problem = match message.strip_prefix("duplicate mapping key: ") {
         Some(rest) => {
             let key = rest.split(',').next().unwrap_or_default();
-            format!("the key `{key}` stands here a second time; keep one of them")
+            format!("the key `{}` stands here a second time; keep one of them", shown(key))
         }
         None if message == "unexpected end of input" => EMPTY.into(),
         None => format!("this is no YAML: {message}"),
@@ -147,7 +159,7 @@ impl<'a> Assignment<'a> {
     fn inside<'t>(&self, place: &'t mut Value, key: &str) -> Result<&'t mut Value, ConfigError> {
         if let Value::Array(items) = place {
             let item = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
-            let problem = format!("`{key}` is no place of the list");
+            let problem = format!("`{}` is no place of the list", shown(key));
             return item.ok_or_else(|| refused(self.text, &problem));
         }
         if !place.is_object() {
@@ -161,6 +173,7 @@ impl<'a> Assignment<'a> {
 }
 
 fn refused(assignment: &str, problem: &str) -> ConfigError {
+    let (assignment, problem) = (shown(assignment), passage(problem));
     ConfigError::Override { assignment: assignment.into(), problem: problem.into() }
 }
 
@@ -174,7 +187,7 @@ fn blamed(assignments: &[Assignment], misfit: Misfit) -> ConfigError {
     if texts.is_empty() {
         texts = assignments.iter().map(text).collect();
     }
-    ConfigError::Override { assignment: texts.join(" --set "), problem: misfit.problem }
+    refused(&texts.join(" --set "), &misfit.problem)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What can be wrong with a model.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::{ModelConfigError, WeightsError};
@@ -47,37 +46,4 @@ pub enum ModelError {
         /// What the system said.
         source: std::io::Error,
     },
-}
-
-/// Longest piece of a file's own text in a message, in bytes.
-pub(super) const LONGEST_SHOWN: usize = 200;
-
-/// Text out of a file as it stands in a message: not too long, and nothing that moves a cursor.
-pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    let mut end = text.len().min(LONGEST_SHOWN);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    if end == text.len() && !text.contains(char::is_control) {
-        return text.into();
-    }
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-    let mut short: String = text[..end].chars().map(escape).collect();
-    if end < text.len() {
-        short.push('…');
-    }
-    short.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_files_own_text_is_shown_short_and_without_control_characters() {
-        assert_eq!(shown("model.norm.weight"), "model.norm.weight");
-        assert_eq!(shown("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
-        let long = shown(&"é".repeat(1000)).into_owned();
-        assert_eq!((long.chars().count(), long.ends_with('…')), (101, true));
-    }
 }

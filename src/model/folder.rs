@@ -7,10 +7,10 @@ use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::config::find_model;
-use super::error::shown;
 use super::weights::MODEL_FILE;
 use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings};
 use crate::files::write_atomically;
+use crate::quote::shown;
 use crate::random::Stream;
 use crate::readback::{self, DeviceFailed};
 use crate::text::Tokenizer;
@@ -40,6 +40,7 @@ impl<B: Backend> LoadedModel<B> {
         let config = ModelConfig::from_folder(folder)?;
         let tokenizer = Tokenizer::from_folder(folder)?;
         check_ids(&config, &tokenizer)?;
+        let tokenizer = tokenizer.for_rows(config.vocab_size);
         let decoder = Decoder::load(&config, folder, device)?;
         Ok(Self { config, decoder, tokenizer })
     }
@@ -90,7 +91,8 @@ fn room_for(name: &str, count: usize) -> Result<Vec<f32>, ModelError> {
     Ok(values)
 }
 
-/// A text may hold any token, so each needs its row of the embedding.
+/// Any text may hold the tokens of the vocabulary, so each needs its row of the embedding; an added
+/// token is refused where a text has it.
 fn check_ids(config: &ModelConfig, tokenizer: &Tokenizer) -> Result<(), ModelError> {
     let (token, id) = tokenizer.largest_id();
     if (id as usize) < config.vocab_size {

@@ -123,10 +123,12 @@ pub struct SampleLine {
     pub step: u64,
     /// Identifier of the problem.
     pub problem: String,
-    /// The prompt as the model saw it.
+    /// The prompt as a person reads it: text, or a line for each message of a conversation.
     pub prompt: String,
     /// The completion as text, special tokens left out.
     pub completion: String,
+    /// The expected answer; none where the problem has none.
+    pub answer: Option<String>,
     /// Weighted sum of the reward functions.
     #[serde(deserialize_with = "null_is_nan")]
     pub reward: f64,

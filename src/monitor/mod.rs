@@ -16,6 +16,7 @@ mod report_file;
 mod rss;
 mod run_folder;
 mod run_lock;
+mod sample_text;
 mod screen;
 mod summary;
 

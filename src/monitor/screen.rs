@@ -1,8 +1,8 @@
 //! A run on the screen as a monitor: what it begins, how far it is, and now and then a completion.
 
 use super::event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
-use super::metrics::SampleLine;
 use super::progress::{Phase, Progress, Stage};
+use super::sample_text::sample_text;
 
 /// Shows a run by way of a [`Progress`].
 pub struct Screen {
@@ -134,12 +134,4 @@ fn storage_text(device: &str, asked: &str, found: &str) -> String {
         false => format!(", for {device} has no {asked}"),
     };
     format!("reference  its weights stored in {found}{why}")
-}
-
-fn sample_text(sample: &SampleLine) -> String {
-    let text = format!("{}{}", sample.prompt, sample.completion);
-    format!(
-        "step {}: {:?} reward {:.2} advantage {:+.2}",
-        sample.step, text, sample.reward, sample.advantage
-    )
 }

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 
 use super::RunError;
 use crate::config::{ModelBlock, RunConfig};
-use crate::data::Dataset;
+use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
 use crate::kernel::Kernels;
 use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError, find_model};
@@ -68,6 +68,8 @@ pub struct Problems {
     pub train: PreparedProblems,
     /// Those to evaluate on; none where the data has none.
     pub held_out: Option<PreparedProblems>,
+    /// What to know about the way of their prompts to the model, a sentence each.
+    prompt_notes: Vec<String>,
 }
 
 impl Problems {
@@ -95,13 +97,21 @@ impl Problems {
             0 => problems,
             count => problems.first(count),
         });
-        Ok(Self { train, held_out })
+        let prompt_notes = prompt_notes(tokenizer, [Some(&train), held_out.as_ref()]);
+        Ok(Self { train, held_out, prompt_notes })
     }
 
-    /// What to know about problems that rewards cannot judge, a sentence each.
+    /// What to know about prompts, and about problems that rewards cannot judge, a sentence each.
     pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.train.notes().to_vec();
+        notes.extend(self.held_out_notes());
+        notes
+    }
+
+    /// The same of the held-out problems alone.
+    pub fn held_out_notes(&self) -> Vec<String> {
         let held_out = self.held_out.iter().flat_map(PreparedProblems::notes);
-        self.train.notes().iter().chain(held_out).cloned().collect()
+        held_out.chain(&self.prompt_notes).cloned().collect()
     }
 
     /// Problems left out because their prompt is too long.
@@ -115,6 +125,22 @@ impl Problems {
         self.train.longest_prompt().max(held_out)
     }
 }
+
+/// Plain text to a model that was trained on its template, and tokens that no prompt may have.
+fn prompt_notes(tokenizer: &Tokenizer, parts: [Option<&PreparedProblems>; 2]) -> Vec<String> {
+    let is_plain = |problems: &PreparedProblems| {
+        (0..problems.len()).any(|at| matches!(problems.problem(at).prompt, Prompt::Text(_)))
+    };
+    let mut notes: Vec<String> = tokenizer.tokens_without_row().into_iter().collect();
+    if tokenizer.has_chat_template() && parts.into_iter().flatten().any(is_plain) {
+        notes.push(PLAIN_PROMPTS.into());
+    }
+    notes
+}
+
+const PLAIN_PROMPTS: &str = "prompts are plain text, so the model's chat template is not used; to \
+    use it, give conversations ([{\"role\": \"user\", \"content\": ...}] in place of text), or set \
+    data.system for kind jsonl or data.chat: true for kind gsm8k";
 
 /// Opens a model that a run saved or that somebody published, if a device of these limits can hold
 /// it.

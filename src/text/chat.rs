@@ -10,6 +10,7 @@ use super::boundary::with_large_stack;
 use super::limits::{LONGEST_TEMPLATE, LONGEST_TEXT, megabytes};
 use super::special::token_name;
 use super::template::Template;
+use crate::quote::passage;
 
 /// A compiled chat template and the special tokens it may name.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl ChatTemplate {
         messages: &impl Serialize,
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
-        let failed = |problem: String| TextError::Chat(problem);
+        let failed = |problem: String| TextError::Chat(passage(&problem).into());
         let messages = serde_json::to_value(messages).map_err(|error| failed(error.to_string()))?;
         let bytes = text_bytes(&messages);
         if bytes > LONGEST_TEXT {

@@ -1,9 +1,11 @@
 //! What can be wrong with a tokenizer, a text or a chat template.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::quote::passage;
 
 /// Why text could not be turned into ids, or a tokenizer not be read or written.
 #[derive(Debug, Error)]
@@ -38,6 +40,21 @@ pub enum TextError {
         /// What is wrong.
         problem: String,
     },
+    /// A text has a token that the model has no row for.
+    #[error(
+        "the text {text:?} has the token {token:?} with id {id}, and the model's embedding has \
+         {rows} rows; take the token out of the text, or use a model that knows it"
+    )]
+    NoRow {
+        /// The beginning of the text.
+        text: String,
+        /// The token.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// The rows.
+        rows: usize,
+    },
     /// A text is longer than what is tokenised.
     #[error(
         "a prompt has {bytes} bytes, and at most {limit} are tokenised; shorten it or leave it out"
@@ -57,4 +74,11 @@ pub enum TextError {
     /// The chat template failed.
     #[error("the chat template failed: {0}")]
     Chat(String),
+}
+
+impl TextError {
+    /// A file that does not hold what it should; what is wrong may quote the file.
+    pub(super) fn broken(path: &Path, problem: &str) -> Self {
+        Self::Broken { path: path.into(), problem: passage(problem).into() }
+    }
 }

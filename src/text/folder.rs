@@ -34,9 +34,12 @@ pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
     };
     let special = sources
         .resolve(|name| inner.token_to_id(name))
-        .map_err(|problem| TextError::Broken { path: folder.join(CONFIG), problem })?;
+        .map_err(|problem| TextError::broken(&folder.join(CONFIG), &problem))?;
     let chat = read_chat(folder, &config)?;
-    Ok(Tokenizer { inner, growth, largest, special, config, chat })
+    // A completion is taught to end with it.
+    let end = special.eos.first().map(|id| (inner.id_to_token(*id).unwrap_or_default(), *id));
+    let largest = end.into_iter().chain([largest]).max_by_key(|(_, id)| *id).unwrap_or_default();
+    Ok(Tokenizer { inner, growth, largest, rows: None, special, config, chat })
 }
 
 /// Special tokens that only `special_tokens_map.json` names, as older folders have it, stand in the config from
@@ -54,8 +57,8 @@ fn with_names_of(mut config: Map<String, Value>, map: Map<String, Value>) -> Map
 
 pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
     let path = folder.join(TOKENIZER);
-    let broken = |path: &Path, problem: String| TextError::Broken { path: path.into(), problem };
-    let json = tokenizer.inner.to_string(true).map_err(|error| broken(&path, error.to_string()))?;
+    let json = tokenizer.inner.to_string(true);
+    let json = json.map_err(|error| TextError::broken(&path, &error.to_string()))?;
     write_atomically(&path, json.as_bytes())?;
 
     let mut config = tokenizer.config.clone();
@@ -63,8 +66,8 @@ pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextErro
     // The template stands in a file of its own; twice, the two could come to differ.
     config.remove("chat_template");
     let path = folder.join(CONFIG);
-    let json =
-        serde_json::to_vec_pretty(&config).map_err(|error| broken(&path, error.to_string()))?;
+    let json = serde_json::to_vec_pretty(&config);
+    let json = json.map_err(|error| TextError::broken(&path, &error.to_string()))?;
     write_atomically(&path, &json)?;
 
     match &tokenizer.chat {
@@ -76,7 +79,7 @@ pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextErro
 fn read_tokenizer(path: &Path) -> Result<ReadTokenizer, TextError> {
     let bytes = read_if_there(path, LONGEST_TOKENIZER)?
         .ok_or_else(|| TextError::Read { path: path.into(), source: ErrorKind::NotFound.into() })?;
-    read::tokenizer(&bytes).map_err(|problem| TextError::Broken { path: path.into(), problem })
+    read::tokenizer(&bytes).map_err(|problem| TextError::broken(path, &problem))
 }
 
 /// The template in a file of its own, or else that of the config: a text, or a list with names.
@@ -90,8 +93,7 @@ fn read_chat(
         None => (folder.join(CONFIG), template_of(config)),
     };
     let compile = |source| ChatTemplate::new(source, config);
-    let broken = |problem| TextError::Broken { path, problem };
-    source.map(compile).transpose().map_err(broken)
+    source.map(compile).transpose().map_err(|problem| TextError::broken(&path, &problem))
 }
 
 fn template_of(config: &Map<String, Value>) -> Option<String> {
@@ -110,16 +112,14 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
     let Some(bytes) = read_if_there(path, LONGEST_FILE)? else {
         return Ok(Map::new());
     };
-    serde_json::from_slice(&bytes).map_err(|error| TextError::Broken {
-        path: path.into(),
-        problem: format!("is no JSON object: {error}"),
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| TextError::broken(path, &format!("is no JSON object: {error}")))
 }
 
 /// The bytes of a file; a pipe, which may never end, and a file beyond `limit` are not read.
 fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TextError> {
     let unread = |source| TextError::Read { path: path.into(), source };
-    let broken = |problem: String| TextError::Broken { path: path.into(), problem };
+    let broken = |problem: String| TextError::broken(path, &problem);
     match other_than_file(path) {
         Ok(None) => {}
         Ok(Some(kind)) => return Err(broken(format!("is no file but {kind}"))),

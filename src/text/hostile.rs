@@ -89,6 +89,31 @@ fn a_text_beyond_the_limit_is_refused_before_it_is_tokenised() {
     assert_eq!(tokenizer.encode(&"1".repeat(1000), true).unwrap().len(), 1001);
 }
 
+/// The good tokenizer with these tokens added to it.
+fn with_added(contents: &[String]) -> Value {
+    let mut json = good();
+    let added = contents.iter().enumerate().map(|(at, content)| {
+        json!({"id": 21 + at, "content": content, "special": false, "lstrip": true, "rstrip": true,
+            "normalized": true, "single_word": false})
+    });
+    let added: Vec<Value> = added.collect();
+    json["added_tokens"].as_array_mut().unwrap().extend(added);
+    json
+}
+
+/// The automaton that finds added tokens takes time with the square of their length.
+#[test]
+fn added_tokens_without_measure_are_refused_and_long_ones_read_in_time() {
+    let long = problem(&with_added(&["<x>".repeat(100_000)]));
+    assert!(long.contains("added token of 300000 bytes"), "{long}");
+    let many: Vec<String> = (0..300_000).map(|at| format!("<{at}>")).collect();
+    assert!(problem(&with_added(&many)).contains("300003 added tokens"));
+    let repeated: Vec<String> = (0..90).map(|at| format!("{at}{}", "<x>".repeat(300))).collect();
+    let begun = Instant::now();
+    assert!(tokenizer(with_added(&repeated).to_string().as_bytes()).is_ok());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
 /// Parts that are put in place of others.
 fn parts() -> Vec<Value> {
     vec![
@@ -144,11 +169,11 @@ fn places(json: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Seeded, so that a failure comes again; `WGRPO_FUZZ=100000` makes many more.
+/// Seeded, so that a failure comes again; `WGRPO_FUZZ_CASES=100000` makes many more.
 #[test]
 fn changed_tokenizer_files_are_read_or_refused() {
     let count =
-        std::env::var("WGRPO_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
+        std::env::var("WGRPO_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
     let mut stream = Stream::new(9, 0xF1);
     let (parts, mut read) = (parts(), 0);
     for _ in 0..count {

@@ -13,6 +13,10 @@ pub(super) const LONGEST_TEMPLATE: usize = 1 << 20;
 pub(super) const LONGEST_TOKENIZER: u64 = 128 << 20;
 /// Bytes of the longest other file.
 pub(super) const LONGEST_FILE: u64 = 32 << 20;
+/// Bytes of the longest added token: the automaton that looks for them takes time with the square of it.
+pub(super) const LONGEST_ADDED: usize = 1024;
+/// Most added tokens; published tokenizers have some thousands.
+pub(super) const MOST_ADDED: usize = 1 << 18;
 /// Letters of the longest word that WordPiece looks at, with work that grows as their third power.
 pub(super) const LONGEST_WORD: u64 = 1000;
 

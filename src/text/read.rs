@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::boundary::{in_time, with_large_stack};
 use super::growth::Growth;
-use super::limits::{LONGEST_ON_THE_WAY, LONGEST_WORD};
+use super::limits::{LONGEST_ADDED, LONGEST_ON_THE_WAY, LONGEST_WORD, MOST_ADDED};
 use super::tokenizer::largest_id;
 
 /// How long a handful of short texts may take.
@@ -35,6 +35,7 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<ReadTokenizer, String> {
     let json: Value = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
     let growth = checked_growth(&json)?;
     check_words(&json["model"])?;
+    check_added(&json["added_tokens"])?;
     let inner = with_large_stack(|| tokenizers::Tokenizer::from_bytes(bytes));
     let mut inner = inner.map_err(broken)?.map_err(|error| broken(error.to_string()))?;
     // Lengths are the business of a run, not of whoever saved the tokenizer.
@@ -71,6 +72,21 @@ fn check_words(model: &Value) -> Result<(), String> {
     match model["max_input_chars_per_word"].as_u64() {
         Some(longest) if longest > LONGEST_WORD => Err(format!(
             "has max_input_chars_per_word {longest}; words of at most {LONGEST_WORD} letters are looked up"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_added(tokens: &Value) -> Result<(), String> {
+    let tokens = tokens.as_array().map(Vec::as_slice).unwrap_or_default();
+    if tokens.len() > MOST_ADDED {
+        let count = tokens.len();
+        return Err(format!("has {count} added tokens, and at most {MOST_ADDED} are read"));
+    }
+    let lengths = tokens.iter().map(|token| token["content"].as_str().map_or(0, str::len));
+    match lengths.max() {
+        Some(longest) if longest > LONGEST_ADDED => Err(format!(
+            "has an added token of {longest} bytes, and tokens of at most {LONGEST_ADDED} are looked for"
         )),
         _ => Ok(()),
     }

@@ -13,6 +13,7 @@ use super::growth::Growth;
 use super::limits::{LARGE_TEXT, LONGEST_ON_THE_WAY, LONGEST_TEXT};
 use super::special::SpecialTokens;
 use super::{TextError, characters, folder};
+use crate::quote::{passage, shown};
 
 /// A tokenizer with its special tokens and, for chat models, its chat template.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Tokenizer {
     pub(super) inner: Arc<tokenizers::Tokenizer>,
     pub(super) growth: Growth,
     pub(super) largest: (String, u32),
+    /// Rows of the model's embedding, where there is a model.
+    pub(super) rows: Option<usize>,
     pub(super) special: SpecialTokens,
     /// `tokenizer_config.json`, kept whole so that a saved folder says what the first one said.
     pub(super) config: Map<String, Value>,
@@ -45,7 +48,7 @@ impl Tokenizer {
         let special = SpecialTokens { pad: 0, bos: Some(1), eos: vec![2] };
         let largest = largest_id(&inner);
         let (inner, growth) = (Arc::new(inner), Growth::default());
-        Ok(Self { inner, growth, largest, special, config, chat: None })
+        Ok(Self { inner, growth, largest, rows: None, special, config, chat: None })
     }
 
     /// Reads the tokenizer of a Hugging Face model folder.
@@ -72,7 +75,8 @@ impl Tokenizer {
     /// The ids of a text, with those special tokens around it that the tokenizer adds, if wanted.
     ///
     /// # Errors
-    /// A text that is too long, before any of it is read, or a character the tokenizer has no token for.
+    /// A text that is too long, before any of it is read, a character the tokenizer has no token for, or a
+    /// token that the model has no row for.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
         static ONE_LARGE_TEXT: Mutex<()> = Mutex::new(());
         self.check_length(text.len())?;
@@ -80,11 +84,25 @@ impl Tokenizer {
         let _alone = (text.len() > LARGE_TEXT)
             .then(|| ONE_LARGE_TEXT.lock().unwrap_or_else(PoisonError::into_inner));
         match caught(|| self.inner.encode_fast(text, add_special_tokens)) {
-            Ok(Ok(encoding)) => Ok(encoding.get_ids().to_vec()),
+            Ok(Ok(encoding)) => self.with_rows(text, encoding.get_ids()),
             Ok(Err(error)) => Err(self.encode_error(text, &error.to_string())),
             Err(panic) => {
                 Err(self.encode_error(text, &format!("tokenizer.json fails on it: {panic}")))
             }
+        }
+    }
+
+    /// The ids, if the model has a row for each.
+    fn with_rows(&self, text: &str, ids: &[u32]) -> Result<Vec<u32>, TextError> {
+        let rows = self.rows.unwrap_or(usize::MAX);
+        match ids.iter().find(|id| **id as usize >= rows) {
+            None => Ok(ids.to_vec()),
+            Some(&id) => Err(TextError::NoRow {
+                text: text.chars().take(80).collect(),
+                token: shown(&self.inner.id_to_token(id).unwrap_or_default()).into(),
+                id,
+                rows,
+            }),
         }
     }
 
@@ -115,9 +133,40 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// The largest id that a text can have, and its token: a model's embedding needs more rows than this.
+    /// The largest id of the vocabulary and of what begins and ends a text, with its token: a model's
+    /// embedding needs more rows than this. Tokens that were added to the vocabulary do not count; see
+    /// [`Self::for_rows`].
     pub fn largest_id(&self) -> (&str, u32) {
         (&self.largest.0, self.largest.1)
+    }
+
+    /// The tokenizer of a model with so many rows in its embedding. Published folders have added tokens
+    /// beyond them, such as a `<pad>` that no text has; a text that has one is refused.
+    pub fn for_rows(self, rows: usize) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// Says which added tokens have no row in the model's embedding; none where all have one.
+    pub fn tokens_without_row(&self) -> Option<String> {
+        const SHOWN: usize = 5;
+        let rows = self.rows?;
+        let added = self.inner.get_added_tokens_decoder().into_iter();
+        let mut beyond: Vec<(u32, String)> = added
+            .filter(|(id, _)| *id as usize >= rows)
+            .map(|(id, token)| (id, token.content))
+            .collect();
+        beyond.sort();
+        let some =
+            beyond.iter().take(SHOWN).map(|(id, token)| format!("{:?} ({id})", shown(token)));
+        let more = if beyond.len() > SHOWN { ", …" } else { "" };
+        let list = some.collect::<Vec<_>>().join(", ");
+        (!beyond.is_empty()).then(|| {
+            format!(
+                "the model's embedding has {rows} rows and none for {} added tokens of its tokenizer: \
+                 {list}{more}; a text that has one is refused",
+                beyond.len()
+            )
+        })
     }
 
     /// The id to fill rows with; it may be an EOS id too, so masks must come from positions.
@@ -160,16 +209,16 @@ impl Tokenizer {
             .take(LARGE_TEXT)
             .find(|c| self.inner.token_to_id(&c.to_string()).is_none());
         let problem = match foreign {
-            Some(character) => format!("no token for {character:?} ({reason})"),
-            None => reason.to_owned(),
+            Some(character) => format!("no token for {character:?} ({})", shown(reason)),
+            None => passage(reason).into(),
         };
         TextError::Encode { text: text.chars().take(80).collect(), problem }
     }
 }
 
-/// The token with the largest id; an empty vocabulary has none, and 0 is as good.
+/// The token with the largest id, added ones apart; an empty vocabulary has none, and 0 is as good.
 pub(super) fn largest_id(tokenizer: &tokenizers::Tokenizer) -> (String, u32) {
-    tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id).unwrap_or_default()
+    tokenizer.get_vocab(false).into_iter().max_by_key(|(_, id)| *id).unwrap_or_default()
 }
 
 impl fmt::Debug for Tokenizer {

@@ -152,6 +152,7 @@ impl StepReport {
             problem: problem.id.to_string(),
             prompt: prompt_text(&problem.prompt),
             completion: of.scored.text.clone(),
+            answer: problem.answer.clone(),
             reward: score.total.unwrap_or(f64::NAN),
             rewards: rewards.collect(),
             advantage: of.advantage,

@@ -1,9 +1,9 @@
 //! Generated data files and numbers: whatever they hold, they are read rightly or refused with a message.
 //!
-//! The same cases every time; `WGRPO_FUZZ=N` tries N times as many.
+//! The same cases every time; `WGRPO_FUZZ_CASES=N` tries N of each kind.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Map, json};
 
@@ -11,10 +11,10 @@ use wgrpo::data::{DataConfig, Dataset, Problem, Prompt};
 use wgrpo::random::Stream;
 use wgrpo::reward::{Completion, Item, RewardConfig, Rewards};
 
-const FILES: usize = 400;
-const NUMBERS: usize = 2000;
-/// Nothing here may take longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::fuzz::{PATIENCE, Tally, cases};
+
+const FILES: u64 = 400;
+const NUMBERS: u64 = 2000;
 
 /// Pieces that data files and answers are made of, wrongly put together.
 const PIECES: [&str; 44] = [
@@ -64,11 +64,6 @@ const PIECES: [&str; 44] = [
     "2e3",
 ];
 
-fn rounds(ordinary: usize) -> usize {
-    let times = std::env::var("WGRPO_FUZZ").ok().and_then(|times| times.parse().ok());
-    ordinary * times.unwrap_or(1)
-}
-
 fn heap_of_pieces(stream: &mut Stream, most: usize) -> String {
     (0..stream.index_below(most)).map(|_| PIECES[stream.index_below(PIECES.len())]).collect()
 }
@@ -114,28 +109,23 @@ fn any_bytes_as_a_data_file_are_read_or_refused_by_name() {
     let config: DataConfig =
         serde_json::from_value(json!({"kind": "jsonl", "path": path, "limit": 50})).unwrap();
     let mut stream = Stream::new(9, 0xF022);
-    let (mut read, mut refused) = (0, 0);
-    for round in 0..rounds(FILES) {
+    let mut tally = Tally::new("data files");
+    for round in 0..cases(FILES) {
         let bytes = match round % 2 {
             0 => heap_of_pieces(&mut stream, 60).into_bytes(),
             _ => mutated(&mut stream),
         };
         fs::write(&path, &bytes).unwrap();
-        let began = Instant::now();
-        match config.load(0) {
-            Ok(dataset) => {
-                assert_usable(&dataset);
-                read += 1;
-            }
-            Err(error) => {
-                let message = error.to_string();
+        let case = format!("round {round}: {:?}", String::from_utf8_lossy(&bytes));
+        match tally.watch(&case, || config.load(0).map_err(|error| error.to_string())) {
+            Ok(dataset) => assert_usable(&dataset),
+            Err(message) => {
                 assert!(message.contains("problems.jsonl") && !message.contains('\0'), "{message}");
-                refused += 1;
             }
         }
-        assert!(began.elapsed() < PATIENCE, "{:?}", String::from_utf8_lossy(&bytes));
     }
-    assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+    let (tried, refused) = (tally.tried, tally.refused);
+    assert!(refused > 0 && refused < tried, "{refused} of {tried} refused");
 }
 
 fn score(rewards: &Rewards, answer: &str, text: &str) -> Option<f64> {
@@ -198,7 +188,7 @@ fn stated(stream: &mut Stream, number: &str) -> String {
 fn a_number_is_right_in_every_writing_and_every_other_number_is_wrong() {
     let rewards = number_reward();
     let mut stream = Stream::new(11, 0xF023);
-    for _ in 0..rounds(NUMBERS) {
+    for _ in 0..cases(NUMBERS) {
         let number = whole_number(&mut stream);
         let answer = written(&mut stream, number);
         let same = written(&mut stream, number);
@@ -216,13 +206,13 @@ fn a_number_is_right_in_every_writing_and_every_other_number_is_wrong() {
 fn any_text_as_an_answer_or_a_completion_ends_in_a_score_or_in_none() {
     let rewards = number_reward();
     let mut stream = Stream::new(13, 0xF024);
-    for _ in 0..rounds(NUMBERS) {
+    let mut tally = Tally::new("answers and completions");
+    for _ in 0..cases(NUMBERS) {
         let answer = heap_of_pieces(&mut stream, 6);
         let text = heap_of_pieces(&mut stream, 80);
-        let began = Instant::now();
-        let score = score(&rewards, &answer, &text);
-        assert!(score.is_none_or(|score| (0.0..=1.0).contains(&score)), "{answer:?} {text:?}");
-        assert!(began.elapsed() < PATIENCE, "{answer:?} {text:?}");
+        let case = format!("{answer:?} {text:?}");
+        let score = tally.watch(&case, || Ok(score(&rewards, &answer, &text))).unwrap();
+        assert!(score.is_none_or(|score| (0.0..=1.0).contains(&score)), "{case}");
     }
 }
 

@@ -86,7 +86,7 @@ const BELOW_CONFIG: [&str; 11] = [
 ];
 
 /// Modules that belong to no room: everyone may use them, and they use nothing of ours.
-const LEAVES: [&str; 4] = ["random", "files", "pattern", "readback"];
+const LEAVES: [&str; 5] = ["random", "files", "pattern", "quote", "readback"];
 
 /// A source file: where it is, which room it belongs to, and its text.
 struct Source {

@@ -6,7 +6,9 @@
 #[cfg(feature = "wgpu")]
 mod agreement;
 mod algorithms;
+mod bad_data;
 mod bad_input;
+mod bad_models;
 mod command_line;
 mod configs;
 mod contradictions;
@@ -14,6 +16,7 @@ mod damage;
 #[cfg(feature = "wgpu")]
 mod devices;
 mod docs;
+mod fuzz;
 mod fuzz_data;
 mod generation;
 mod going_on;
@@ -24,9 +27,12 @@ mod kills;
 mod library;
 mod limits;
 mod model;
+mod model_files;
 mod model_folders;
 mod pages;
 mod program;
+mod prompts;
+mod reference;
 mod runs;
 mod shaders;
 mod signal;

@@ -9,6 +9,7 @@ mod tests;
 use serde_json::Value;
 
 use super::load::Misfit;
+use crate::quote::shown;
 use table::{NUMBERS, Range};
 
 /// Checks every number of a tree. A number that was written as text, as in `"1e-6"` or `1_000`, is
@@ -62,7 +63,7 @@ fn check_one(value: &mut Value, range: Range, keys: &[String]) -> Result<(), Mis
         return Ok(());
     }
     let key = keys.join(".").replace(".[", "[");
-    let problem = format!("{key} is {written}; it must be {}", range.words());
+    let problem = format!("{key} is {}; it must be {}", shown(&written), range.words());
     Err(Misfit { keys: keys.to_vec(), line: None, problem })
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// What is not supported, and what to do instead.
 type Refusal = (String, &'static str);

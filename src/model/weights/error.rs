@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::error::{LONGEST_SHOWN, shown};
+use crate::quote::{LONGEST_SHOWN, shown};
 use crate::readback::DeviceFailed;
 
 /// Most names that a missing one is compared with.

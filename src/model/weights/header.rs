@@ -11,7 +11,7 @@ use std::fmt;
 use safetensors::tensor::TensorInfo;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// The file begins with the length of its header, a u64.
 const LENGTH_BYTES: usize = 8;

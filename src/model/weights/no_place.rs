@@ -1,7 +1,7 @@
 //! Tensors that a checkpoint has and the decoder does not: which would change what it computes.
 
 use crate::model::ModelConfig;
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// How names begin in the decoder's own part of a checkpoint, with and without the wrappers that
 /// training tools put around a model. Heads of other tasks and states of optimisers begin otherwise.

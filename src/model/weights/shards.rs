@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{TensorFile, WeightsError};
 use crate::files::read_text;
-use crate::model::error::shown;
+use crate::quote::shown;
 
 /// Longest index that is read; one of a decoder's thousand layers takes a megabyte.
 const MOST_BYTES: u64 = 16 << 20;
@@ -46,7 +46,8 @@ fn check_names(names: &BTreeSet<&str>) -> Result<(), String> {
         let mut parts = Path::new(name).components();
         let alone = (parts.next(), parts.next());
         // No file system has longer names, and a message need not repeat one.
-        matches!(alone, (Some(Component::Normal(part)), None) if part == name) && name.len() < 256
+        let is_name = name.len() < 256 && !name.contains(char::is_control);
+        is_name && matches!(alone, (Some(Component::Normal(part)), None) if part == name)
     };
     match names.iter().find(|name| !is_plain(name)) {
         None => Ok(()),

@@ -303,11 +303,11 @@ fn generated(stream: &mut Stream) -> String {
     source
 }
 
-/// Seeded, so that a failure comes again; `WGRPO_FUZZ=100000` makes many more.
+/// Seeded, so that a failure comes again; `WGRPO_FUZZ_CASES=100000` makes many more.
 #[test]
 fn generated_templates_end_in_text_or_an_error() {
     let count =
-        std::env::var("WGRPO_FUZZ").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
+        std::env::var("WGRPO_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
     let mut stream = Stream::new(9, 0xF0);
     let results: Vec<bool> =
         (0..count).map(|_| rendered(&generated(&mut stream)).is_ok()).collect();

@@ -17,7 +17,6 @@ mod call;
 mod dates;
 mod evaluate;
 mod execute;
-mod expression;
 mod filters;
 mod format;
 mod functions;

@@ -1,0 +1,156 @@
+//! `config.json` of the families, and what is refused in one.
+
+use super::*;
+
+/// `extra` replaces or adds keys of a small config.json.
+fn read_with(model_type: &str, extra: Value) -> Result<ModelConfig, ModelConfigError> {
+    let mut json = json!({
+        "model_type": model_type, "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 128, "sliding_window": null,
+    });
+    for (key, value) in extra.as_object().unwrap() {
+        json[key] = value.clone();
+    }
+    ModelConfig::from_hf_json(&json.to_string(), Path::new("config.json"))
+}
+
+fn refusal(model_type: &str, extra: Value) -> String {
+    read_with(model_type, extra).unwrap_err().to_string()
+}
+
+#[test]
+fn rope_theta_is_found_where_transformers_4_and_5_put_it() {
+    let old = read_with("llama", json!({"rope_theta": 5e5, "rope_scaling": null})).unwrap();
+    let rope = json!({"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}});
+    assert_eq!(old.rope_theta, 5e5);
+    assert_eq!(read_with("llama", rope).unwrap().rope_theta, 1e6);
+    assert_eq!(read_with("llama", json!({})).unwrap().rope_theta, 1e4);
+}
+
+#[test]
+fn end_of_text_is_one_id_or_several() {
+    assert_eq!(read_with("llama", json!({"eos_token_id": 2})).unwrap().eos_token_id, [2]);
+    let several = read_with("llama", json!({"eos_token_id": [2, 5]})).unwrap();
+    assert_eq!(several.eos_token_id, [2, 5]);
+    let none = json!({"eos_token_id": null, "pad_token_id": -1});
+    let none = read_with("llama", none).unwrap();
+    assert_eq!((none.eos_token_id, none.pad_token_id), (vec![], None));
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    for family in ["llama", "mistral", "qwen2", "qwen3"] {
+        let extra = json!({"head_dim": 16, "rope_theta": 5e5, "eos_token_id": [3, 4],
+            "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "bos_token_id": 1});
+        let config = read_with(family, extra).unwrap();
+        let again = ModelConfig::from_hf_json(&config.to_hf_json().to_string(), Path::new("x"));
+        assert_eq!(again.unwrap(), config);
+    }
+}
+
+#[test]
+fn an_unknown_family_is_refused_with_the_known_ones() {
+    let message = refusal("qwen3_moe", json!({}));
+    assert!(message.contains("model_type \"qwen3_moe\"") && message.contains("qwen2 and qwen3"));
+}
+
+#[test]
+fn features_the_decoder_lacks_are_refused_by_name() {
+    let llama = |extra| refusal("llama", extra);
+    assert!(llama(json!({"rope_scaling": {"type": "linear"}})).contains("\"linear\""));
+    let yarn = json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}});
+    assert!(llama(yarn).contains("rope_parameters.rope_type \"yarn\""));
+    assert!(llama(json!({"hidden_act": "gelu"})).contains("hidden_act \"gelu\""));
+    assert!(llama(json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor 0.5"));
+    assert!(llama(json!({"mlp_bias": true})).contains("mlp_bias"));
+    assert!(llama(json!({"quantization_config": {}})).contains("quantization_config"));
+}
+
+#[test]
+fn a_sliding_window_is_refused_only_where_it_is_in_use() {
+    assert!(refusal("mistral", json!({"sliding_window": 64})).contains("sliding_window 64"));
+    assert!(read_with("mistral", json!({"sliding_window": 4096})).is_ok());
+    let window = |used, from| json!({"sliding_window": 16, "use_sliding_window": used, "max_window_layers": from});
+    assert!(read_with("qwen2", window(false, 0)).is_ok());
+    assert!(read_with("qwen2", window(true, 2)).is_ok());
+    assert!(refusal("qwen2", window(true, 1)).contains("sliding_window 16"));
+    let types = json!({"layer_types": ["full_attention", "sliding_attention"]});
+    assert!(refusal("qwen3", types).contains("\"sliding_attention\""));
+}
+
+#[test]
+fn a_missing_key_and_a_wrong_type_say_where() {
+    let message = refusal("llama", json!({"hidden_size": "wide"}));
+    assert!(message.contains("config.json") && message.contains("line 1"), "{message}");
+    let error = ModelConfig::from_hf_json(r#"{"model_type": "llama"}"#, Path::new("a.json"));
+    assert!(error.unwrap_err().to_string().contains("missing field `vocab_size`"));
+}
+
+#[test]
+fn the_generation_config_has_the_last_word_on_where_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = read_with("llama", json!({"eos_token_id": 2})).unwrap();
+    let write = |name, json: Value| {
+        std::fs::write(folder.path().join(name), json.to_string()).unwrap();
+    };
+    write("config.json", config.to_hf_json());
+    assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [2]);
+    write("generation_config.json", json!({"eos_token_id": [7, 2], "top_p": 0.9}));
+    assert_eq!(ModelConfig::from_folder(folder.path()).unwrap().eos_token_id, [7, 2]);
+}
+
+#[test]
+fn a_token_id_that_is_none_is_refused_by_name() {
+    for (key, id) in [("bos_token_id", json!(1u64 << 40)), ("pad_token_id", json!(-2))] {
+        let message = refusal("llama", json!({ key: id }));
+        assert!(message.contains(&format!("{key} is {id}")), "{message}");
+    }
+}
+
+#[test]
+fn a_number_out_of_its_range_is_refused_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |key: &str, value: Value| {
+        let mut json = read_with("llama", json!({})).unwrap().to_hf_json();
+        json[key] = value;
+        std::fs::write(folder.path().join(CONFIG_FILE), json.to_string()).unwrap();
+        ModelConfig::from_folder(folder.path()).unwrap_err().to_string()
+    };
+    for (key, value) in [
+        ("num_attention_heads", json!(0)),
+        ("hidden_size", json!(1u64 << 40)),
+        ("intermediate_size", json!(1u64 << 63)),
+        ("num_hidden_layers", json!(1_000_000_000)),
+        ("num_hidden_layers", json!(1u64 << 31)),
+        ("head_dim", json!(0)),
+        ("vocab_size", json!(u64::MAX)),
+        ("rms_norm_eps", json!(-1e-6)),
+    ] {
+        let message = told(key, value.clone());
+        let said = format!("model {key} is {}", value.to_string().replace("-1e-6", "-0.000001"));
+        assert!(message.contains(CONFIG_FILE) && message.contains(&said), "{message}");
+    }
+    let theta = told("rope_parameters", json!({"rope_theta": -1e4}));
+    assert!(theta.contains("rope_parameters.rope_theta -10000 beside rope_theta"), "{theta}");
+}
+
+#[test]
+fn what_is_no_config_json_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(CONFIG_FILE);
+    std::fs::create_dir(&file).unwrap();
+    let message = || ModelConfig::from_folder(folder.path()).unwrap_err().to_string();
+    assert!(message().contains("it is a folder, not a file"));
+    std::fs::remove_dir(&file).unwrap();
+    // A terabyte, on paper.
+    std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    assert!(message().contains("longer than the"), "{}", message());
+}
+
+#[test]
+fn a_folder_without_config_json_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = ModelConfig::from_folder(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("config.json"));
+}
