@@ -14,8 +14,8 @@ use crate::random::Stream;
 /// position = epoch · len + place,   epoch order = head | middle | tail
 /// ```
 /// The head, a third of an epoch, holds none of the tail of the epoch before. So a batch of at most
-/// a third of the problems never holds one twice, even where it crosses into a new epoch: two equal
-/// problems in one step would draw the very same rollouts.
+/// a third of the problems never holds one twice, even where it crosses into a new epoch: a step learns
+/// most from problems that differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     seed: u64,
