@@ -1,19 +1,23 @@
-//! `x · wᵀ` for a few rows of x: what every step of generation is made of.
+//! `x · wᵀ` for up to a few hundred rows of x: what every step of generation is made of.
 //!
-//! A general matrix product packs its operands first, which for a large `w` moves more memory than
-//! the product itself. With few rows each row of `w` is read once, in place, while all rows of x stay
-//! in the cache: 16 rows through SmolLM2 take a third of the time.
+//! A general matrix product packs its operands first, which for a large `w` moves more memory than the
+//! product itself, and at every token again. Both operands have contiguous rows, so tiles of dot
+//! products read them in place and `w` comes from memory once.
 
 use multiversion::multiversion;
+use multiversion::target::match_target;
 use rayon::prelude::*;
 
-use super::simd::{dot, sum_of_lanes};
+use super::dots::dots;
 
-/// Most rows of x for which this is faster than packing.
-pub const MOST_ROWS: usize = 32;
+/// Most rows of x for which this is used; more are a general matrix product.
+pub const MOST_ROWS: usize = 256;
 
-/// Rows of `w` that one task takes.
-const TASK: usize = 64;
+/// Rows of x that stay in a core's cache while a part of `w` passes.
+const BLOCK: usize = 64;
+
+/// Multiplications that are worth handing to a thread.
+const WORTH_A_THREAD: usize = 1 << 16;
 
 /// `[n, output]` from `x [n, input]` and `w [output, input]`, both contiguous.
 ///
@@ -21,58 +25,106 @@ const TASK: usize = 64;
 /// depend on the rows beside it.
 pub fn product(x: &[f32], w: &[f32], input: usize) -> Vec<f32> {
     let (n, output) = (x.len() / input, w.len() / input);
-    let mut transposed = vec![0.0; output * n];
-    transposed
-        .par_chunks_mut(TASK * n)
-        .zip(w.par_chunks(TASK * input))
-        .for_each(|(out, w)| dot_all(x, w, input, out));
-    let mut out = vec![0.0; n * output];
-    for (row, out) in out.chunks_exact_mut(output).enumerate() {
-        for (column, out) in out.iter_mut().enumerate() {
-            *out = transposed[column * n + row];
+    let mut y = Vec::with_capacity(n * output);
+    let columns = Columns { first: y.as_mut_ptr(), output };
+    let rows = rows_of_task(n, output, input);
+    w.par_chunks(rows * input).enumerate().for_each(|(task, w)| {
+        for (block, x) in x.chunks(BLOCK * input).enumerate() {
+            multiply(x, w, input, columns.at(block * BLOCK, task * rows));
         }
-    }
-    out
+    });
+    // SAFETY: the tasks wrote their columns of all rows, and their columns are all that there are.
+    unsafe { y.set_len(n * output) };
+    y
 }
 
-/// `out [rows of w, n]`: the dot product of every row of `w` with every row of `x`.
+/// Rows of `w` that one task takes: whole tiles, several tasks for each thread, and not below the work
+/// that a thread is woken for.
+fn rows_of_task(n: usize, output: usize, input: usize) -> usize {
+    let fair = output.div_ceil(8 * rayon::current_num_threads());
+    fair.min(64).max(WORTH_A_THREAD.div_ceil((n * input).max(1))).next_multiple_of(4)
+}
+
+/// The place of some rows and columns in a result `[n, output]` that is not written yet.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: *mut f32,
+    output: usize,
+}
+
+// SAFETY: tasks write disjoint columns, and nobody reads before they have ended.
+unsafe impl Send for Columns {}
+// SAFETY: as above.
+unsafe impl Sync for Columns {}
+
+impl Columns {
+    fn at(self, row: usize, column: usize) -> Self {
+        // SAFETY: rows and columns are counted off from the operands, whose product has room for all.
+        Self { first: unsafe { self.first.add(row * self.output + column) }, ..self }
+    }
+
+    #[inline(always)]
+    fn write<const W: usize, const X: usize>(self, tile: [[f32; W]; X]) {
+        for (row, values) in tile.into_iter().enumerate() {
+            for (column, value) in values.into_iter().enumerate() {
+                // SAFETY: as for `at`; a tile has as many rows and columns as operands were read.
+                unsafe { self.first.add(row * self.output + column).write(value) };
+            }
+        }
+    }
+}
+
+/// The products of all rows of x and w that are given, in tiles that fit the registers.
 #[multiversion(targets = "simd")]
-fn dot_all(x: &[f32], w: &[f32], input: usize, out: &mut [f32]) {
-    let n = x.len() / input;
-    for (w, out) in w.chunks_exact(input).zip(out.chunks_exact_mut(n)) {
-        let (mut xs, mut outs) = (x.chunks_exact(4 * input), out.chunks_exact_mut(4));
-        for (x, out) in (&mut xs).zip(&mut outs) {
-            out.copy_from_slice(&dots([0, 1, 2, 3].map(|i| &x[i * input..(i + 1) * input]), w));
-        }
-        let rest = xs.remainder().chunks_exact(input).zip(outs.into_remainder());
-        for (x, out) in rest {
-            *out = dot(x, w);
-        }
+fn multiply(x: &[f32], w: &[f32], input: usize, y: Columns) {
+    match_target! {
+        "x86_64+avx512f" => in_tiles::<true, 4, 4>(x, w, input, y),
+        "x86_64+fma" => in_tiles::<true, 2, 2>(x, w, input, y),
+        "aarch64" => in_tiles::<true, 2, 2>(x, w, input, y),
+        _ => in_tiles::<false, 1, 1>(x, w, input, y),
     }
 }
 
-/// Dot products of four rows with one, sixteen running sums each, so that `w` is loaded once.
-///
-/// The sums have four names because in one array of arrays the compiler leaves them in memory, which
-/// is fifteen times slower.
 #[inline(always)]
-fn dots(xs: [&[f32]; 4], w: &[f32]) -> [f32; 4] {
-    let (w_lanes, w_rest) = w.as_chunks::<16>();
-    let [xa, xb, xc, xd] = xs.map(|x| x.as_chunks::<16>().0);
-    let [mut a, mut b, mut c, mut d] = [[0.0_f32; 16]; 4];
-    let rows = w_lanes.iter().zip(xa).zip(xb).zip(xc).zip(xd);
-    for ((((w, xa), xb), xc), xd) in rows {
-        for lane in 0..16 {
-            a[lane] += xa[lane] * w[lane];
-            b[lane] += xb[lane] * w[lane];
-            c[lane] += xc[lane] * w[lane];
-            d[lane] += xd[lane] * w[lane];
-        }
+fn in_tiles<const FUSED: bool, const W: usize, const X: usize>(
+    x: &[f32],
+    w: &[f32],
+    input: usize,
+    y: Columns,
+) {
+    let tiles = w.chunks_exact(W * input);
+    let rest = tiles.remainder().chunks_exact(input);
+    for (tile, w) in tiles.enumerate() {
+        strip::<FUSED, W, X>(x, rows(w, input), y.at(0, tile * W));
     }
-    let at = w.len() - w_rest.len();
-    let rest = |x: &[f32]| -> f32 { x[at..].iter().zip(w_rest).map(|(x, w)| x * w).sum() };
-    let [ra, rb, rc, rd] = xs.map(rest);
-    [sum_of_lanes(a) + ra, sum_of_lanes(b) + rb, sum_of_lanes(c) + rc, sum_of_lanes(d) + rd]
+    let first = w.len() / (W * input) * W;
+    for (row, w) in rest.enumerate() {
+        strip::<FUSED, 1, X>(x, [w], y.at(0, first + row));
+    }
+}
+
+/// `W` columns of the result.
+#[inline(always)]
+fn strip<const FUSED: bool, const W: usize, const X: usize>(
+    x: &[f32],
+    ws: [&[f32]; W],
+    y: Columns,
+) {
+    let input = ws[0].len();
+    let tiles = x.chunks_exact(X * input);
+    let rest = tiles.remainder().chunks_exact(input);
+    for (tile, x) in tiles.enumerate() {
+        y.at(tile * X, 0).write(dots::<FUSED, W, X>(rows(x, input), ws));
+    }
+    let first = x.len() / (X * input) * X;
+    for (row, x) in rest.enumerate() {
+        y.at(first + row, 0).write(dots::<FUSED, W, 1>([x], ws));
+    }
+}
+
+#[inline(always)]
+fn rows<const N: usize>(matrix: &[f32], width: usize) -> [&[f32]; N] {
+    std::array::from_fn(|i| &matrix[i * width..(i + 1) * width])
 }
 
 #[cfg(test)]
@@ -81,7 +133,8 @@ mod tests {
 
     #[test]
     fn every_element_is_the_dot_product_of_its_rows() {
-        for (n, output, input) in [(1, 1, 1), (3, 70, 17), (5, 130, 16), (9, 2, 40)] {
+        let shapes = [(1, 1, 1), (3, 70, 17), (5, 130, 16), (9, 2, 40), (70, 67, 33)];
+        for (n, output, input) in shapes {
             let number = |i: usize| (i * 7 % 11) as f32 - 5.0;
             let x: Vec<f32> = (0..n * input).map(number).collect();
             let w: Vec<f32> = (0..output * input).map(|i| number(i + 3)).collect();
@@ -103,5 +156,11 @@ mod tests {
         for (row, x) in x.chunks_exact(33).enumerate() {
             assert_eq!(product(x, &w, 33), together[row * 90..(row + 1) * 90]);
         }
+    }
+
+    #[test]
+    fn no_rows_and_no_weights_make_empty_products() {
+        assert!(product(&[], &[1.0, 2.0], 2).is_empty());
+        assert!(product(&[1.0, 2.0], &[], 2).is_empty());
     }
 }

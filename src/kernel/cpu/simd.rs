@@ -1,8 +1,8 @@
 //! Scalar functions that the compiler can turn into SIMD, and how passes are spread over threads.
 
-use std::ops::AddAssign;
-
 use rayon::prelude::*;
+
+use super::dots::dots;
 
 /// e^x to within 2 units in the last place, flushing to 0 below -87 and staying finite above 88.
 ///
@@ -88,31 +88,10 @@ pub fn sum_over_rows(
     total
 }
 
-/// Dot product in sixteen running sums, which the compiler keeps in one register.
+/// Dot product of two rows of the same length.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a_lanes, a_rest), (b_lanes, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut sums = [0.0_f32; 16];
-    for (x, y) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..16 {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-    sum_of_lanes(sums) + rest
-}
-
-/// The sum of sixteen numbers, halves first: a sum in order would be sixteen additions that wait for
-/// each other, as long as a whole short dot product.
-#[inline(always)]
-pub fn sum_of_lanes<N: Copy + AddAssign>(mut lanes: [N; 16]) -> N {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            let other = lanes[lane + half];
-            lanes[lane] += other;
-        }
-    }
-    lanes[0]
+    dots::<false, 1, 1>([a], [b])[0][0]
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use crate::kernel::check::{Case, N, Visitor, noise, tokens};
-use crate::kernel::cpu::simd::{exp, sum_of_lanes};
+use crate::kernel::cpu::dots::sum_of_lanes;
+use crate::kernel::cpu::simd::exp;
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 

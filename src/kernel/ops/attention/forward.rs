@@ -5,7 +5,8 @@ use std::ops::Range;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{AttentionPlan, Span};
+use super::{AttentionPlan, Span, decode};
+use crate::kernel::cpu::dots::sum_of_lanes;
 use crate::kernel::cpu::gemm::{Matrix, Threads, product_into};
 use crate::kernel::cpu::simd::{dot, exp};
 
@@ -25,19 +26,36 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
     let (width, heads) = (plan.width(), plan.heads);
     let n = inputs.q.len() / width;
     let (mut out, mut lse) = (vec![0.0; n * width], vec![0.0; n * heads]);
-    let jobs = split(&mut out, plan.spans.iter().map(|s| s.queries.len() * width))
+    let runs = runs(&plan.spans);
+    let tokens = |run: &[Span]| run.iter().map(|span| span.queries.len()).sum::<usize>();
+    let jobs = split(&mut out, runs.iter().map(|run| tokens(run) * width))
         .into_iter()
-        .zip(split(&mut lse, plan.spans.iter().map(|s| s.queries.len() * heads)))
-        .zip(plan.spans.iter())
+        .zip(split(&mut lse, runs.iter().map(|run| tokens(run) * heads)))
+        .zip(&runs)
         .collect::<Vec<_>>();
     // A span of one query, as in generation, is less work than handing it to a thread.
-    let spans_of_job = (32 * plan.spans.len()).div_ceil(n.max(1)).clamp(1, 8);
-    jobs.into_par_iter().with_min_len(spans_of_job).for_each(|((out, lse), span)| {
-        for head in 0..heads {
-            attend(plan, inputs, span, head, out, lse);
-        }
-    });
+    let runs_of_job = (32 * runs.len()).div_ceil(n.max(1)).clamp(1, 8);
+    jobs.into_par_iter().with_min_len(runs_of_job).for_each_init(
+        decode::Scratch::default,
+        |scratch, ((out, lse), run)| match run {
+            [span] if span.queries.len() > 1 => {
+                for head in 0..heads {
+                    attend(plan, inputs, span, head, out, lse);
+                }
+            }
+            _ => decode::attend(plan, inputs, run, scratch, out, lse),
+        },
+    );
     [out, lse]
+}
+
+/// Spans that one thread takes: a longer one alone, those of one query together with others of their
+/// prefix, but not so many that a thread has none.
+fn runs(spans: &[Span]) -> Vec<&[Span]> {
+    let most = spans.len().div_ceil(rayon::current_num_threads()).max(4);
+    let alike =
+        |a: &Span, b: &Span| a.queries.len() == 1 && b.queries.len() == 1 && a.prefix == b.prefix;
+    spans.chunk_by(alike).flat_map(|run| run.chunks(most)).collect()
 }
 
 /// Cuts a buffer into consecutive pieces of the given sizes.
@@ -69,7 +87,7 @@ fn attend(
     }
 }
 
-/// One query at a time: for generation and short completions.
+/// One query at a time: for short completions.
 #[multiversion(targets = "simd")]
 fn attend_rows(
     plan: &AttentionPlan,
@@ -172,18 +190,38 @@ pub(super) fn key_parts<'a>(
 
 /// Turns scores into probabilities and returns their log-sum-exp.
 #[inline(always)]
-fn softmax(scores: &mut [f32]) -> f32 {
-    let max = scores.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b));
-    let mut sum = 0.0;
-    for s in scores.iter_mut() {
-        *s = exp(*s - max);
-        sum += *s;
+pub(super) fn softmax(scores: &mut [f32]) -> f32 {
+    let max = largest(scores);
+    let (chunks, rest) = scores.as_chunks_mut::<16>();
+    let mut sums = [0.0; 16];
+    for chunk in chunks {
+        for (score, sum) in chunk.iter_mut().zip(&mut sums) {
+            *score = exp(*score - max);
+            *sum += *score;
+        }
+    }
+    let mut sum = sum_of_lanes(sums);
+    for score in rest {
+        *score = exp(*score - max);
+        sum += *score;
     }
     let inverse = 1.0 / sum;
-    for s in scores.iter_mut() {
-        *s *= inverse;
+    for score in scores.iter_mut() {
+        *score *= inverse;
     }
     max + sum.ln()
+}
+
+#[inline(always)]
+fn largest(scores: &[f32]) -> f32 {
+    let (chunks, rest) = scores.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (lane, score) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*score);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, score| largest.max(*score))
 }
 
 #[multiversion(targets = "simd")]

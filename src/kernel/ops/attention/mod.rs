@@ -12,6 +12,7 @@
 //! arXiv 2205.14135), so no [t, t] matrix outlives a span.
 
 mod backward;
+mod decode;
 mod forward;
 mod plan;
 
