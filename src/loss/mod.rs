@@ -108,6 +108,12 @@ impl PolicyLoss {
         !matches!(self, Self::PolicyGradient(_))
     }
 
+    /// Whether a token without advantage has no loss and no gradient, whatever its ratio.
+    pub fn scales_with_advantage(&self) -> bool {
+        // The leash holds every token.
+        !matches!(self, Self::Kimi15(_))
+    }
+
     /// Whether one batch may serve several optimiser steps.
     pub fn allows_reuse(&self) -> bool {
         self.needs_old_logps()

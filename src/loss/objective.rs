@@ -103,6 +103,11 @@ impl Objective {
         self.entropy_loss_coef != 0.0
     }
 
+    /// Whether rows without advantage have no part in the gradient, and belong in its divisor only.
+    pub fn scales_with_advantage(&self) -> bool {
+        self.policy_loss.scales_with_advantage() && self.kl.is_none() && !self.needs_entropies()
+    }
+
     /// Refuses settings that cannot be meant, for a number of optimiser passes over one batch.
     pub fn check(&self, passes: usize) -> Result<(), LossError> {
         self.policy_loss.check(passes)?;
@@ -216,7 +221,7 @@ mod tests {
         let loss = losses.iter().map(|part| floats(part.loss.clone())[0]).sum();
         let sums = losses.into_iter().map(|part| part.sums);
         let sums = sums.reduce(LossSums::plus).unwrap();
-        (loss, gradients, sums.read(&Denominators::of_step(&LENGTHS, 4)).unwrap())
+        (loss, gradients, sums.read(&Denominators::of_step(&LENGTHS, 4), 6.0).unwrap())
     }
 
     #[test]

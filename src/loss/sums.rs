@@ -20,7 +20,8 @@ pub struct LossMetrics {
     pub policy_loss: f64,
     /// Mean KL to the reference in nats; 0 where no reference was given.
     pub kl: f64,
-    /// Mean entropy in nats; 0 where no entropies were given.
+    /// Mean entropy in nats of the tokens that were differentiated, NaN of none; 0 where no entropies
+    /// were given.
     pub entropy: f64,
     /// Share of tokens whose ratio the lower bound held.
     pub clip_low: f64,
@@ -48,18 +49,23 @@ impl<B: Backend> LossSums<B> {
         Self { sums_k }
     }
 
-    /// Waits for the device and divides by the tokens of the step.
+    /// Waits for the device and divides by the tokens of the step; the entropy by those of them that were
+    /// differentiated, since the others are in no sum. Their losses and clips are 0.
     ///
     /// # Errors
     /// A device that failed.
-    pub fn read(self, step: &Denominators) -> Result<LossMetrics, DeviceFailed> {
+    pub fn read(
+        self,
+        step: &Denominators,
+        differentiated: f64,
+    ) -> Result<LossMetrics, DeviceFailed> {
         let sums: Vec<f64> = readback::read(self.sums_k)?.iter().collect();
         let per_token = |index: usize| sums[index] / step.tokens.max(1.0);
         Ok(LossMetrics {
             loss: sums[0],
             policy_loss: per_token(1),
             kl: per_token(2),
-            entropy: per_token(3),
+            entropy: sums[3] / differentiated,
             clip_low: per_token(4),
             clip_high: per_token(5),
         })

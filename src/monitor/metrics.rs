@@ -31,7 +31,7 @@ pub struct StepMetrics {
     pub accuracy: f64,
     /// Mean divergence from the reference in nats per token; absent when no reference is used.
     pub kl: Option<f64>,
-    /// Mean entropy of the policy in nats per token.
+    /// Mean entropy of the policy in nats per token, over the rows that were differentiated.
     #[serde(deserialize_with = "null_is_nan")]
     pub entropy: f64,
     /// The loss; only its gradient means something.

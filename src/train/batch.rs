@@ -68,6 +68,23 @@ impl<'a> TrainingGroup<'a> {
     }
 }
 
+impl TrainingRow<'_> {
+    fn has_advantage(&self) -> bool {
+        match self.token_advantages {
+            Some(of_tokens) => of_tokens.iter().any(|advantage| *advantage != 0.0),
+            None => self.advantage != 0.0,
+        }
+    }
+}
+
+impl TrainingGroup<'_> {
+    /// Its rows that have an advantage, if any has.
+    pub(super) fn with_advantage(&self) -> Option<Self> {
+        let rows: Vec<_> = self.rows.iter().copied().filter(TrainingRow::has_advantage).collect();
+        (!rows.is_empty()).then_some(Self { prompt: self.prompt, rows })
+    }
+}
+
 impl ValuedGroup {
     /// Its rows that reach the loss.
     pub(super) fn training(&self) -> TrainingGroup<'_> {
@@ -267,6 +284,11 @@ impl<B: Kernels> MicroBatch<B> {
             tokens = tokens.with_reference_logps(Tensor::from_inner(logps_bt.clone()));
         }
         (tokens, Tensor::from_inner(self.weights_bt.clone()))
+    }
+
+    /// Remembers the log-probabilities of a first pass, which are those that later passes compare with.
+    pub(super) fn keep_old_logps(&mut self, tokens: &TokenBatch<Autodiff<B>>) {
+        self.old_logps_bt.get_or_insert_with(|| tokens.logps_bt().inner());
     }
 
     /// What the ratio compares with, beside the log-probabilities `[b, t]` of now; none where they are

@@ -26,6 +26,13 @@ impl<B: Kernels> Default for StepGradients<B> {
 }
 
 impl<B: Kernels> StepGradients<B> {
+    /// Gradients of 0 for what the decoder trains: those of rows that pull nowhere.
+    pub fn zeros(decoder: &Decoder<Autodiff<B>>) -> Self {
+        let mut zeros = Zeros(Vec::new());
+        decoder.visit_parameters(&mut zeros);
+        Self { named: zeros.0 }
+    }
+
     /// Differentiates a micro-batch's loss and adds its gradients to the step's.
     pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
         // A loss in which nothing is trainable has no graph to go back along.
@@ -55,6 +62,18 @@ impl<B: Kernels> StepGradients<B> {
     /// Each gradient under its parameter's name.
     pub(super) fn by_name(self) -> BTreeMap<String, Tensor<B, 1>> {
         self.named.into_iter().collect()
+    }
+}
+
+struct Zeros<B: Kernels>(Vec<(String, Tensor<B, 1>)>);
+
+impl<B: Kernels> ParameterVisitor<Autodiff<B>> for Zeros<B> {
+    fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<Autodiff<B>, D>>) {
+        let weight = param.val();
+        if weight.is_require_grad() {
+            let count = weight.shape().num_elements();
+            self.0.push((name.to_owned(), Tensor::zeros([count], &weight.device())));
+        }
     }
 }
 

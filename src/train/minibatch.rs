@@ -17,10 +17,21 @@ use crate::readback::DeviceFailed;
 /// One optimiser step's worth of rows, ready for any number of passes.
 pub(super) struct MiniBatch<B: Kernels> {
     micro_batches: Vec<MicroBatch<B>>,
-    /// Of the rows that are differentiated, which is what reported means are over.
+    /// Of the rows that reach the loss, which is what reported means are over.
     seen: Denominators,
+    /// Completion tokens of the rows that are differentiated: without those whose gradient is 0.
+    pub(super) tokens: usize,
     /// What its loss was multiplied by for groups without signal.
     pub(super) alpha: f64,
+}
+
+/// The groups of one optimiser step.
+#[derive(Clone, Copy)]
+struct Share<'a> {
+    /// Those trained on.
+    train: &'a [ValuedGroup],
+    /// Those that only count.
+    fill: &'a [ValuedGroup],
 }
 
 /// What stays fixed over all passes over a step's rows.
@@ -57,27 +68,41 @@ impl<B: Kernels> Preparation<'_, B> {
         let of = |count| shares(count, self.settings.training.mini_batches);
         let valid = advantages.groups().filter(|group| group.advantages.has_signal).count();
         let is_missed = self.settings.selection.alpha.is_missed(valid, advantages.groups().count());
-        let pairs = of(train.len()).zip(of(fill.len()));
-        let mini_batches =
-            pairs.map(|(own, beside)| self.mini_batch(&train[own], &fill[beside], is_missed));
-        mini_batches.filter(|mini_batch| mini_batch.seen.tokens > 0.0).collect()
+        let mut mini_batches: Vec<MiniBatch<B>> = Vec::new();
+        for (own, beside) in of(train.len()).zip(of(fill.len())) {
+            let share = Share { train: &train[own], fill: &fill[beside] };
+            let mini_batch = self.mini_batch(share, is_missed, mini_batches.is_empty());
+            mini_batches.extend((mini_batch.seen.tokens > 0.0).then_some(mini_batch));
+        }
+        mini_batches
     }
 
     /// One optimiser step, its denominators and alpha counted over the groups of this step alone.
-    fn mini_batch(
-        &self,
-        train: &[ValuedGroup],
-        fill: &[ValuedGroup],
-        is_missed: bool,
-    ) -> MiniBatch<B> {
+    ///
+    /// The first step of a pass meets the policy that the ratios are to, so its own forward pass gives
+    /// their log-probabilities; for the others they are computed before the policy moves.
+    fn mini_batch(&self, share: Share, is_missed: bool, is_first: bool) -> MiniBatch<B> {
+        let Share { train, fill } = share;
         let response_length = self.settings.generator.response_length;
         let groups: Vec<TrainingGroup> = train.iter().map(ValuedGroup::training).collect();
         let beside: Vec<TrainingGroup> = fill.iter().map(ValuedGroup::training).collect();
         let alpha = self.alpha(train.iter().chain(fill), is_missed);
         let counted = [groups.as_slice(), &beside].concat();
         let step = denominators(&counted, response_length).scaled(alpha);
-        let micro_batches = self.micro_batches(&groups, &step);
-        MiniBatch { micro_batches, seen: denominators(&groups, response_length), alpha }
+        let seen = denominators(&groups, response_length);
+        let groups = self.differentiated(groups);
+        let lengths = groups.iter().flat_map(|group| &group.rows).map(|row| row.completion.len());
+        let tokens = lengths.sum();
+        let micro_batches = self.micro_batches(&groups, &step, !is_first);
+        MiniBatch { micro_batches, seen, tokens, alpha }
+    }
+
+    /// The rows that have a part in the gradient: those with an advantage, where nothing else pulls.
+    fn differentiated<'g>(&self, groups: Vec<TrainingGroup<'g>>) -> Vec<TrainingGroup<'g>> {
+        match self.objective.scales_with_advantage() {
+            true => groups.iter().filter_map(TrainingGroup::with_advantage).collect(),
+            false => groups,
+        }
     }
 
     /// What makes up for groups without signal; 1 where none was drawn for the divisor alone.
@@ -104,12 +129,15 @@ impl<B: Kernels> Preparation<'_, B> {
     }
 
     /// The micro-batches of one optimiser step, with all that stays fixed over its passes.
-    fn micro_batches(&self, groups: &[TrainingGroup], step: &Denominators) -> Vec<MicroBatch<B>> {
+    fn micro_batches(
+        &self,
+        groups: &[TrainingGroup],
+        step: &Denominators,
+        follows_others: bool,
+    ) -> Vec<MicroBatch<B>> {
         let Self { settings, objective, policy, reference, ref reference_head } = *self;
         let (temperature, device) = (settings.temperature(), policy.device());
-        // The first pass over fresh rollouts has a ratio of exactly 1 without any recomputing.
-        let reused = settings.training.updates() > 1;
-        let old = reused.then(|| policy.valid());
+        let old = follows_others.then(|| policy.valid());
         let prepare = |piece: Vec<TrainingGroup>| {
             let mut batch = MicroBatch::new(&piece, objective.loss_agg_mode, step, &device);
             if let Some(old) = &old {
@@ -129,25 +157,31 @@ impl<B: Kernels> Preparation<'_, B> {
 
 impl<B: Kernels> MiniBatch<B> {
     /// The gradient of the objective over all rows, and what there is to report of the loss.
+    ///
+    /// A batch that has no old log-probabilities yet keeps those of this pass for the next.
     pub(super) fn differentiate(
-        &self,
+        &mut self,
         policy: &Decoder<Autodiff<B>>,
         objective: &Objective,
         temperature: f32,
     ) -> Result<(LossMetrics, StepGradients<B>), DeviceFailed> {
         let mut gradients = StepGradients::default();
         let mut sums: Option<LossSums<Autodiff<B>>> = None;
-        for batch in &self.micro_batches {
+        for batch in &mut self.micro_batches {
             let (tokens, weights_bt) = batch.tokens(policy, temperature);
             let loss = objective.loss(&tokens, weights_bt);
+            batch.keep_old_logps(&tokens);
             gradients.add(policy, loss.loss);
             sums = Some(match sums {
                 Some(sums) => sums.plus(loss.sums),
                 None => loss.sums,
             });
         }
-        let metrics = sums.map(|sums| sums.read(&self.seen)).transpose()?;
-        Ok((metrics.unwrap_or_default(), gradients))
+        let Some(sums) = sums else {
+            let nothing = LossMetrics { entropy: f64::NAN, ..Default::default() };
+            return Ok((nothing, StepGradients::zeros(policy)));
+        };
+        Ok((sums.read(&self.seen, self.tokens as f64)?, gradients))
     }
 }
 
@@ -190,7 +224,7 @@ mod tests {
         let preparation = Preparation::new(&settings, objective, &policy, Some(&reference));
         let step = denominators(&groups, 8);
         let of_group = |group: &TrainingGroup| {
-            let batches = preparation.micro_batches(std::slice::from_ref(group), &step);
+            let batches = preparation.micro_batches(std::slice::from_ref(group), &step, false);
             let distribution = batches[0].reference_distribution.clone().unwrap();
             let NdArrayTensor::F32(head) = distribution.head.into_primitive().tensor() else {
                 panic!("a head that is not in f32")
@@ -205,6 +239,81 @@ mod tests {
         const TOKENS: [u32; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
         let completion = &TOKENS[token as usize..][..1];
         TrainingGroup { prompt: &[3, 4], rows: vec![TrainingRow::new(0, completion, 1.0)] }
+    }
+
+    /// Two groups of three completions with these advantages.
+    fn groups(advantages: [[f64; 3]; 2]) -> Vec<TrainingGroup<'static>> {
+        const COMPLETIONS: [&[u32]; 3] = [&[5], &[8, 2], &[7, 1, 6]];
+        let row = |(at, advantage)| TrainingRow::new(at, COMPLETIONS[at], advantage);
+        let group = |advantages: [f64; 3]| TrainingGroup {
+            prompt: &[3, 4],
+            rows: advantages.into_iter().enumerate().map(row).collect(),
+        };
+        advantages.map(group).into()
+    }
+
+    fn mini_batch(
+        preparation: &Preparation<NdArray>,
+        computed: &[TrainingGroup],
+        all: &[TrainingGroup],
+    ) -> MiniBatch<NdArray> {
+        let seen = denominators(all, 8);
+        let rows = computed.iter().flat_map(|group| &group.rows);
+        let tokens = rows.map(|row| row.completion.len()).sum();
+        let micro_batches = preparation.micro_batches(computed, &seen, false);
+        MiniBatch { micro_batches, seen, tokens, alpha: 1.0 }
+    }
+
+    #[test]
+    fn rows_without_advantage_are_not_computed_and_the_gradient_is_that_of_all_rows() {
+        let settings = settings("");
+        let (policy, objective) = (policy(), &settings.objective);
+        let preparation = Preparation::new(&settings, objective, &policy, None);
+        let all = groups([[0.7, 0.0, -1.1], [0.0, 0.0, 0.0]]);
+        let computed = preparation.differentiated(all.clone());
+        let rows: Vec<usize> = computed.iter().map(|group| group.rows.len()).collect();
+        assert_eq!(rows, [2], "one group is silent, one row of the other");
+
+        let of = |computed: &[TrainingGroup]| {
+            let mut batch = mini_batch(&preparation, computed, &all);
+            let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8).unwrap();
+            (metrics, gradients.by_name())
+        };
+        let ((part, few), (whole, every)) = (of(&computed), of(&all));
+        assert_eq!(few.keys().collect::<Vec<_>>(), every.keys().collect::<Vec<_>>());
+        for (name, gradient) in &few {
+            let distance = (gradient.clone() - every[name].clone()).abs().max().into_scalar();
+            assert!(distance < 1e-6, "{name} is off by {distance}");
+        }
+        assert!((part.loss - whole.loss).abs() < 1e-6);
+        assert!((part.policy_loss - whole.policy_loss).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_step_without_any_advantage_has_a_gradient_of_zero_for_all_that_is_trained() {
+        let settings = settings("");
+        let (policy, objective) = (policy(), &settings.objective);
+        let preparation = Preparation::new(&settings, objective, &policy, None);
+        let all = groups([[0.0; 3]; 2]);
+        let mut batch = mini_batch(&preparation, &preparation.differentiated(all.clone()), &all);
+        let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8).unwrap();
+        assert!(batch.micro_batches.is_empty() && metrics.entropy.is_nan());
+        assert_eq!(gradients.norm().unwrap(), 0.0);
+        assert_eq!(gradients.by_name().len(), policy.parameters().len());
+    }
+
+    #[test]
+    fn what_pulls_on_every_row_keeps_every_row() {
+        for keys in [
+            "use_kl_loss: true\nkl_loss_coef: 0.1\n",
+            "entropy_loss_coef: 0.01\n",
+            "policy_loss: kimi15\n",
+        ] {
+            let settings = settings(keys);
+            let policy = policy();
+            let preparation = Preparation::new(&settings, &settings.objective, &policy, None);
+            assert_eq!(preparation.differentiated(groups([[0.0; 3]; 2])).len(), 2, "{keys}");
+        }
     }
 
     #[test]

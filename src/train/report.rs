@@ -43,7 +43,8 @@ pub struct StepReport {
 pub struct Update {
     /// Loss and outcome of each optimiser step; empty where there was nothing to learn from.
     pub outcomes: Vec<(LossMetrics, StepOutcome)>,
-    /// Completion tokens trained on, each counted once.
+    /// Completion tokens that were differentiated, each counted once: those of rows without advantage are
+    /// not where nothing but the advantage pulls.
     pub tokens: usize,
     /// What the loss was multiplied by to make up for groups without signal.
     pub alpha: f64,
@@ -77,7 +78,7 @@ impl StepReport {
             reward_means: self.reward_means(),
             accuracy: summary.accuracy(),
             kl: self.kl.map(|(kl, _)| kl),
-            entropy: of_updates(|loss, _| loss.entropy),
+            entropy: self.entropy(),
             loss: of_updates(|loss, _| loss.loss),
             clip_ratio_low: of_updates(|loss, _| loss.clip_low),
             clip_ratio_high: of_updates(|loss, _| loss.clip_high),
@@ -101,6 +102,12 @@ impl StepReport {
             skipped: self.update.outcomes.is_empty(),
             extra: self.extra(),
         }
+    }
+
+    /// Over the optimiser steps that looked at any token, NaN of none.
+    fn entropy(&self) -> f64 {
+        let of_steps = self.update.outcomes.iter().map(|(loss, _)| loss.entropy);
+        mean(of_steps.filter(|entropy| !entropy.is_nan()))
     }
 
     /// Metrics that only some methods have, each only where it says something.

@@ -6,7 +6,6 @@ use burn::backend::Autodiff;
 
 use super::TrainError;
 use super::advantages::StepAdvantages;
-use super::batch::TrainingGroup;
 use super::held::Held;
 use super::minibatch::{MiniBatch, Preparation};
 use super::optimizer::{Optimizer, StepOutcome};
@@ -36,17 +35,16 @@ pub(super) fn update_policy<B: Kernels>(
     let started = Instant::now();
     let settings = learner.settings;
     let objective = learner.objective();
-    let mini_batches = learner.prepared(&objective).mini_batches(advantages);
+    let mut mini_batches = learner.prepared(&objective).mini_batches(advantages);
     let mut outcomes = Vec::new();
     for _ in 0..settings.training.ppo_epochs {
-        for mini_batch in &mini_batches {
+        for mini_batch in &mut mini_batches {
             outcomes.push(learner.learn(mini_batch, &objective)?);
         }
     }
-    let tokens = advantages.train.iter().map(|group| tokens_of(&group.training())).sum();
     Ok(Update {
         outcomes,
-        tokens,
+        tokens: mini_batches.iter().map(|mini_batch| mini_batch.tokens).sum(),
         alpha: mean_alpha(&mini_batches),
         secs: started.elapsed().as_secs_f64(),
     })
@@ -72,7 +70,7 @@ impl<B: Kernels> Learner<'_, B> {
     /// One optimiser step.
     fn learn(
         &mut self,
-        mini_batch: &MiniBatch<B>,
+        mini_batch: &mut MiniBatch<B>,
         objective: &Objective,
     ) -> Result<(LossMetrics, StepOutcome), TrainError> {
         let temperature = self.settings.temperature();
@@ -91,8 +89,4 @@ fn mean_alpha<B: Kernels>(mini_batches: &[MiniBatch<B>]) -> f64 {
         0 => 1.0,
         count => mini_batches.iter().map(|batch| batch.alpha).sum::<f64>() / count as f64,
     }
-}
-
-fn tokens_of(group: &TrainingGroup) -> usize {
-    group.rows.iter().map(|row| row.completion.len()).sum()
 }

@@ -75,6 +75,21 @@ fn wide_surrogate() -> ClippedSurrogate {
     ClippedSurrogate { pg_clip_low: 0.9, pg_clip_high: 4.0, ..Default::default() }
 }
 
+fn every_loss() -> [PolicyLoss; 10] {
+    [
+        PolicyLoss::PolicyGradient(PolicyGradient {}),
+        PolicyLoss::ClippedSurrogate(ClippedSurrogate::default()),
+        PolicyLoss::Gspo(Gspo { token_gradient: true, ..Default::default() }),
+        PolicyLoss::Cispo(Cispo::default()),
+        PolicyLoss::Sapo(Sapo::default()),
+        PolicyLoss::Gspo(Gspo::default()),
+        PolicyLoss::Gmpo(Gmpo::default()),
+        PolicyLoss::Tis(Tis::default()),
+        PolicyLoss::Topr(Topr::default()),
+        PolicyLoss::Kimi15(Kimi15::default()),
+    ]
+}
+
 /// One random generator state for all, so that a failure can be run again.
 fn few_cases() -> ProptestConfig {
     ProptestConfig {
@@ -93,18 +108,19 @@ proptest! {
         batch in batches()
     ) {
         let expected = batch.fresh_gradient(&PolicyLoss::PolicyGradient(PolicyGradient {}));
-        for loss in [
-            PolicyLoss::ClippedSurrogate(ClippedSurrogate::default()),
-            PolicyLoss::Gspo(Gspo { token_gradient: true, ..Default::default() }),
-            PolicyLoss::Cispo(Cispo::default()),
-            PolicyLoss::Sapo(Sapo::default()),
-            PolicyLoss::Gspo(Gspo::default()),
-            PolicyLoss::Gmpo(Gmpo::default()),
-            PolicyLoss::Tis(Tis::default()),
-            PolicyLoss::Topr(Topr::default()),
-            PolicyLoss::Kimi15(Kimi15::default()),
-        ] {
+        for loss in every_loss() {
             assert_close(&batch.fresh_gradient(&loss), &expected, 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_loss_that_scales_with_the_advantage_has_no_gradient_without_one(batch in batches()) {
+        let batch = Batch { advantages_b1: vec![0.0; ROWS], ..batch };
+        for loss in every_loss() {
+            let gradient = batch.stale_gradient(&loss);
+            let is_zero = gradient.iter().all(|slope| *slope == 0.0);
+            let has_tokens = batch.lengths_b.iter().any(|length| *length > 0);
+            assert_eq!(is_zero, loss.scales_with_advantage() || !has_tokens, "{loss:?}");
         }
     }
 
