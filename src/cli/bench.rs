@@ -1,15 +1,23 @@
 //! `wgrpo bench`: how long whole training steps take on this machine.
 
+use std::sync::{Mutex, PoisonError};
+
 use clap::Args;
 use serde::Serialize;
 
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
+use crate::data::Problem;
 use crate::device::{self, Device, OnDevice};
 use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
+use crate::random::Stream;
 use crate::readback;
+use crate::reward::{Completion, Item, Reward, Rewards};
 use crate::run::Opened;
+
+/// What the stream of seeded rewards is for, beside those of weights and rollouts.
+const REWARDS: u32 = 0x7277;
 
 /// Arguments of `wgrpo bench`.
 #[derive(Debug, Args)]
@@ -22,6 +30,10 @@ pub(super) struct BenchArgs {
     /// Steps before them that are not counted
     #[arg(long, default_value_t = 2)]
     warmup: u64,
+    /// Score by the configuration's rewards, so that what is left out for want of a signal counts as
+    /// speed; without it, rewards are seeded uniform numbers and every row is trained
+    #[arg(long)]
+    real_rewards: bool,
 }
 
 impl BenchArgs {
@@ -30,7 +42,8 @@ impl BenchArgs {
         let mut config = self.file.load()?;
         config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
-        let bench = Bench { config, warmup: self.warmup, device: device.clone() };
+        let Self { warmup, real_rewards, .. } = self;
+        let bench = Bench { config, warmup, real_rewards, device: device.clone() };
         let result = device.run(bench)??;
         output::print_json(&result)
     }
@@ -39,6 +52,7 @@ impl BenchArgs {
 struct Bench {
     config: RunConfig,
     warmup: u64,
+    real_rewards: bool,
     device: Device,
 }
 
@@ -47,6 +61,8 @@ struct Bench {
 struct BenchResult {
     parameters: usize,
     device: String,
+    /// What the rewards were: every row has a signal only where they are seeded.
+    rewards: &'static str,
     steps: usize,
     median_step_s: f64,
     min_step_s: f64,
@@ -69,7 +85,10 @@ impl OnDevice for Bench {
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
         let config = self.config;
-        let opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
+        let mut opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
+        if !self.real_rewards {
+            opened.rewards = Rewards::only(Box::new(Uniform::new(config.training.seed)));
+        }
         let parameters = opened.model.config.parameter_count();
         let mut trainer = opened.trainer(&config)?;
         let progress = Progress::new(false);
@@ -88,7 +107,36 @@ impl OnDevice for Bench {
         let in_use = kernel::device_memory::<B>(&device).map(|memory| memory.in_use);
         let device_mib = in_use.map(|bytes| bytes as f64 / (1 << 20) as f64);
         let result = result(&timed, parameters, rollouts_per_step, self.device.to_string());
-        Ok(BenchResult { device_mib, ..result })
+        let rewards = if self.real_rewards { "of the configuration" } else { "seeded uniform" };
+        Ok(BenchResult { device_mib, rewards, ..result })
+    }
+}
+
+/// A seeded uniform number whatever was written.
+struct Uniform(Mutex<Stream>);
+
+impl Uniform {
+    fn new(seed: u64) -> Self {
+        Self(Mutex::new(Stream::new(seed, REWARDS)))
+    }
+
+    fn next(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).uniform().into()
+    }
+}
+
+impl Reward for Uniform {
+    fn name(&self) -> &'static str {
+        "uniform"
+    }
+
+    fn score(&self, _: &Problem, _: &Completion) -> Option<f64> {
+        Some(self.next())
+    }
+
+    /// In the order of the items, which threads would shuffle.
+    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
+        items.iter().map(|_| Some(self.next())).collect()
     }
 }
 
@@ -108,6 +156,7 @@ fn result(
     BenchResult {
         parameters,
         device,
+        rewards: "",
         steps: timed.len(),
         median_step_s: rounded(median(&steps)),
         min_step_s: rounded(steps[0]),
@@ -134,6 +183,17 @@ fn median(sorted: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reward::test_support;
+
+    #[test]
+    fn seeded_rewards_differ_within_a_batch_and_are_the_same_for_the_same_seed() {
+        let problem = test_support::problem(None);
+        let items = [Item { problem: &problem, completion: test_support::completion("") }; 5];
+        let [first, again] = [Uniform::new(7), Uniform::new(7)].map(|r| r.score_batch(&items));
+        assert_eq!(first, again);
+        assert!(first.windows(2).all(|pair| pair[0] != pair[1]), "{first:?}");
+        assert!(first.iter().all(|score| score.is_some_and(|score| (0.0..1.0).contains(&score))));
+    }
 
     #[test]
     fn the_median_of_an_even_count_is_between_the_middle_two() {

@@ -39,6 +39,18 @@ pub enum RewardError {
         /// What is wrong, and how to mend it.
         problem: String,
     },
+    /// A reward that scores a batch gave more or fewer scores than there are completions.
+    #[error(
+        "reward {reward} gave {given} scores for {asked} completions; it must give one for each"
+    )]
+    Count {
+        /// The name of the reward.
+        reward: String,
+        /// How many scores there are.
+        given: usize,
+        /// How many there should be.
+        asked: usize,
+    },
     /// A reward gave something that cannot be learned from.
     #[error("reward {reward} gave {score} for problem {problem_id}; it must give a finite number")]
     NotFinite {

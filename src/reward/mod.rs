@@ -19,6 +19,7 @@ mod stated;
 mod unit;
 mod weighted;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Problem;
@@ -62,6 +63,12 @@ pub trait Reward: Send + Sync {
 
     /// The score before weighting, or none where this reward does not apply to the problem.
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64>;
+
+    /// The scores of many completions, in their order: one by one on all threads, unless a reward has a
+    /// better way.
+    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
+        items.par_iter().map(|item| self.score(item.problem, &item.completion)).collect()
+    }
 
     /// Why this reward applies to no completion of a problem, said of problems: `have no answer`; none
     /// where it applies. It must agree with [`Reward::score`].

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use rayon::prelude::*;
-
 use super::{Item, Reward, RewardConfig, RewardError};
 use crate::data::Problem;
 
@@ -62,6 +60,12 @@ impl Rewards {
         if rewards.parts.is_empty() { Err(RewardError::NoReward) } else { Ok(rewards) }
     }
 
+    /// One reward of any type alone.
+    pub fn only(reward: Box<dyn Reward>) -> Self {
+        let name = reward.name().to_owned();
+        Self { parts: vec![Part { name, weight: 1.0, reward }] }
+    }
+
     /// Adds a reward of any type, such as one of your own.
     ///
     /// # Errors
@@ -96,7 +100,7 @@ impl Rewards {
     /// Each reward is given all items together, and judges them on as many threads as there are.
     ///
     /// # Errors
-    /// A reward that gives NaN or an infinity, named with the problem.
+    /// A reward that gives NaN or an infinity, named with the problem, or not a score for each item.
     pub fn score_batch(&self, items: &[Item]) -> Result<Vec<Score>, RewardError> {
         let mut each_of_item = vec![Vec::with_capacity(self.parts.len()); items.len()];
         for part in &self.parts {
@@ -131,20 +135,23 @@ impl Rewards {
 impl Part {
     /// The scores of all items; of several mistakes the first is reported.
     fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
-        let scores: Vec<_> = items.par_iter().map(|item| self.score(item)).collect();
-        scores.into_iter().collect()
-    }
-
-    fn score(&self, item: &Item) -> Result<Option<f64>, RewardError> {
-        match self.reward.score(item.problem, &item.completion) {
-            Some(score) if !score.is_finite() => Err(RewardError::NotFinite {
-                reward: self.name.clone(),
-                score,
-                problem_id: item.problem.id,
-            }),
-            score => Ok(score),
+        let scores = self.reward.score_batch(items);
+        if scores.len() != items.len() {
+            let (reward, given, asked) = (self.name.clone(), scores.len(), items.len());
+            return Err(RewardError::Count { reward, given, asked });
+        }
+        match items.iter().zip(&scores).find_map(not_finite) {
+            Some((problem_id, score)) => {
+                Err(RewardError::NotFinite { reward: self.name.clone(), score, problem_id })
+            }
+            None => Ok(scores),
         }
     }
+}
+
+/// A problem and its score, if that is no number.
+fn not_finite((item, score): (&Item, &Option<f64>)) -> Option<(u64, f64)> {
+    score.filter(|score| !score.is_finite()).map(|score| (item.problem.id, score))
 }
 
 #[cfg(test)]
@@ -177,6 +184,27 @@ mod tests {
 
     fn solved(rewards: &Rewards, problem: &Problem, text: &str) -> Option<bool> {
         score(rewards, problem, text).unwrap().solved
+    }
+
+    /// A reward that forgets an item.
+    struct Forgetful;
+
+    impl Reward for Forgetful {
+        fn name(&self) -> &'static str {
+            "forgetful"
+        }
+        fn score(&self, _: &Problem, _: &Completion) -> Option<f64> {
+            None
+        }
+        fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
+            vec![Some(1.0); items.len() - 1]
+        }
+    }
+
+    #[test]
+    fn a_batch_with_a_score_missing_is_refused_with_both_counts() {
+        let error = score(&Rewards::only(Box::new(Forgetful)), &problem(None), "").unwrap_err();
+        assert!(error.to_string().contains("forgetful gave 0 scores for 1 completions"), "{error}");
     }
 
     #[test]
