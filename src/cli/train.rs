@@ -29,7 +29,7 @@ pub(super) struct TrainArgs {
     /// Go on though the configuration, the data or the model has changed, or lines of the logs are missing
     #[arg(long, requires = "resume")]
     accept_changes: bool,
-    /// Print nothing but the closing report
+    /// Print nothing but warnings and the closing report
     #[arg(long)]
     quiet: bool,
 }
@@ -43,7 +43,7 @@ impl TrainArgs {
             config.output_dir.clone_from(folder);
         }
         let device = device::find(&config.device.name)?;
-        if let Some(folder) = config.model.path.as_ref().filter(|_| !self.quiet) {
+        if let Some(folder) = &config.model.path {
             output::note_left_out(folder);
         }
         let options = Options {

@@ -43,7 +43,8 @@ enum Watch {
 }
 
 impl Progress {
-    /// Bars when standard error is a terminal, lines on standard error when not, nothing when `quiet`.
+    /// Bars when standard error is a terminal, lines on standard error when not, warnings alone when
+    /// `quiet`.
     pub fn new(quiet: bool) -> Self {
         let watch = match quiet {
             true => Watch::Quiet,
@@ -68,6 +69,14 @@ impl Progress {
                 writeln!(writer.lock().unwrap_or_else(PoisonError::into_inner), "{text}")
             }
         };
+    }
+
+    /// Shows what a person must know of a run, which a quiet one tells, too.
+    pub fn warning(&self, text: &str) {
+        match &self.watch {
+            Watch::Quiet => drop(writeln!(std::io::stderr(), "{text}")),
+            _ => self.message(text),
+        }
     }
 
     /// Begins to show a phase of `total` units, of which `done` were done before, as on a resume.

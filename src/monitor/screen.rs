@@ -22,7 +22,7 @@ impl Screen {
         self.max_steps = plan.max_steps;
         self.progress.message(&plan_text(plan));
         for note in &plan.notes {
-            self.progress.message(&format!("note       {note}"));
+            self.progress.warning(&format!("note       {note}"));
         }
         if let Some((asked, found)) = plan.reference_storage {
             self.progress.message(&storage_text(&plan.device, asked, found));
@@ -90,7 +90,7 @@ impl Monitor for Screen {
                 let (step, percent) = (found.step, 100.0 * found.accuracy);
                 self.progress.message(&format!("step {step}: accuracy {percent:.1} % held out"));
             }
-            Event::Message(text) => self.progress.message(text),
+            Event::Message(text) => self.progress.warning(text),
             Event::Evaluated(_)
             | Event::CheckpointBegins { .. }
             | Event::CheckpointSaved { .. }

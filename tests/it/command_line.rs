@@ -103,6 +103,17 @@ fn quiet_leaves_only_the_closing_report() {
 }
 
 #[test]
+fn quiet_keeps_no_warning_back() {
+    let scene = Scene::new();
+    let ended = scene.train("run", &["--quiet", "--set", "sampling.top_p=0.9"]);
+    says(&ended.stderr, &["sampling.top_p", "bias"]);
+    assert!(!ended.stderr.contains("train 3/3"), "{}", ended.stderr);
+    std::fs::write(scene.path("run/checkpoints/step-3/policy.safetensors"), "torn").unwrap();
+    let resumed = scene.train("run", &["--quiet", "--resume", "--set", "sampling.top_p=0.9"]);
+    says(&resumed.stderr, &["step-3", "policy.safetensors"]);
+}
+
+#[test]
 fn eval_prints_one_json_line_that_agrees_with_the_run() {
     // Taught enough to have something to agree on.
     let taught = "warm_start={max_steps: 300, learning_rate: 0.01, stop_accuracy: 0.3}";
