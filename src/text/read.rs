@@ -35,6 +35,7 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<ReadTokenizer, String> {
     let json: Value = serde_json::from_slice(bytes).map_err(|error| broken(error.to_string()))?;
     let growth = checked_growth(&json)?;
     check_words(&json["model"])?;
+    check_dropout(&json["model"])?;
     check_added(&json["added_tokens"])?;
     let inner = with_large_stack(|| tokenizers::Tokenizer::from_bytes(bytes));
     let mut inner = inner.map_err(broken)?.map_err(|error| broken(error.to_string()))?;
@@ -72,6 +73,16 @@ fn check_words(model: &Value) -> Result<(), String> {
     match model["max_input_chars_per_word"].as_u64() {
         Some(longest) if longest > LONGEST_WORD => Err(format!(
             "has max_input_chars_per_word {longest}; words of at most {LONGEST_WORD} letters are looked up"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Dropped merges are drawn outside of any seed: no run could be made again, nor resumed.
+fn check_dropout(model: &Value) -> Result<(), String> {
+    match model["dropout"].as_f64() {
+        Some(share) if share != 0.0 => Err(format!(
+            "has model.dropout {share}, which tokenises a text otherwise each time; set it to null"
         )),
         _ => Ok(()),
     }
@@ -129,5 +140,23 @@ fn try_out(tokenizer: &tokenizers::Tokenizer) {
     let _ = tokenizer.decode(&ids, true);
     for id in ids {
         let _ = tokenizer.decode(&[id], false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tokenizer_that_draws_its_merges_is_refused() {
+        let with = |dropout: Value| {
+            let model = serde_json::json!({
+                "type": "BPE", "dropout": dropout, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"],
+            });
+            let file = serde_json::json!({"version": "1.0", "added_tokens": [], "model": model});
+            tokenizer(file.to_string().as_bytes()).map(|_| ())
+        };
+        assert_eq!(with(Value::Null), Ok(()));
+        assert!(with(0.5.into()).unwrap_err().contains("model.dropout 0.5"));
     }
 }
