@@ -141,38 +141,29 @@ impl Import {
     }
 
     fn apply(&mut self, path: &str, rule: Rule, raw: &Value, value: &Value) {
-        match rule {
-            Rule::Harmless(reason) => {
-                let lost = raw.as_str().and_then(|_| references::lost(raw, value));
-                let lost = lost.map(|problem| format!("; {problem}")).unwrap_or_default();
-                return self.say(path, Fate::Harmless(format!("{reason}{lost}")));
+        let fate = match (rule, references::lost(raw, value)) {
+            (Rule::Harmless(reason), Some(problem)) if raw.is_string() => {
+                Fate::Harmless(format!("{reason}; {problem}"))
             }
-            Rule::Changes(reason) => return self.say(path, Fate::Changes(reason.into())),
-            _ => {}
-        }
-        if let Some(problem) = references::lost(raw, value) {
-            return self.without(path, rule, value, &problem);
-        }
-        if value.is_null() {
-            return self.say(path, Fate::Harmless("null, which is as if it were left out".into()));
-        }
-        match rule {
-            Rule::Same => {
+            (Rule::Harmless(reason), _) => Fate::Harmless(reason.into()),
+            (Rule::Changes(reason), _) => Fate::Changes(reason.into()),
+            (rule, Some(problem)) => return self.without(path, rule, value, &problem),
+            _ if value.is_null() => Fate::Harmless("null, which is as if it were left out".into()),
+            (Rule::Same, _) => {
                 self.put(path, value.clone());
-                self.say(path, Fate::Used);
+                Fate::Used
             }
-            Rule::Renamed(to) => {
+            (Rule::Renamed(to), _) => {
                 self.put(to, value.clone());
-                self.say(path, Fate::Renamed(to.into()));
+                Fate::Renamed(to.into())
             }
-            Rule::Unless(unset, _) if unset.is(value) => {
-                self.say(path, Fate::Harmless("off, as it always is here".into()));
+            (Rule::Unless(unset, _), _) if unset.is(value) => {
+                Fate::Harmless("off, as it always is here".into())
             }
-            Rule::Unless(_, reason) | Rule::Harmless(reason) | Rule::Changes(reason) => {
-                self.say(path, Fate::Changes(reason.into()));
-            }
-            Rule::Translated(translate) => translate(self, path, value),
-        }
+            (Rule::Unless(_, reason), _) => Fate::Changes(reason.into()),
+            (Rule::Translated(translate), _) => return translate(self, path, value),
+        };
+        self.say(path, fate);
     }
 
     /// A key whose value is lost to a reference. What else its text says is kept, to be mended there.

@@ -50,24 +50,28 @@ const CLASSES: &[(&str, &str)] = &[
     ("diffusion", "a diffusion pipeline"),
 ];
 
+/// Lets only a pipeline of rewards by rules through.
+///
 /// # Errors
-/// A file that is none of a pipeline of rewards by rules, and what it is.
+/// A file that is another, or none, and what it is.
 pub(super) fn check(file: &Value) -> Result<(), String> {
-    let kind = match file {
-        Value::Object(keys) if !keys.is_empty() => other(file),
+    let keys = match file {
+        Value::Object(keys) if !keys.is_empty() => keys,
         Value::Object(_) | Value::Null => {
             return Err("the file is empty; give a pipeline of ROLL".into());
         }
         _ => return Err("this is no block of keys, as a pipeline of ROLL is".into()),
     };
-    if let Some((kind, sign)) = kind {
+    if let Some((kind, sign)) = other(file) {
         return Err(format!(
             "this is {kind} (it has `{}`), and only ROLL's RLVR pipelines have a counterpart here",
             shown(&sign)
         ));
     }
-    let known = file.as_object().is_some_and(|keys| keys.keys().any(|key| is_known(key)));
-    if known { Ok(()) } else { Err("none of its keys is one of a pipeline of ROLL".into()) }
+    if keys.keys().any(|key| is_known(key)) {
+        return Ok(());
+    }
+    Err("none of its keys is one of a pipeline of ROLL".into())
 }
 
 /// What a pipeline is, and what tells so, where nothing here is like it.
