@@ -115,6 +115,20 @@ pub fn import_roll(path: &Path, text: &str) -> Result<Imported, ConfigError> {
     Ok(Imported { yaml, keys: import.keys })
 }
 
+/// What becomes of a key that no rule speaks of, and of a block that is none.
+fn unruled(path: &str, raw: &Value, value: &Value) -> Fate {
+    match references::lost(raw, value) {
+        _ if !table::leads_on(path) => {
+            Fate::Changes("not known here; look what it does in ROLL".into())
+        }
+        Some(problem) => Fate::Changes(format!("{problem}; it counts as left out")),
+        None if value.is_null() => Fate::Harmless(NULL.into()),
+        None => Fate::Changes("is no block of keys, and counts as left out".into()),
+    }
+}
+
+const NULL: &str = "null, which is as if it were left out";
+
 struct Import {
     pipeline: Value,
     run: Map<String, Value>,
@@ -134,9 +148,7 @@ impl Import {
                     self.walk(&inner, raw.get(key).unwrap_or(&Value::Null), value);
                 }
             }
-            (None, _) => {
-                self.say(path, Fate::Changes("not known here; look what it does in ROLL".into()))
-            }
+            (None, _) => self.say(path, unruled(path, raw, value)),
         }
     }
 
@@ -148,7 +160,7 @@ impl Import {
             (Rule::Harmless(reason), _) => Fate::Harmless(reason.into()),
             (Rule::Changes(reason), _) => Fate::Changes(reason.into()),
             (rule, Some(problem)) => return self.without(path, rule, value, &problem),
-            _ if value.is_null() => Fate::Harmless("null, which is as if it were left out".into()),
+            _ if value.is_null() => Fate::Harmless(NULL.into()),
             (Rule::Same, _) => {
                 self.put(path, value.clone());
                 Fate::Used

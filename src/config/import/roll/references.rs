@@ -23,18 +23,20 @@ pub(super) fn resolve(file: &Value) -> Result<Value, String> {
     Resolver { file, look_ups: 0, bytes: 0 }.value(file, MOST_REFERENCES, MOST_LEVELS)
 }
 
-/// Why a value is not what its file says: the text with the reference, and what that came to.
+/// Why a value is not what its file says: the text with the reference, and what that came to. `raw` is what
+/// the file has in its place, and null inside of what a reference brought in.
 pub(super) fn lost(raw: &Value, resolved: &Value) -> Option<String> {
+    let inside = |raw: Option<&Value>, value| lost(raw.unwrap_or(&Value::Null), value);
     match (raw, resolved) {
         (Value::String(raw), Value::Null) => Some(format!("`{}` points at null", shown(raw))),
-        (Value::String(raw), resolved) if is_left_in(resolved) => {
-            Some(format!("`{}` points at nothing in this file, or runs in a circle", shown(raw)))
+        (Value::String(text), value) | (_, value @ Value::String(text)) if is_left_in(value) => {
+            Some(format!("`{}` points at nothing in this file, or runs in a circle", shown(text)))
         }
-        (Value::Array(raw), Value::Array(resolved)) => {
-            raw.iter().zip(resolved).find_map(|(raw, resolved)| lost(raw, resolved))
+        (_, Value::Array(list)) => {
+            list.iter().enumerate().find_map(|(at, item)| inside(raw.get(at), item))
         }
-        (Value::Object(raw), Value::Object(resolved)) => {
-            raw.iter().find_map(|(key, raw)| lost(raw, resolved.get(key)?))
+        (_, Value::Object(block)) => {
+            block.iter().find_map(|(key, value)| inside(raw.get(key), value))
         }
         _ => None,
     }

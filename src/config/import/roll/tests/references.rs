@@ -104,3 +104,16 @@ fn what_a_file_says_moves_no_cursor_in_the_report() {
     let report = imported.report();
     assert!(report.chars().all(|c| c == '\n' || !c.is_control()), "{report:?}");
 }
+
+#[test]
+fn a_block_that_a_reference_brings_in_is_read_and_one_that_it_does_not_is_said() {
+    let block = "actor_train: ${train}\ntrain: {training_args: {learning_rate: 0.5, warmup_steps: '${no}'}}\n";
+    let (imported, run) = import(block);
+    assert_eq!(run["optimizer"]["learning_rate"], 0.5);
+    assert!(changes(&imported).contains("warmup_steps: `${no}` points at nothing"));
+    let (imported, _) = import("seed: 1\nactor_train: ${train}\nrewards: 3\nvalidation: ~\n");
+    let said = changes(&imported);
+    assert!(said.contains("  actor_train: `${train}` points at nothing"), "{said}");
+    assert!(said.contains("  rewards: is no block of keys"), "{said}");
+    assert!(matches!(fate(&imported, "validation"), Fate::Harmless(_)));
+}
