@@ -75,7 +75,7 @@ impl RunConfig {
 }
 
 /// Text that did not come from a file has the same limit.
-fn check_length(text: &str) -> Result<(), Misfit> {
+pub(super) fn check_length(text: &str) -> Result<(), Misfit> {
     if text.len() as u64 <= LONGEST_CONFIG {
         return Ok(());
     }
@@ -108,7 +108,7 @@ fn file_tree(text: &str) -> Result<Value, Misfit> {
 }
 
 /// Why text is no YAML.
-fn syntax(error: &serde_saphyr::Error) -> Misfit {
+pub(super) fn syntax(error: &serde_saphyr::Error) -> Misfit {
     let message = error.without_snippet().to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     let problem = match message.strip_prefix("duplicate mapping key: ") {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wgrpo::random::Stream;
 
 use super::folders::{FILES, changed};
-use super::{PATIENCE, Tally, cases, folders, yaml};
+use super::{PATIENCE, Tally, cases, folders, roll, yaml};
 
 /// The most that a process has held by now, in bytes; none where it is over or the system does not tell.
 fn peak_of(child: &Child) -> Option<usize> {
@@ -50,6 +50,17 @@ fn fuzz_the_program_ends_on_any_configuration() {
         let bytes = yaml::generated(&whole, &mut Stream::new(seed, 0xC1));
         fs::write(folder.path().join("run.yaml"), bytes).unwrap();
         watch(&mut tally, &format!("seed {seed}"), folder.path(), &["config", "run.yaml"]);
+    }
+}
+
+#[test]
+fn fuzz_the_program_ends_on_any_pipeline_of_roll() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tally = Tally::new("wgrpo import-roll");
+    for seed in 0..cases(20) {
+        fs::write(folder.path().join("roll.yaml"), roll::generated(&mut Stream::new(seed, 0xC2)))
+            .unwrap();
+        watch(&mut tally, &format!("seed {seed}"), folder.path(), &["import-roll", "roll.yaml"]);
     }
 }
 

@@ -8,6 +8,7 @@ mod binary;
 pub mod changes;
 mod folders;
 pub mod memory;
+mod roll;
 mod yaml;
 mod yaml_values;
 

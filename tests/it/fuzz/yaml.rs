@@ -37,7 +37,7 @@ fn with_line(text: &str, at: usize, line: &str) -> String {
 }
 
 /// Changes the value of one key, or the line that it stands in.
-fn change_key(text: &str, stream: &mut Stream) -> String {
+pub fn change_key(text: &str, stream: &mut Stream) -> String {
     let keys = keys(text);
     if keys.is_empty() {
         return text.to_owned();

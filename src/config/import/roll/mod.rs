@@ -1,5 +1,10 @@
 //! A pipeline of ROLL, read key by key.
 
+mod left_out;
+mod length;
+mod pipeline;
+mod ratio;
+mod references;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -11,6 +16,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::config::ConfigError;
+use crate::config::load::{Misfit, check_length, syntax};
+use crate::config::tree::Tree;
+use crate::quote::{passage, shown};
 use table::{Rule, rule};
 
 /// A pipeline as a configuration of ours.
@@ -67,11 +75,14 @@ impl Imported {
                 text.push('\n');
             }
             for ImportedKey { key, fate } in keys {
+                let key = passage(key);
                 let line = match fate {
                     Fate::Used => format!("  {key}"),
                     Fate::Renamed(to) => format!("  {key} -> {to}"),
                     Fate::Defaulted(value) => format!("  {key}: {value}, ROLL's default"),
-                    Fate::Harmless(reason) | Fate::Changes(reason) => format!("  {key}: {reason}"),
+                    Fate::Harmless(reason) | Fate::Changes(reason) => {
+                        format!("  {key}: {}", passage(reason))
+                    }
                 };
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{line}");
@@ -84,25 +95,39 @@ impl Imported {
 /// Turns a ROLL pipeline into a configuration, and says what became of each key.
 ///
 /// # Errors
-/// A file that is no YAML, and a pipeline that is no reinforcement learning from rules.
+/// A file that is no YAML, a pipeline that is no reinforcement learning from rules, and references that
+/// come to more than a pipeline's do.
 pub fn import_roll(path: &Path, text: &str) -> Result<Imported, ConfigError> {
-    let invalid = |problem: String| ConfigError::Invalid { path: path.into(), line: None, problem };
-    let pipeline: Value =
-        serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    if let Some((kind, key)) = table::other_pipeline(&pipeline) {
-        return Err(invalid(format!(
-            "this is {kind} (it has `{key}`), and only ROLL's RLVR pipelines have a counterpart here"
-        )));
-    }
-    let mut import = Import { pipeline: pipeline.clone(), run: Map::new(), keys: Vec::new() };
-    import.walk("", &pipeline);
-    import.complete();
-    let yaml = serde_saphyr::to_string(&import.run).map_err(|error| invalid(error.to_string()))?;
+    let invalid = |misfit: Misfit| ConfigError::Invalid {
+        path: path.into(),
+        line: misfit.line,
+        problem: passage(&misfit.problem).into_owned(),
+    };
+    let refused = |problem| invalid(Misfit { problem, ..Misfit::default() });
+    check_length(text).map_err(invalid)?;
+    let file = Tree::read(text).map_err(|error| invalid(syntax(&error)))?;
+    let resolved = references::resolve(&file).map_err(refused)?;
+    pipeline::check(&resolved).map_err(refused)?;
+    let mut import = Import { pipeline: resolved.clone(), run: Map::new(), keys: Vec::new() };
+    import.walk("", &file, &resolved);
+    left_out::complete(&mut import);
+    let yaml = serde_saphyr::to_string(&import.run).map_err(|error| refused(error.to_string()))?;
     Ok(Imported { yaml, keys: import.keys })
 }
 
-/// Longest chain of references that is followed.
-const MOST_REFERENCES: usize = 8;
+/// What becomes of a key that no rule speaks of, and of a block that is none.
+fn unruled(path: &str, raw: &Value, value: &Value) -> Fate {
+    match references::lost(raw, value) {
+        _ if !table::leads_on(path) => {
+            Fate::Changes("not known here; look what it does in ROLL".into())
+        }
+        Some(problem) => Fate::Changes(format!("{problem}; it counts as left out")),
+        None if value.is_null() => Fate::Harmless(NULL.into()),
+        None => Fate::Changes("is no block of keys, and counts as left out".into()),
+    }
+}
+
+const NULL: &str = "null, which is as if it were left out";
 
 struct Import {
     pipeline: Value,
@@ -111,53 +136,69 @@ struct Import {
 }
 
 impl Import {
-    /// Follows blocks down to the keys that a rule speaks of.
-    fn walk(&mut self, path: &str, value: &Value) {
+    /// Follows blocks down to the keys that a rule speaks of; `raw` still has the references in it.
+    fn walk(&mut self, path: &str, raw: &Value, value: &Value) {
         match (rule(path), value) {
-            (Some(rule), _) => self.apply(path, rule, value),
-            (None, Value::Object(block)) => {
+            (Some(rule), _) => self.apply(path, rule, raw, value),
+            (None, Value::Object(block)) if table::leads_on(path) => {
                 for (key, value) in block {
-                    let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                    self.walk(&inner, value);
+                    let name = shown(key);
+                    let inner =
+                        if path.is_empty() { name.into() } else { format!("{path}.{name}") };
+                    self.walk(&inner, raw.get(key).unwrap_or(&Value::Null), value);
                 }
             }
-            (None, _) => {
-                self.say(path, Fate::Changes("not known here; look what it does in ROLL".into()))
-            }
+            (None, _) => self.say(path, unruled(path, raw, value)),
         }
     }
 
-    fn apply(&mut self, path: &str, rule: Rule, value: &Value) {
-        let value = self.resolved(value);
-        match rule {
-            Rule::Same => {
-                self.put(path, value);
-                self.say(path, Fate::Used);
+    fn apply(&mut self, path: &str, rule: Rule, raw: &Value, value: &Value) {
+        let fate = match (rule, references::lost(raw, value)) {
+            (Rule::Harmless(reason), Some(problem)) if raw.is_string() => {
+                Fate::Harmless(format!("{reason}; {problem}"))
             }
-            Rule::Renamed(to) => {
-                self.put(to, value);
-                self.say(path, Fate::Renamed(to.into()));
+            (Rule::Harmless(reason), _) => Fate::Harmless(reason.into()),
+            (Rule::Changes(reason), _) => Fate::Changes(reason.into()),
+            (rule, Some(problem)) => return self.without(path, rule, value, &problem),
+            _ if value.is_null() => Fate::Harmless(NULL.into()),
+            (Rule::Same, _) => {
+                self.put(path, value.clone());
+                Fate::Used
             }
-            Rule::Harmless(reason) => self.say(path, Fate::Harmless(reason.into())),
-            Rule::Changes(reason) => self.say(path, Fate::Changes(reason.into())),
-            Rule::Unless(unset, reason) => {
-                let off = Fate::Harmless("off, as it always is here".into());
-                let is_unset = value.is_null() || unset.is(&value);
-                self.say(path, if is_unset { off } else { Fate::Changes(reason.into()) });
+            (Rule::Renamed(to), _) => {
+                self.put(to, value.clone());
+                Fate::Renamed(to.into())
             }
-            Rule::Translated(translate) => translate(self, path, &value),
+            (Rule::Unless(unset, _), _) if unset.is(value) => {
+                Fate::Harmless("off, as it always is here".into())
+            }
+            (Rule::Unless(_, reason), _) => Fate::Changes(reason.into()),
+            (Rule::Translated(translate), _) => return translate(self, path, value),
+        };
+        self.say(path, fate);
+    }
+
+    /// A key whose value is lost to a reference. What else its text says is kept, to be mended there.
+    fn without(&mut self, path: &str, rule: Rule, value: &Value, problem: &str) {
+        let text = value.as_str().is_some_and(|text| references::whole(text).is_none());
+        let kept = match rule {
+            Rule::Same if text => Some(path),
+            Rule::Renamed(to) if text => Some(to),
+            _ => None,
+        };
+        if let Some(to) = kept {
+            self.put(to, value.clone());
         }
+        let mend = if text { "write it out" } else { "it counts as left out; write its value out" };
+        self.say(path, Fate::Changes(format!("{problem}; {mend}")));
     }
 
     fn say(&mut self, key: &str, fate: Fate) {
         self.keys.push(ImportedKey { key: key.into(), fate });
     }
 
-    /// Puts a value at a path of the configuration; null is what is not there.
+    /// Puts a value at a path of the configuration.
     fn put(&mut self, path: &str, value: Value) {
-        if value.is_null() {
-            return;
-        }
         let mut block = &mut self.run;
         let mut keys = path.split('.').peekable();
         while let Some(key) = keys.next() {
@@ -175,58 +216,14 @@ impl Import {
 
     /// Whether the configuration has something at a path.
     fn has(&self, path: &str) -> bool {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        Value::Object(self.run.clone()).pointer(&pointer).is_some()
+        let mut keys = path.split('.');
+        let first = keys.next().and_then(|key| self.run.get(key));
+        keys.fold(first, |block, key| block?.get(key)).is_some()
     }
 
-    /// A value of the pipeline by its path.
-    fn look_up(&self, path: &str) -> Option<Value> {
-        let value = self.pipeline.pointer(&format!("/{}", path.trim().replace('.', "/")))?;
-        Some(self.resolved(value))
-    }
-
-    /// A value with each `${key}` replaced by what stands there; a whole reference keeps its type.
-    fn resolved(&self, value: &Value) -> Value {
-        self.resolved_within(value, MOST_REFERENCES)
-    }
-
-    /// The same through so many references at most, since they can run in a circle.
-    fn resolved_within(&self, value: &Value, depth: usize) -> Value {
-        let Value::String(text) = value else { return value.clone() };
-        let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        if let Some(key) = inside.filter(|key| !key.contains('$')) {
-            return self.pointed(key, depth).unwrap_or(Value::Null);
-        }
-        let pieces = text.split("${").enumerate().map(|(at, piece)| match piece.split_once('}') {
-            Some((key, rest)) if at > 0 => match self.pointed(key, depth) {
-                Some(Value::String(found)) => found + rest,
-                Some(found) if !found.is_null() => format!("{found}{rest}"),
-                _ => format!("${{{piece}"),
-            },
-            _ => piece.to_owned(),
-        });
-        Value::String(pieces.collect())
-    }
-
-    /// What a reference points at; nothing where it points at itself or out of the file.
-    fn pointed(&self, key: &str, depth: usize) -> Option<Value> {
-        let value = self.pipeline.pointer(&format!("/{}", key.trim().replace('.', "/")))?;
-        let is_reference = value.as_str().is_some_and(|text| text.contains("${"));
-        match depth {
-            0 if is_reference => None,
-            depth => Some(self.resolved_within(value, depth.saturating_sub(1))),
-        }
-    }
-
-    /// Writes out ROLL's defaults where ours differ.
-    fn complete(&mut self) {
-        for (path, value) in table::defaults() {
-            if !self.has(path) {
-                self.say(path, Fate::Defaulted(value.to_string()));
-                self.put(path, value);
-            }
-        }
-        translate::left_out(self);
-        translate::data_and_rewards(self);
+    /// A value of the pipeline by its path; none where it is null or lost to a reference.
+    fn look_up(&self, path: &str) -> Option<&Value> {
+        let value = self.pipeline.pointer(&format!("/{}", path.replace('.', "/")))?;
+        (!value.is_null() && !references::is_left_in(value)).then_some(value)
     }
 }

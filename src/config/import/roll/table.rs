@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::Import;
+use super::length::completion_length;
 use super::translate as to;
+use super::{Import, ratio};
 
 /// Looks at the value of the key at a path, and puts into the configuration what it means.
 type Translate = fn(&mut Import, &str, &Value);
@@ -56,7 +57,7 @@ const SAME: &[&str] = &[
     "rollout_batch_size",
     "num_return_sequences_in_group",
     "prompt_length",
-    "response_length",
+    "output_dir",
     "ppo_epochs",
     "norm_mean_type",
     "norm_std_type",
@@ -101,20 +102,23 @@ const RENAMED: &[(&str, &str)] = &[
 /// Keys whose value has to be looked at.
 const TRANSLATED: &[(&str, Translate)] = &[
     ("adv_estimator", to::adv_estimator),
-    ("importance_sampling", to::importance_sampling),
-    ("pg_variant", to::pg_variant),
-    ("actor_train.pg_variant", to::pg_variant),
-    ("output_dir", to::output_dir),
+    ("importance_sampling", ratio::importance_sampling),
+    ("pg_variant", ratio::pg_variant),
+    ("actor_train.pg_variant", ratio::pg_variant),
     ("reward_clip", to::reward_clip),
-    ("dual_clip_loss", to::dual_clip),
-    ("pg_clip", to::clip),
+    ("dual_clip_loss", ratio::dual_clip),
+    ("pg_clip", ratio::clip),
     ("actor_infer.generating_args.top_k", to::top_k),
     ("validation.data_args.file_name", to::held_out_file),
     ("actor_train.training_args.warmup_ratio", to::warmup_ratio),
-    ("pg_clip_low", to::clip_bound),
-    ("pg_clip_high", to::clip_bound),
-    ("use_pg_clip_range", to::clip_range),
-    ("sequence_length", to::sequence_length),
+    ("pg_clip_low", ratio::clip_bound),
+    ("pg_clip_high", ratio::clip_bound),
+    ("use_pg_clip_range", ratio::clip_range),
+    ("response_length", completion_length),
+    ("sequence_length", completion_length),
+    ("actor_infer.generating_args.max_new_tokens", completion_length),
+    ("max_ckpt_to_keep", to::checkpoints),
+    ("pipeline_cls", to::pipeline_class),
     ("is_use_additional_prompts", to::additional_prompts),
     ("actor_train.training_args.lr_scheduler_type", to::schedule),
     ("actor_train.data_args.file_name", to::file_name),
@@ -149,6 +153,8 @@ const HARMLESS: &[(&str, &str)] = &[
     ("val_prompt_length", "as prompt_length"),
     ("val_sequence_length", "as response_length"),
     ("exp_name", "a run is named by its output_dir"),
+    ("base_dir", "everything is in output_dir"),
+    ("val_batch_size", "evaluation takes as many problems at once as the device block allows"),
     ("logging_dir", "logs are in output_dir"),
     ("logging_steps", "every step is logged"),
     ("track_with", "metrics are in output_dir"),
@@ -173,7 +179,6 @@ const HARMLESS: &[(&str, &str)] = &[
     ("actor_infer.model_args", CLUSTER),
     ("actor_infer.worker_cls", CLUSTER),
     ("actor_infer.data_args", "as actor_train's"),
-    ("actor_infer.generating_args.max_new_tokens", "as response_length"),
     ("actor_infer.generating_args.num_return_sequences", "as num_return_sequences_in_group"),
     ("actor_infer.generating_args.num_beams", "completions are sampled"),
     ("use_topr_loss", DEAD),
@@ -206,27 +211,6 @@ const BLOCKS: &[(&str, &str)] = &[
     ("actor_train.model_args.", "the model folder and the device block say it"),
     ("validation.", "evaluation here is greedy, and the eval block sets the rest"),
 ];
-
-/// Keys by which a pipeline is told that is none of reinforcement learning from rules.
-const OTHER_PIPELINES: &[(&str, &str)] = &[
-    ("chosen_key", "a DPO pipeline"),
-    ("rejected_key", "a DPO pipeline"),
-    ("sft_train", "an SFT pipeline"),
-    ("student", "a distillation pipeline"),
-    ("teacher", "a distillation pipeline"),
-    ("student_pretrain", "a distillation pipeline"),
-    ("teacher_pretrain", "a distillation pipeline"),
-    ("kd_objective", "a distillation pipeline"),
-    ("distill_loss_weight", "a distillation pipeline"),
-    ("custom_envs", "an agentic pipeline"),
-    ("train_env_manager", "an agentic pipeline"),
-];
-
-/// What a pipeline is, and the key that tells so, where nothing here is like it.
-pub(super) fn other_pipeline(pipeline: &Value) -> Option<(&'static str, &'static str)> {
-    let found = OTHER_PIPELINES.iter().find(|(key, _)| pipeline.get(key).is_some());
-    found.map(|(key, kind)| (*kind, *key))
-}
 
 /// Keys that only matter when they are on.
 const UNLESS: &[(&str, Unset)] = &[
@@ -266,6 +250,26 @@ pub(super) fn rule(path: &str) -> Option<Rule> {
         .or_else(|| of_block(path))
 }
 
+/// Whether a block may hold keys that have a rule.
+pub(super) fn leads_on(path: &str) -> bool {
+    let of = |key: &&str| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    let domain = path.strip_prefix("rewards.");
+    path.is_empty()
+        || path == "rewards"
+        || domain.is_some_and(|domain| !domain.contains('.'))
+        || BLOCKS.iter().any(|(block, _)| of(block))
+        || SAME.iter().any(of)
+        || RENAMED.iter().any(|(key, _)| of(key))
+        || TRANSLATED.iter().any(|(key, _)| of(key))
+        || UNLESS.iter().any(|(key, _)| of(key))
+        || CHANGES.iter().chain(HARMLESS).any(|(key, _)| of(key))
+}
+
+/// Whether a key of the top level is ROLL's.
+pub(super) fn is_known(key: &str) -> bool {
+    !key.is_empty() && (rule(key).is_some() || leads_on(key))
+}
+
 /// Rules for `rewards.<domain>.<key>`, whatever the domain is called.
 fn of_reward(path: &str) -> Option<Rule> {
     let (_, key) = path.strip_prefix("rewards.")?.split_once('.')?;
@@ -276,20 +280,4 @@ fn of_reward(path: &str) -> Option<Rule> {
         "tag_included" => Rule::Harmless("all problems have the same rewards"),
         _ => Rule::Harmless(CLUSTER),
     })
-}
-
-/// ROLL's defaults where ours differ.
-pub(super) fn defaults() -> [(&'static str, Value); 10] {
-    [
-        ("seed", json!(42)),
-        ("rollout_batch_size", json!(128)),
-        ("num_return_sequences_in_group", json!(1)),
-        ("prompt_length", json!(1024)),
-        ("kl_loss_coef", json!(0.0)),
-        ("loss_agg_mode", json!("seq-mean-token-mean")),
-        ("optimizer.learning_rate", json!(5e-5)),
-        ("optimizer.schedule", json!("linear")),
-        ("eval.every_steps", json!(10)),
-        ("sampling.temperature", json!(0.95)),
-    ]
 }

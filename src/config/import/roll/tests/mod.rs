@@ -1,5 +1,8 @@
 //! What becomes of pipelines, key by key.
 
+mod pipelines;
+mod references;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -227,4 +230,50 @@ fn an_adapter_is_said_to_become_a_run_of_all_weights() {
         imported.report()
     );
     assert!(matches!(fate(&imported, "actor_train.model_args.dtype"), Fate::Harmless(_)));
+}
+
+#[track_caller]
+fn refusal(text: &str) -> String {
+    import_roll(Path::new("roll.yaml"), text).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_length_of_a_completion_is_the_one_that_roll_reads() {
+    let length = |text: &str| import(text).1["response_length"].clone();
+    let new_tokens = "actor_infer: {generating_args: {max_new_tokens: 4096}}\n";
+    assert_eq!(length(&format!("pretrain: m\n{new_tokens}")), 4096);
+    assert_eq!(length(&format!("response_length: 100\n{new_tokens}")), 100);
+    // ROLL's base configuration sets response_length aside where sequence_length stands: 3000 - 1024.
+    assert_eq!(length(&format!("{new_tokens}response_length: 100\nsequence_length: 3000\n")), 1976);
+    assert_eq!(length("response_length: ~\nsequence_length: 3000\nprompt_length: 1000\n"), 2000);
+    let (imported, _) = import(&format!("response_length: 100\n{new_tokens}"));
+    let overruled = fate(&imported, "actor_infer.generating_args.max_new_tokens");
+    assert!(matches!(overruled, Fate::Harmless(reason) if reason.contains("response_length")));
+    let (short, run) = import("sequence_length: 1000\nresponse_length: 100\n");
+    assert_eq!(run["response_length"], 100);
+    assert!(matches!(fate(&short, "sequence_length"), Fate::Changes(_)));
+}
+
+#[test]
+fn a_completion_without_a_length_is_said_to_have_ours() {
+    for text in ["pretrain: m\n", "response_length: ~\n", "response_length: 0\n"] {
+        let (imported, run) = import(text);
+        assert_eq!(run["response_length"], 256, "{text}");
+        let changes = changes(&imported);
+        assert!(changes.contains("  response_length: left out"), "{changes}");
+        assert!(changes.contains("256 tokens"), "{changes}");
+    }
+}
+
+#[test]
+fn how_many_checkpoints_stay_is_said() {
+    for text in ["pretrain: m\n", "max_ckpt_to_keep: 0\n", "max_ckpt_to_keep: ~\n"] {
+        let (imported, run) = import(text);
+        assert_eq!(run["checkpoint"]["keep"], 2);
+        let changes = changes(&imported);
+        assert!(changes.contains("  max_ckpt_to_keep: ROLL keeps every checkpoint"), "{changes}");
+    }
+    let (imported, run) = import("max_ckpt_to_keep: 7\n");
+    assert_eq!(run["checkpoint"]["keep"], 7);
+    assert_eq!(fate(&imported, "max_ckpt_to_keep"), Fate::Renamed("checkpoint.keep".into()));
 }
