@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::clause::{leads_to_number, leaves_number};
 use super::decimal::Decimal;
 use super::numeral::{self, plain};
 use super::unit::{is_unit, without_powers};
@@ -31,12 +32,20 @@ static EXPLAINED: LazyLock<Regex> =
 /// After a marked number, another one.
 static CONTINUED: LazyLock<Regex> =
     LazyLock::new(|| constant(r"^[,;]? *(?:or|and|to|&)? *[-$]*[0-9]"));
-/// What makes a number part of a larger term when it stands before or after it.
-static TERM_BEFORE: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"(?:[\^_]|\\[dt]?frac|\\sqrt|[0-9}] */|[0-9]:) *$"));
-static TERM_AFTER: LazyLock<Regex> = LazyLock::new(|| {
+/// A number that the sentence behind a marked one adds to it.
+static JOINED: LazyLock<Regex> = LazyLock::new(|| {
+    constant(r"^[^.\n(0-9]*(?:[,;]|\b(?:or|and|to|plus|minus|times)\b) *[-$]*[0-9]")
+});
+/// Two boxes of one statement.
+static SAME_STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    constant(r"^\}[\s$]*(?:[,;&]|and|or|\\text *\{ *(?:,? *and|,? *or) *\})[\s$]*$")
+});
+/// GSM8K's note of what a calculator gave, before the number itself.
+static CALCULATED: LazyLock<Regex> = LazyLock::new(|| constant(r"<<[^<>\n]{1,200}>>([-$]*[0-9.])"));
+/// Tags of HTML and the like, apart from powers and indices.
+static TAG: LazyLock<Regex> = LazyLock::new(|| {
     constant(
-        r"^ *(?:\^ *\{? *[-+0-9a-zA-Z(]|\\(?:sqrt|pi|[dt]?frac|ln|log|sin|cos|tan)|π|pi\b)|^[ixyzn]\b",
+        r"</?(?:b|i|u|p|em|strong|span|div|br|answer|final|think|result|solution|final_answer) ?/?>",
     )
 });
 
@@ -54,6 +63,8 @@ pub(super) fn answer(text: &str) -> Option<Decimal> {
 /// follows, or else its last number. None where there is no number, or the answer is more than one.
 pub(super) fn stated(text: &str) -> Option<Decimal> {
     let text = plain(text);
+    let text = TAG.replace_all(&text, "\n");
+    let text = CALCULATED.replace_all(&text, "$1");
     marked(&text).unwrap_or_else(|| last_number(&text))
 }
 
@@ -75,7 +86,10 @@ fn unwrapped(text: &str) -> &str {
 }
 
 fn trimmed(text: &str) -> &str {
-    text.trim().trim_end_matches('.').trim_matches(['*', '`', '"', '\'', ' '])
+    let text = text.trim();
+    // Dots at the end go on with the number: 0.333...
+    let one = text.strip_suffix('.').filter(|rest| !rest.ends_with('.'));
+    one.unwrap_or(text).trim_matches(['*', '`', '"', '\'', ' '])
 }
 
 fn inner(text: &str) -> Option<&str> {
@@ -84,40 +98,12 @@ fn inner(text: &str) -> Option<&str> {
     WRAPPED.iter().find_map(between).or_else(styled)
 }
 
-/// The last number of a text; none where that is a part of something larger.
+/// The last number of a text; none where its clause states more than that number.
 fn last_number(text: &str) -> Option<Decimal> {
     let text = without_powers(text);
     let found = numeral::last(&text)?;
-    let is_part = TERM_BEFORE.is_match(found.before)
-        || TERM_AFTER.is_match(found.after)
-        || is_within_term(found.before);
-    found.number.filter(|_| !is_part)
-}
-
-/// Whether the innermost bracket that is open at the end of `before` makes a term: an argument of
-/// LaTeX that is no number of its own, or a pair.
-fn is_within_term(before: &str) -> bool {
-    let Some((outside, bracket, inside)) = innermost_open(before) else { return false };
-    if bracket == '{' {
-        let ends = ["^", "_", "}", "]", "frac", "\\sqrt"];
-        return ends.iter().any(|end| outside.trim_end().ends_with(end));
-    }
-    inside.contains(',') && inside.chars().all(|c| c.is_ascii_digit() || " ,.-+/\\".contains(c))
-}
-
-fn innermost_open(text: &str) -> Option<(&str, char, &str)> {
-    // A term is not longer than that.
-    const REACH: usize = 200;
-    let mut closed = 0;
-    for (at, c) in text.char_indices().rev().take(REACH) {
-        match c {
-            ')' | ']' | '}' => closed += 1,
-            '(' | '[' | '{' if closed == 0 => return Some((&text[..at], c, &text[at + 1..])),
-            '(' | '[' | '{' => closed -= 1,
-            _ => {}
-        }
-    }
-    None
+    let is_alone = leads_to_number(found.before, found.after) && leaves_number(found.after);
+    found.number.filter(|_| is_alone)
 }
 
 /// The number in the last mark of a text: none where nothing is marked, and a mark without a number
@@ -131,9 +117,20 @@ fn boxed(text: &str) -> Option<(usize, Option<Decimal>)> {
     let boxes: Vec<_> = BOX.find_iter(text).collect();
     let mut whole = boxes.iter().rev().take(MOST_MARKS).filter_map(|found| {
         let content = until_closed(&text[found.end()..])?;
-        Some((found.start(), one_number(content).or_else(|| right_side(content))))
+        let number = one_number(content).or_else(|| right_side(content));
+        Some((found.start(), number.filter(|_| !is_joined(text, &boxes, found.start()))))
     });
     whole.next()
+}
+
+/// Whether the box before the one that begins at `start` belongs to the same statement.
+fn is_joined(text: &str, boxes: &[regex::Match<'_>], start: usize) -> bool {
+    let previous = boxes.iter().take_while(|found| found.start() < start).last();
+    previous.is_some_and(|previous| {
+        let inside = &text[previous.end()..start];
+        until_closed(inside)
+            .is_some_and(|content| SAME_STATEMENT.is_match(&inside[content.len()..]))
+    })
 }
 
 fn until_closed(text: &str) -> Option<&str> {
@@ -180,13 +177,19 @@ fn of_hashed_line(line: &str) -> Option<Option<Decimal>> {
 /// The number at the start of a line that goes on in words.
 fn explained(line: &str) -> Option<Decimal> {
     let found = numeral::first(line)?;
-    let goes_on = EXPLAINED.is_match(found.after) && !CONTINUED.is_match(found.after);
-    found.number.filter(|_| goes_on)
+    let joins = CONTINUED.is_match(found.after) || JOINED.is_match(found.after);
+    // A calculation in brackets explains the number; `(mod 5)` does not.
+    let is_sum = |inside: &str| inside.starts_with(|c: char| c.is_ascii_digit());
+    let bracket = found.after.split_once(" (").filter(|(_, inside)| is_sum(inside));
+    let after = bracket.map_or(found.after, |(outside, _)| outside);
+    let goes_on = EXPLAINED.is_match(after) && leaves_number(after);
+    found.number.filter(|_| goes_on && !joins)
 }
 
 /// The number after the equals sign of `x = 5` and `48/2 = 24`.
 fn right_side(text: &str) -> Option<Decimal> {
-    text.rsplit_once('=').and_then(|(_, right)| one_number(right))
+    let at = text.rfind('=')? + 1;
+    one_number(&text[at..]).filter(|_| leads_to_number(&text[..at], ""))
 }
 
 #[cfg(test)]
@@ -268,6 +271,13 @@ mod tests {
             "A5",
             "1e",
             "0x1F",
+            "0.333...",
+            "8...",
+            "8-",
+            "8+",
+            "≥8",
+            "8 am",
+            "8 to nine",
         ] {
             assert_eq!(value(answer(text)), None, "{text}");
         }
