@@ -4,42 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::clause::{leads_to_number, leaves_number};
 use super::decimal::Decimal;
-use super::numeral::{self, plain};
-use super::unit::{is_unit, without_powers};
+use super::mark::marked;
+use super::numeral::plain;
+use super::single::{MOST_BYTES, last_number, one_number};
 use crate::pattern::constant;
 
-/// A longer answer is no number; nothing longer is searched for one.
-const MOST_BYTES: usize = 16_384;
-/// What stands before the final number of a solution in GSM8K's format.
-const HASHES: &str = "####";
-/// As many marks are looked at, from the last one.
-const MOST_MARKS: usize = 100;
-/// Signs around a number that say nothing of its value.
-const WRAPPED: [(&str, &str); 6] =
-    [("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("(", ")"), ("[", "]"), ("{", "}")];
-
-static BOX: LazyLock<Regex> = LazyLock::new(|| constant(r"\\f?box(?:ed)? *\{"));
-static STYLE: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"^\\(?:text|textrm|textbf|mathrm|mathbf|boldsymbol|bm) *\{([^{}]*)\}$")
-});
-/// The heading of a numbered section, as `#### 2. Add them`; texts have fewer than 20.
-static HEADING: LazyLock<Regex> = LazyLock::new(|| constant(r"^1?[0-9][.):] +\p{L}"));
-/// After a marked number, words that explain it.
-static EXPLAINED: LazyLock<Regex> =
-    LazyLock::new(|| constant(r#"^(?:[.,;]? *$|[.,;]? +[\p{L}("'<\[*]|[(<\[*])"#));
-/// After a marked number, another one.
-static CONTINUED: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"^[,;]? *(?:or|and|to|&)? *[-$]*[0-9]"));
-/// A number that the sentence behind a marked one adds to it.
-static JOINED: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"^[^.\n(0-9]*(?:[,;]|\b(?:or|and|to|plus|minus|times)\b) *[-$]*[0-9]")
-});
-/// Two boxes of one statement.
-static SAME_STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"^\}[\s$]*(?:[,;&]|and|or|\\text *\{ *(?:,? *and|,? *or) *\})[\s$]*$")
-});
 /// GSM8K's note of what a calculator gave, before the number itself.
 static CALCULATED: LazyLock<Regex> = LazyLock::new(|| constant(r"<<[^<>\n]{1,200}>>([-$]*[0-9.])"));
 /// Tags of HTML and the like, apart from powers and indices.
@@ -66,130 +36,6 @@ pub(super) fn stated(text: &str) -> Option<Decimal> {
     let text = TAG.replace_all(&text, "\n");
     let text = CALCULATED.replace_all(&text, "$1");
     marked(&text).unwrap_or_else(|| last_number(&text))
-}
-
-/// The number of a text that is one number from end to end.
-fn one_number(text: &str) -> Option<Decimal> {
-    if text.len() > MOST_BYTES {
-        return None;
-    }
-    let found = numeral::first(unwrapped(text))?;
-    found.number.filter(|_| is_unit(found.after))
-}
-
-/// The text without white space, emphasis and brackets around it.
-fn unwrapped(text: &str) -> &str {
-    // No one wraps a number more often; a text of brackets alone must end too.
-    const LAYERS: usize = 8;
-    let layers = std::iter::successors(Some(trimmed(text)), |text| inner(text).map(trimmed));
-    layers.take(LAYERS).last().unwrap_or(text)
-}
-
-fn trimmed(text: &str) -> &str {
-    let text = text.trim();
-    // Dots at the end go on with the number: 0.333...
-    let one = text.strip_suffix('.').filter(|rest| !rest.ends_with('.'));
-    one.unwrap_or(text).trim_matches(['*', '`', '"', '\'', ' '])
-}
-
-fn inner(text: &str) -> Option<&str> {
-    let between = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
-    let styled = || STYLE.captures(text).and_then(|found| found.get(1)).map(|inner| inner.as_str());
-    WRAPPED.iter().find_map(between).or_else(styled)
-}
-
-/// The last number of a text; none where its clause states more than that number.
-fn last_number(text: &str) -> Option<Decimal> {
-    let text = without_powers(text);
-    let found = numeral::last(&text)?;
-    let is_alone = leads_to_number(found.before, found.after) && leaves_number(found.after);
-    found.number.filter(|_| is_alone)
-}
-
-/// The number in the last mark of a text: none where nothing is marked, and a mark without a number
-/// where what is marked is not one number.
-fn marked(text: &str) -> Option<Option<Decimal>> {
-    let marks = [boxed(text), hashed(text)];
-    marks.into_iter().flatten().max_by_key(|(at, _)| *at).map(|(_, number)| number)
-}
-
-fn boxed(text: &str) -> Option<(usize, Option<Decimal>)> {
-    let boxes: Vec<_> = BOX.find_iter(text).collect();
-    let mut whole = boxes.iter().rev().take(MOST_MARKS).filter_map(|found| {
-        let content = until_closed(&text[found.end()..])?;
-        let number = one_number(content).or_else(|| right_side(content));
-        Some((found.start(), number.filter(|_| !is_joined(text, &boxes, found.start()))))
-    });
-    whole.next()
-}
-
-/// Whether the box before the one that begins at `start` belongs to the same statement.
-fn is_joined(text: &str, boxes: &[regex::Match<'_>], start: usize) -> bool {
-    let previous = boxes.iter().take_while(|found| found.start() < start).last();
-    previous.is_some_and(|previous| {
-        let inside = &text[previous.end()..start];
-        until_closed(inside)
-            .is_some_and(|content| SAME_STATEMENT.is_match(&inside[content.len()..]))
-    })
-}
-
-fn until_closed(text: &str) -> Option<&str> {
-    let mut open = 1_usize;
-    for (at, byte) in text.bytes().enumerate().take(MOST_BYTES) {
-        match byte {
-            b'{' => open += 1,
-            b'}' if open == 1 => return Some(&text[..at]),
-            b'}' => open -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-fn hashed(text: &str) -> Option<(usize, Option<Decimal>)> {
-    let mut end = text.len();
-    let marks = text.rmatch_indices(HASHES).take(MOST_MARKS);
-    marks.into_iter().find_map(|(at, _)| {
-        let after = &text[at..std::mem::replace(&mut end, at)];
-        let line =
-            after.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).lines().next()?;
-        of_hashed_line(line.trim().trim_matches(['*', '`', '_'])).map(|number| (at, number))
-    })
-}
-
-/// The number of a line behind `####`; none where the line is the heading of a section.
-fn of_hashed_line(line: &str) -> Option<Option<Decimal>> {
-    if HEADING.is_match(line) {
-        return None;
-    }
-    if let Some(number) = one_number(line).or_else(|| explained(line)).or_else(|| right_side(line))
-    {
-        return Some(Some(number));
-    }
-    match line.chars().next() {
-        None => None,
-        Some(c) if !c.is_alphabetic() => Some(None),
-        Some(_) if line.to_lowercase().contains("answer") => Some(last_number(line)),
-        Some(_) => None,
-    }
-}
-
-/// The number at the start of a line that goes on in words.
-fn explained(line: &str) -> Option<Decimal> {
-    let found = numeral::first(line)?;
-    let joins = CONTINUED.is_match(found.after) || JOINED.is_match(found.after);
-    // A calculation in brackets explains the number; `(mod 5)` does not.
-    let is_sum = |inside: &str| inside.starts_with(|c: char| c.is_ascii_digit());
-    let bracket = found.after.split_once(" (").filter(|(_, inside)| is_sum(inside));
-    let after = bracket.map_or(found.after, |(outside, _)| outside);
-    let goes_on = EXPLAINED.is_match(after) && leaves_number(after);
-    found.number.filter(|_| goes_on && !joins)
-}
-
-/// The number after the equals sign of `x = 5` and `48/2 = 24`.
-fn right_side(text: &str) -> Option<Decimal> {
-    let at = text.rfind('=')? + 1;
-    one_number(&text[at..]).filter(|_| leads_to_number(&text[..at], ""))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
         r"|(?:four|fif|six|seven|eigh|nin|ten|eleven)ths?|thirds?|quarters?|hal(?:f|ves)",
         r"|(?:hundred|thousand|(?:m|b|tr|quadr|quint|sext)illion|milliard)(?:s|ths?)?",
         r"|lakhs?|lacs?|crores?|k|bn|mn|tn|mil|mln|bln|thou|grand|myriads?",
-        r"|dozens?|scores?|gross|double|twice|thrice|triple|infinity|pi)$"
+        r"|dozens?|scores?|gross|double|twice|thrice|triple|inf(?:inity)?|pi)$"
     ))
 });
 /// Operations, functions and their parts.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::REACH;
+use super::{REACH, WORD};
 use crate::pattern::constant;
 use crate::reward::unit::{in_words, is_word_of_unit};
 use crate::reward::wording::is_number;
@@ -24,7 +24,6 @@ static OR_NEXT: LazyLock<Regex> = LazyLock::new(|| constant(r"(?i)^[ ,;:]*(?:or|
 static SIGNS: LazyLock<Regex> =
     LazyLock::new(|| constant(r"(?i)[+×÷^√<>±≤≥≠∞]|\\[a-z]|\b(?:plus|minus)\b"));
 static CLAUSE: LazyLock<Regex> = LazyLock::new(|| constant(r"^(?:[^.,;:!?\n]|[.,:]\p{L})*"));
-static WORD: LazyLock<Regex> = LazyLock::new(|| constant(r"\p{L}+"));
 
 /// Whether what follows a number ends its clause, or goes on in words that leave it what it is.
 pub(in crate::reward) fn leaves_number(after: &str) -> bool {
@@ -44,15 +43,15 @@ pub(in crate::reward) fn leaves_number(after: &str) -> bool {
 }
 
 fn next_word(rest: &str) -> Option<&str> {
-    let rest = rest.trim_start();
+    let rest = rest.trim_start_matches(' ');
     WORD.find(rest).filter(|found| found.start() == 0).map(|found| found.as_str())
 }
 
 fn goes_on_in_words(rest: &str, closers: &str) -> bool {
     let spaced = rest.trim_start_matches([' ', '(', '"', '“', '/']);
-    let is_glued = spaced.len() == rest.len();
+    let is_glued = spaced.len() == rest.len() && !closers.ends_with('°');
     let Some(word) = next_word(spaced) else { return false };
-    if is_glued && closers.contains(|c| !"%°€£¥₹".contains(c)) || rest.starts_with("(") {
+    if is_glued && closers.contains(|c| !" %°€£¥₹".contains(c)) || rest.starts_with("(") {
         return false;
     }
     let clause = CLAUSE.find(rest).map_or("", |found| found.as_str());

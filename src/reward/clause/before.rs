@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::REACH;
+use super::{REACH, WORD};
 use crate::pattern::constant;
 use crate::reward::unit::words_of_latex;
 use crate::reward::wording::{is_number, is_operation};
@@ -35,10 +35,10 @@ static STATES: LazyLock<Regex> = LazyLock::new(|| {
 /// Words right before a number that make a term of it or compare with it.
 static TAKES_THE_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     constant(concat!(
-        r"(?i)\b(?:than|at least|at most|not|under|above|below|up to|without|except|nor|or",
-        r"|(?:divided|multiplied|divisible) by|(?:raised|power|base) ?(?:to|of)?|to the",
+        r"(?i)\b(?:than|at least|at most|not|under|above|below|up to|without|except|nor|or|add|subtract",
+        r"|(?:divided?|multipl(?:y|ied)|divisible) by|(?:raised|power|base) ?(?:to|of)?|to the",
         r"|(?:root|half|third|quarter|logarithm|log|factorial|square|cube|power|multiple|twice|out",
-        r"|percent|multiples|factorials|product|function) of)$"
+        r"|percent|multiples|factorials|product|function|factors?|divisors?|reciprocal|inverse|opposite|negative|absolute value) of)$"
     ))
 });
 static COORDINATOR: LazyLock<Regex> =
@@ -66,7 +66,7 @@ static TIMES: LazyLock<Regex> = LazyLock::new(|| constant(r"([0-9)]) ?x ?([0-9($
 static UNKNOWN_IN_TERM: LazyLock<Regex> = LazyLock::new(|| {
     constant(concat!(
         r"[0-9)}] ?[a-ckpqrtuvwxyzn]\b|\b[a-ckpqrtuvwxyzn] ?[-+*/^×·÷²³!|]",
-        r"|[-+*/×·÷√|] ?[a-ckpqrtuvwxyzn]\b|(?:sqrt|log|ln|sin|cos|tan) ?[({]? ?[a-z]\b"
+        r"|[-+*/×·÷√|] ?[a-ckpqrtuvwxyzn]\b|\b[xyz]{2}\b|(?:sqrt|log|ln|sin|cos|tan) ?[({]? ?[a-z]\b"
     ))
 });
 
@@ -75,7 +75,9 @@ pub(in crate::reward) fn leads_to_number(before: &str, after: &str) -> bool {
     let clause = words_of_latex(clause_before(before));
     let opened = OPENERS.find(&clause).map_or("", |found| found.as_str());
     let left = &clause[..clause.len() - opened.len()];
-    if has_command(opened) {
+    let is_first_of_list = opened.trim_end().ends_with(['(', '[', '{'])
+        && after.trim_start().starts_with([',', ';', '|']);
+    if has_command(opened) || is_first_of_list {
         return false;
     }
     let is_apart = opened.starts_with(char::is_whitespace);

@@ -9,8 +9,16 @@ mod before;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::pattern::constant;
+
 pub(super) use after::leaves_number;
 pub(super) use before::leads_to_number;
 
 /// A clause is not longer than that; nothing farther away is looked at, in bytes.
 const REACH: usize = 600;
+
+static WORD: LazyLock<Regex> = LazyLock::new(|| constant(r"\p{L}+"));
