@@ -38,7 +38,8 @@ static TAKES_THE_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:than|at least|at most|not|under|above|below|up to|without|except|nor|or|add|subtract",
         r"|(?:divided?|multipl(?:y|ied)|divisible) by|(?:raised|power|base) ?(?:to|of)?|to the",
         r"|(?:root|half|third|quarter|logarithm|log|factorial|square|cube|power|multiple|twice|out",
-        r"|percent|multiples|factorials|product|function|factors?|divisors?|reciprocal|inverse|opposite|negative|absolute value) of)$"
+        r"|percent|multiples|factorials|product|function|factors?|divisors?|reciprocal",
+        r"|inverse|opposite|negative|absolute value) of)$"
     ))
 });
 static COORDINATOR: LazyLock<Regex> =
