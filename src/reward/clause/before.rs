@@ -122,7 +122,8 @@ fn is_result_of(left: &str, sign: &str) -> bool {
     let second = SECOND_EQUATION.captures(left).and_then(|found| found.get(1));
     let is_second = second.is_some_and(|label| !CONCLUSION.is_match(label.as_str()));
     let is_equation = sign.ends_with(['=', '≈']) || sign.ends_with("approx");
-    !OR.is_match(left) && !is_second && !(is_equation && is_unsolved(left))
+    let says_more = OR.is_match(left) || is_second || is_equation && is_unsolved(left);
+    !says_more
 }
 
 fn is_unsolved(left: &str) -> bool {
