@@ -9,6 +9,9 @@ use crate::model::WeightStorage;
 use crate::reward::Rewards;
 use crate::train::{QueryFilter, ReferenceRefresh, Truncated};
 
+/// The least temperature to train at: a token 0.1 less likely in its logit is drawn e^-10 as often.
+const LEAST_TEMPERATURE: f32 = 0.01;
+
 impl RunConfig {
     /// Refuses settings that contradict each other.
     ///
@@ -24,14 +27,23 @@ impl RunConfig {
         self.post_processing().validate()?;
         self.check_filters()?;
         self.check_selection()?;
-        self.objective()?.check(self.training.updates())?;
+        self.objective()?.check(self.training.ppo_epochs, self.training.mini_batches)?;
         self.check_kl()?;
         self.check_diagnostics()?;
         check_sampling(self.sampling)?;
-        ensure(self.sampling.temperature > 0.0, "sampling.temperature", || {
-            "is 0, so all completions of a prompt are the same and no group tells a good one from a bad \
-             one; use 1, or another number above 0 (evaluation is greedy whatever it is)"
-                .into()
+        self.check_temperature()
+    }
+
+    /// Refuses a temperature at which every draw takes the likeliest token.
+    fn check_temperature(&self) -> Result<(), ConfigError> {
+        let temperature = self.sampling.temperature;
+        ensure(temperature >= LEAST_TEMPERATURE, "sampling.temperature", || {
+            let near = if temperature > 0.0 { ", as good as greedy" } else { "" };
+            format!(
+                "is {temperature}{near}, so all completions of a prompt are the same and no group tells a \
+                 good one from a bad one; use 1, or another number of at least {LEAST_TEMPERATURE} \
+                 (evaluation is greedy whatever it is)"
+            )
         })
     }
 

@@ -3,6 +3,10 @@
 use super::RunConfig;
 use crate::loss::{Aggregation, PolicyLoss};
 
+/// What a draw from one token means for groups.
+const ONE_TOKEN: &str = ". With top_k 1 all completions of a prompt are equal, so no group tells a \
+                         good one from a bad one";
+
 impl RunConfig {
     /// What a person should know about settings that are allowed and move the result, a sentence each,
     /// for a model of so many tokens.
@@ -17,11 +21,12 @@ impl RunConfig {
         let is_cut = (1..vocabulary).contains(&top_k);
         let by_count = is_cut.then(|| format!("sampling.top_k {top_k}"));
         let keys: Vec<String> = by_mass.into_iter().chain(by_count).collect();
+        let equal = if is_cut && top_k == 1 { ONE_TOKEN } else { "" };
         (!keys.is_empty()).then(|| {
             format!(
                 "{} cuts the distribution that tokens are drawn from, and log-probabilities are those of \
                  the whole one: the gradient is biased towards the tokens that are kept, and ratios and \
-                 KL are not those of what was sampled; top_p: 1 and top_k: 0 have no such bias",
+                 KL are not those of what was sampled; top_p: 1 and top_k: 0 have no such bias{equal}",
                 keys.join(" with ")
             )
         })
@@ -75,6 +80,9 @@ rewards: [{kind: exact}]
             assert!(notes.len() == 1 && notes[0].starts_with(named), "{notes:?}");
             assert!(notes[0].contains("biased"), "{notes:?}");
         }
+        let equal = "With top_k 1 all completions of a prompt are equal";
+        assert!(notes("sampling: {top_k: 1}")[0].contains(equal));
+        assert!(!notes("sampling: {top_k: 2}")[0].contains(equal));
         for whole in ["top_p: 1.0, top_k: 0", "top_k: 50", "temperature: 0.7"] {
             assert_eq!(notes(&format!("sampling: {{{whole}}}")), Vec::<String>::new(), "{whole}");
         }

@@ -32,17 +32,32 @@ pub enum LossError {
          use k2 or k3_k2grad there, or put k1 into the reward (add_token_level_kl)"
     )]
     KlWithoutGradient,
-    /// Several passes over one batch with a loss that has no importance ratio.
+    /// Several updates with one batch by a loss that has no importance ratio.
     #[error(
-        "ppo_epochs is {passes}, but the {loss} loss has no importance ratio and is only right on \
-         fresh samples; set ppo_epochs to 1 or choose the clipped_surrogate loss"
+        "{}, but the {loss} loss has no importance ratio and is only right on fresh samples; set {} \
+         to 1 or choose the clipped_surrogate loss",
+        updates(*ppo_epochs, *mini_batches, " is "),
+        updates(*ppo_epochs, *mini_batches, "")
     )]
     ReuseWithoutRatio {
-        /// Optimiser passes asked for.
-        passes: usize,
+        /// Passes over the batch.
+        ppo_epochs: usize,
+        /// Parts of the batch, with an update each.
+        mini_batches: usize,
         /// The loss as it is named in the config.
         loss: &'static str,
     },
+}
+
+/// The keys that are more than 1, each with its value behind `is` unless that is empty.
+fn updates(ppo_epochs: usize, mini_batches: usize, is: &str) -> String {
+    let keys = [("ppo_epochs", ppo_epochs), ("mini_batches", mini_batches)];
+    let named = |(key, value): (&str, usize)| match is {
+        "" => key.to_owned(),
+        is => format!("{key}{is}{value}"),
+    };
+    let more = keys.into_iter().filter(|(_, value)| *value > 1);
+    more.map(named).collect::<Vec<_>>().join(" and ")
 }
 
 /// Refuses a value outside a range given in words.

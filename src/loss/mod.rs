@@ -166,10 +166,10 @@ impl PolicyLoss {
     }
 
     /// Refuses settings that cannot be meant, and reuse of a batch by a loss without a ratio.
-    pub fn check(&self, passes: usize) -> Result<(), LossError> {
-        if passes > 1 && !self.allows_reuse() {
+    pub fn check(&self, ppo_epochs: usize, mini_batches: usize) -> Result<(), LossError> {
+        if (ppo_epochs > 1 || mini_batches > 1) && !self.allows_reuse() {
             let loss = self.name();
-            return Err(LossError::ReuseWithoutRatio { passes, loss });
+            return Err(LossError::ReuseWithoutRatio { ppo_epochs, mini_batches, loss });
         }
         match self {
             Self::ClippedSurrogate(loss) => loss.check(),

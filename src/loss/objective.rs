@@ -108,9 +108,9 @@ impl Objective {
         self.policy_loss.scales_with_advantage() && self.kl.is_none() && !self.needs_entropies()
     }
 
-    /// Refuses settings that cannot be meant, for a number of optimiser passes over one batch.
-    pub fn check(&self, passes: usize) -> Result<(), LossError> {
-        self.policy_loss.check(passes)?;
+    /// Refuses settings that cannot be meant, for so many passes over a batch in so many parts.
+    pub fn check(&self, ppo_epochs: usize, mini_batches: usize) -> Result<(), LossError> {
+        self.policy_loss.check(ppo_epochs, mini_batches)?;
         finite("rl_loss_coef", self.rl_loss_coef)?;
         finite("entropy_loss_coef", self.entropy_loss_coef)?;
         let Some(term) = &self.kl else { return Ok(()) };
@@ -278,13 +278,28 @@ mod tests {
             policy_loss: PolicyLoss::PolicyGradient(PolicyGradient {}),
             ..Default::default()
         };
-        assert_eq!(policy_gradient.check(1), Ok(()));
-        let reuse = policy_gradient.check(2).unwrap_err().to_string();
+        assert_eq!(policy_gradient.check(1, 1), Ok(()));
+        let reuse = policy_gradient.check(2, 1).unwrap_err().to_string();
         assert!(reuse.contains("ppo_epochs is 2"), "{reuse}");
+        for (epochs, parts, keys) in [
+            (2, 1, ["ppo_epochs is 2, but", "set ppo_epochs to 1"]),
+            (1, 2, ["mini_batches is 2, but", "set mini_batches to 1"]),
+            (
+                3,
+                2,
+                [
+                    "ppo_epochs is 3 and mini_batches is 2, but",
+                    "set ppo_epochs and mini_batches to 1",
+                ],
+            ),
+        ] {
+            let reuse = policy_gradient.check(epochs, parts).unwrap_err().to_string();
+            assert!(keys.iter().all(|key| reuse.contains(key)), "{reuse}");
+        }
         let k1 = Objective {
             kl: Some(KlTerm { kl_loss_type: KlEstimator::K1, kl_loss_coef: 0.1 }),
             ..Default::default()
         };
-        assert_eq!(k1.check(1), Err(LossError::KlWithoutGradient));
+        assert_eq!(k1.check(1, 1), Err(LossError::KlWithoutGradient));
     }
 }

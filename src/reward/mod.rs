@@ -4,6 +4,7 @@
 //! A reward answers with a number, or with nothing where it does not apply to a problem. Nothing is
 //! not zero: it leaves the reward out of the sum.
 
+mod clause;
 mod countdown;
 mod coverage;
 mod decimal;
@@ -11,13 +12,16 @@ mod error;
 mod exact;
 mod expression;
 mod length;
+mod mark;
 mod number;
 mod numeral;
 mod overlong;
 mod regex;
+mod single;
 mod stated;
 mod unit;
 mod weighted;
+mod wording;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,8 @@ use crate::data::Problem;
 /// `1,200`, `1200.00`, `1.2e3`, `$1{,}200`, `１２００`.
 ///
 /// A text states what stands in its last `\boxed{}` or behind its last `####`, and without such a
-/// mark its last number.
+/// mark its last number. What is stated is one number, with a sign, a unit or `x =` at most: beside an
+/// operator, in a list or a comparison, under a function or a power, it is none.
 ///
 /// ```text
 /// correct                   if they are equal

@@ -40,7 +40,7 @@ const VERBS: [&str; 6] = ["is", "are", "be", "equals", "gives", "to"];
 pub(super) struct Found<'a> {
     /// None beyond the most digits that a number may have.
     pub(super) number: Option<Decimal>,
-    /// What stands before it, its sign left out.
+    /// What stands before it, with a dash or plus that joins it to that and without its own sign.
     pub(super) before: &'a str,
     /// What stands after it.
     pub(super) after: &'a str,
@@ -61,6 +61,7 @@ pub(super) fn last(text: &str) -> Option<Found<'_>> {
     let before = &text[..found.start()];
     let joins = if part(&parts, 2).is_empty() { joins(before) } else { joins_apart(before) };
     let number = decimal(&parts, part(&parts, 1) == "-" && !joins);
+    let before = if joins { &text[..found.start() + part(&parts, 1).len()] } else { before };
     Some(Found { number, before, after: &text[found.end()..] })
 }
 

@@ -5,38 +5,17 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::decimal::Decimal;
-use super::numeral::{self, plain};
-use super::unit::{is_unit, without_powers};
+use super::mark::marked;
+use super::numeral::plain;
+use super::single::{MOST_BYTES, last_number, one_number};
 use crate::pattern::constant;
 
-/// A longer answer is no number; nothing longer is searched for one.
-const MOST_BYTES: usize = 16_384;
-/// What stands before the final number of a solution in GSM8K's format.
-const HASHES: &str = "####";
-/// As many marks are looked at, from the last one.
-const MOST_MARKS: usize = 100;
-/// Signs around a number that say nothing of its value.
-const WRAPPED: [(&str, &str); 6] =
-    [("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("(", ")"), ("[", "]"), ("{", "}")];
-
-static BOX: LazyLock<Regex> = LazyLock::new(|| constant(r"\\f?box(?:ed)? *\{"));
-static STYLE: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"^\\(?:text|textrm|textbf|mathrm|mathbf|boldsymbol|bm) *\{([^{}]*)\}$")
-});
-/// The heading of a numbered section, as `#### 2. Add them`; texts have fewer than 20.
-static HEADING: LazyLock<Regex> = LazyLock::new(|| constant(r"^1?[0-9][.):] +\p{L}"));
-/// After a marked number, words that explain it.
-static EXPLAINED: LazyLock<Regex> =
-    LazyLock::new(|| constant(r#"^(?:[.,;]? *$|[.,;]? +[\p{L}("'<\[*]|[(<\[*])"#));
-/// After a marked number, another one.
-static CONTINUED: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"^[,;]? *(?:or|and|to|&)? *[-$]*[0-9]"));
-/// What makes a number part of a larger term when it stands before or after it.
-static TERM_BEFORE: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"(?:[\^_]|\\[dt]?frac|\\sqrt|[0-9}] */|[0-9]:) *$"));
-static TERM_AFTER: LazyLock<Regex> = LazyLock::new(|| {
+/// GSM8K's note of what a calculator gave, before the number itself.
+static CALCULATED: LazyLock<Regex> = LazyLock::new(|| constant(r"<<[^<>\n]{1,200}>>([-$]*[0-9.])"));
+/// Tags of HTML and the like, apart from powers and indices.
+static TAG: LazyLock<Regex> = LazyLock::new(|| {
     constant(
-        r"^ *(?:\^ *\{? *[-+0-9a-zA-Z(]|\\(?:sqrt|pi|[dt]?frac|ln|log|sin|cos|tan)|π|pi\b)|^[ixyzn]\b",
+        r"</?(?:b|i|u|p|em|strong|span|div|br|answer|final|think|result|solution|final_answer) ?/?>",
     )
 });
 
@@ -54,139 +33,9 @@ pub(super) fn answer(text: &str) -> Option<Decimal> {
 /// follows, or else its last number. None where there is no number, or the answer is more than one.
 pub(super) fn stated(text: &str) -> Option<Decimal> {
     let text = plain(text);
+    let text = TAG.replace_all(&text, "\n");
+    let text = CALCULATED.replace_all(&text, "$1");
     marked(&text).unwrap_or_else(|| last_number(&text))
-}
-
-/// The number of a text that is one number from end to end.
-fn one_number(text: &str) -> Option<Decimal> {
-    if text.len() > MOST_BYTES {
-        return None;
-    }
-    let found = numeral::first(unwrapped(text))?;
-    found.number.filter(|_| is_unit(found.after))
-}
-
-/// The text without white space, emphasis and brackets around it.
-fn unwrapped(text: &str) -> &str {
-    // No one wraps a number more often; a text of brackets alone must end too.
-    const LAYERS: usize = 8;
-    let layers = std::iter::successors(Some(trimmed(text)), |text| inner(text).map(trimmed));
-    layers.take(LAYERS).last().unwrap_or(text)
-}
-
-fn trimmed(text: &str) -> &str {
-    text.trim().trim_end_matches('.').trim_matches(['*', '`', '"', '\'', ' '])
-}
-
-fn inner(text: &str) -> Option<&str> {
-    let between = |(open, close): &(&str, &str)| text.strip_prefix(open)?.strip_suffix(close);
-    let styled = || STYLE.captures(text).and_then(|found| found.get(1)).map(|inner| inner.as_str());
-    WRAPPED.iter().find_map(between).or_else(styled)
-}
-
-/// The last number of a text; none where that is a part of something larger.
-fn last_number(text: &str) -> Option<Decimal> {
-    let text = without_powers(text);
-    let found = numeral::last(&text)?;
-    let is_part = TERM_BEFORE.is_match(found.before)
-        || TERM_AFTER.is_match(found.after)
-        || is_within_term(found.before);
-    found.number.filter(|_| !is_part)
-}
-
-/// Whether the innermost bracket that is open at the end of `before` makes a term: an argument of
-/// LaTeX that is no number of its own, or a pair.
-fn is_within_term(before: &str) -> bool {
-    let Some((outside, bracket, inside)) = innermost_open(before) else { return false };
-    if bracket == '{' {
-        let ends = ["^", "_", "}", "]", "frac", "\\sqrt"];
-        return ends.iter().any(|end| outside.trim_end().ends_with(end));
-    }
-    inside.contains(',') && inside.chars().all(|c| c.is_ascii_digit() || " ,.-+/\\".contains(c))
-}
-
-fn innermost_open(text: &str) -> Option<(&str, char, &str)> {
-    // A term is not longer than that.
-    const REACH: usize = 200;
-    let mut closed = 0;
-    for (at, c) in text.char_indices().rev().take(REACH) {
-        match c {
-            ')' | ']' | '}' => closed += 1,
-            '(' | '[' | '{' if closed == 0 => return Some((&text[..at], c, &text[at + 1..])),
-            '(' | '[' | '{' => closed -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The number in the last mark of a text: none where nothing is marked, and a mark without a number
-/// where what is marked is not one number.
-fn marked(text: &str) -> Option<Option<Decimal>> {
-    let marks = [boxed(text), hashed(text)];
-    marks.into_iter().flatten().max_by_key(|(at, _)| *at).map(|(_, number)| number)
-}
-
-fn boxed(text: &str) -> Option<(usize, Option<Decimal>)> {
-    let boxes: Vec<_> = BOX.find_iter(text).collect();
-    let mut whole = boxes.iter().rev().take(MOST_MARKS).filter_map(|found| {
-        let content = until_closed(&text[found.end()..])?;
-        Some((found.start(), one_number(content).or_else(|| right_side(content))))
-    });
-    whole.next()
-}
-
-fn until_closed(text: &str) -> Option<&str> {
-    let mut open = 1_usize;
-    for (at, byte) in text.bytes().enumerate().take(MOST_BYTES) {
-        match byte {
-            b'{' => open += 1,
-            b'}' if open == 1 => return Some(&text[..at]),
-            b'}' => open -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-fn hashed(text: &str) -> Option<(usize, Option<Decimal>)> {
-    let mut end = text.len();
-    let marks = text.rmatch_indices(HASHES).take(MOST_MARKS);
-    marks.into_iter().find_map(|(at, _)| {
-        let after = &text[at..std::mem::replace(&mut end, at)];
-        let line =
-            after.trim_start_matches(|c: char| c == '#' || c.is_whitespace()).lines().next()?;
-        of_hashed_line(line.trim().trim_matches(['*', '`', '_'])).map(|number| (at, number))
-    })
-}
-
-/// The number of a line behind `####`; none where the line is the heading of a section.
-fn of_hashed_line(line: &str) -> Option<Option<Decimal>> {
-    if HEADING.is_match(line) {
-        return None;
-    }
-    if let Some(number) = one_number(line).or_else(|| explained(line)).or_else(|| right_side(line))
-    {
-        return Some(Some(number));
-    }
-    match line.chars().next() {
-        None => None,
-        Some(c) if !c.is_alphabetic() => Some(None),
-        Some(_) if line.to_lowercase().contains("answer") => Some(last_number(line)),
-        Some(_) => None,
-    }
-}
-
-/// The number at the start of a line that goes on in words.
-fn explained(line: &str) -> Option<Decimal> {
-    let found = numeral::first(line)?;
-    let goes_on = EXPLAINED.is_match(found.after) && !CONTINUED.is_match(found.after);
-    found.number.filter(|_| goes_on)
-}
-
-/// The number after the equals sign of `x = 5` and `48/2 = 24`.
-fn right_side(text: &str) -> Option<Decimal> {
-    text.rsplit_once('=').and_then(|(_, right)| one_number(right))
 }
 
 #[cfg(test)]
@@ -268,6 +117,13 @@ mod tests {
             "A5",
             "1e",
             "0x1F",
+            "0.333...",
+            "8...",
+            "8-",
+            "8+",
+            "≥8",
+            "8 am",
+            "8 to nine",
         ] {
             assert_eq!(value(answer(text)), None, "{text}");
         }

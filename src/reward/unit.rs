@@ -1,9 +1,11 @@
 //! What may stand after a number without making it another one: `cm^2`, `apples`, `%`.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::wording;
 use crate::pattern::constant;
 
 /// LaTeX's way to set words among formulas.
@@ -28,72 +30,39 @@ const ABBREVIATED: [&str; 30] = [
     "mm", "cm", "dm", "km", "nm", "in", "ft", "yd", "mi", "mg", "kg", "lb", "lbs", "oz", "ml",
     "mL", "cl", "dl", "ms", "sec", "min", "hr", "hrs", "mph", "kph", "Hz", "kW", "kB", "MB", "GB",
 ];
-/// Units of one letter, which stand apart: `5m` is a product, `5 m` a length.
-const LETTERS: [&str; 14] = ["m", "s", "h", "g", "l", "L", "N", "J", "W", "V", "C", "F", "K", "d"];
-/// Words that change what the number is, or join another one.
-const NO_UNITS: [&str; 44] = [
-    "pi",
-    "sqrt",
-    "sin",
-    "cos",
-    "tan",
-    "cot",
-    "csc",
-    "log",
-    "ln",
-    "exp",
-    "mod",
-    "times",
-    "plus",
-    "minus",
-    "over",
-    "or",
-    "and",
-    "to",
-    "by",
-    "squared",
-    "cubed",
-    "factorial",
-    "infinity",
-    "hundred",
-    "thousand",
-    "million",
-    "billion",
-    "trillion",
-    "dozen",
-    "half",
-    "halves",
-    "third",
-    "thirds",
-    "quarter",
-    "quarters",
-    "fourth",
-    "fourths",
-    "fifth",
-    "fifths",
-    "sixths",
-    "eighths",
-    "tenths",
-    "hundredths",
-    "remainder",
-];
+/// Units of one letter, which stand apart: `5m` is a product, `5 m` a length. K may be thousands.
+const LETTERS: [&str; 13] = ["m", "s", "h", "g", "l", "L", "N", "J", "W", "V", "C", "F", "d"];
+/// Signs that stand between the letters of a unit, or after them: `m/s`, `man-hours`, `in.`
+static JOINED_LETTERS: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"^(?:[ %°$€£¥]|/ ?\p{L}|\p{L}(?:\.|[-'’·/]\p{L})?|· ?\p{L})*$"));
 
 /// Whether `rest`, which stands right after a number, leaves that number what it is.
 pub(super) fn is_unit(rest: &str) -> bool {
-    let words = WORDS.replace_all(rest, " $1 ");
-    let is_named = words != rest;
-    let degrees = DEGREE.replace_all(&words, "°");
-    let bare = POWER.replace_all(&degrees, "$1");
+    let bare = in_words(rest);
+    let is_named = WORDS.is_match(rest);
     let is_glued = bare.starts_with(|c: char| c.is_alphabetic() || c == '/');
-    bare.chars().all(|c| c.is_alphabetic() || " %°$€£¥/·.'-".contains(c))
+    JOINED_LETTERS.is_match(&bare)
         && bare
             .split(|c: char| !c.is_alphabetic())
             .filter(|word| !word.is_empty())
             .all(|word| is_word_of_unit(word, is_named, is_glued))
 }
 
-fn is_word_of_unit(word: &str, is_named: bool, is_glued: bool) -> bool {
-    if NO_UNITS.contains(&word.to_lowercase().as_str()) || word.contains(is_power_of_ten) {
+/// What LaTeX sets in words, as words; degrees as their sign; units without their powers.
+pub(super) fn in_words(rest: &str) -> String {
+    let words = words_of_latex(rest);
+    let degrees = DEGREE.replace_all(&words, "°");
+    POWER.replace_all(&degrees, "$1").into_owned()
+}
+
+/// What LaTeX sets in words, as words.
+pub(super) fn words_of_latex(text: &str) -> Cow<'_, str> {
+    WORDS.replace_all(text, " $1 ")
+}
+
+/// Whether a word can be a unit: one that LaTeX names so, or that stands right at the number.
+pub(super) fn is_word_of_unit(word: &str, is_named: bool, is_glued: bool) -> bool {
+    if wording::is_number(word) || wording::is_operation(word) || wording::is_joint(word) {
         return false;
     }
     // Letters of other scripts are words; those of Greek are variables.
@@ -104,11 +73,6 @@ fn is_word_of_unit(word: &str, is_named: bool, is_glued: bool) -> bool {
         || ABBREVIATED.contains(&word)
         || word.chars().count() >= long_enough
         || !is_glued && LETTERS.contains(&word)
-}
-
-/// Whether a character multiplies the number before it, as `million` does.
-fn is_power_of_ten(c: char) -> bool {
-    "十百千万亿萬億兆만억".contains(c)
 }
 
 /// The text without the powers of units, which are no numbers of their own: `25 cm^2` is 25.
@@ -180,6 +144,20 @@ mod tests {
             "e6",
             "m",
             "^{10}",
+            "...",
+            "-",
+            " thousands",
+            " sixth",
+            " sevenths",
+            " elevenths",
+            " thousandths",
+            " lakh",
+            " crore",
+            " bn",
+            " mil",
+            " K",
+            " base nine",
+            " recurring",
         ] {
             assert!(!is_unit(rest), "{rest}");
         }

@@ -25,7 +25,7 @@ fn a_kind_alone_is_the_loss_with_its_defaults_which_pass_their_own_check() {
     for loss in all_losses() {
         let parsed = parse(&format!(r#"{{"kind": "{}"}}"#, loss.name()));
         assert_eq!(parsed.as_ref(), Ok(&loss));
-        assert_eq!(loss.check(1), Ok(()));
+        assert_eq!(loss.check(1, 1), Ok(()));
     }
 }
 
@@ -48,6 +48,6 @@ fn unknown_keys_are_refused_for_every_loss() {
 
 #[test]
 fn only_the_policy_gradient_refuses_to_reuse_a_batch() {
-    let refusing = all_losses().map(|loss| loss.check(2).is_err());
+    let refusing = all_losses().map(|loss| loss.check(2, 1).is_err());
     assert!(refusing[1] && refusing.iter().filter(|&&refuses| refuses).count() == 1);
 }
