@@ -8,6 +8,9 @@ use crate::files::{open_regular, other_than_file};
 
 const TABLE: &str = "convert it to JSON lines, for example with pandas: \
      read_TYPE(FILE).to_json(OUT, orient=\"records\", lines=True)";
+const DIVIDED: &str = "convert it to JSON lines, for example with pandas: \
+     read_csv(FILE, sep=\"|\").to_json(OUT, orient=\"records\", lines=True)";
+const YAML: &str = "write one object a line: yq -o=json -I=0 '.[]' FILE > OUT";
 const UNPACK: &str = "unpack it and name the file inside";
 const RECODE: &str = "recode it, for example with iconv -f UTF-16 -t UTF-8 FILE > OUT";
 
@@ -86,10 +89,21 @@ pub(super) fn of_first_line(
         }
         '{' => None,
         '<' => Some(("a page of HTML or XML", "download the file itself")),
+        _ if is_called("yaml") || is_called("yml") || is_yaml(line) => Some(("a YAML file", YAML)),
+        _ if line.contains('|') => Some(("a table divided by |", DIVIDED)),
         _ if is_called("csv") || is_called("tsv") => Some(("a CSV table", TABLE)),
         _ if line.contains([',', '\t', ';']) => Some(("a CSV table", TABLE)),
         _ => None,
     }
+}
+
+/// Whether a line is the beginning of a document, `key:` or `- key:`.
+fn is_yaml(line: &str) -> bool {
+    let line = line.trim();
+    let entry = line.strip_prefix("- ").unwrap_or(line);
+    let (key, rest) = entry.split_once(':').unwrap_or((" ", ""));
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || "_-\"'".contains(c));
+    line == "---" || is_key && (rest.is_empty() || rest.starts_with(' '))
 }
 
 #[cfg(test)]
@@ -123,6 +137,12 @@ mod tests {
         assert_eq!(name("p.csv", "prompt", false), Some("a CSV table"));
         assert_eq!(name("p.txt", "\"prompt\",\"answer\"", false), Some("a CSV table"));
         assert_eq!(name("p.txt", "prompt\tanswer", false), Some("a CSV table"));
+        assert_eq!(name("p.txt", "prompt|answer", false), Some("a table divided by |"));
+        assert_eq!(name("p.md", "| prompt | a, b |", false), Some("a table divided by |"));
+        assert_eq!(name("p.txt", "- prompt: 1+1=, is?", false), Some("a YAML file"));
+        assert_eq!(name("p.txt", "problems:", false), Some("a YAML file"));
+        assert_eq!(name("p.txt", "---", false), Some("a YAML file"));
+        assert_eq!(name("p.yml", "- 1", false), Some("a YAML file"));
         assert_eq!(name("p.txt", "<!DOCTYPE html>", false), Some("a page of HTML or XML"));
         assert_eq!(name("p.txt", "{\"a\": 1,}", false), None);
         assert_eq!(name("p.txt", "What is 1+1?", false), None);

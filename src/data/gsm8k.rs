@@ -53,7 +53,7 @@ impl Gsm8kData {
     }
 
     fn read(&self, path: &Path, limit: Option<usize>) -> Result<Vec<Problem>, DataError> {
-        read_rows(path, limit)?.into_iter().map(|row| self.problem(row)).collect()
+        read_rows(path, limit, |row| self.problem(row))
     }
 
     fn problem(&self, row: Row<'_>) -> Result<Problem, DataError> {
@@ -62,7 +62,8 @@ impl Gsm8kData {
         let filled = template::fill(&self.template, &row.columns);
         let question = filled.map_err(|problem| row.error(problem, expected))?;
         let answer = Some(final_answer(&row)?);
-        Ok(Problem { id: row.index(), prompt: self.prompt(question), answer, columns: row.columns })
+        let (id, prompt) = (row.index(), self.prompt(question));
+        Ok(Problem { id, prompt, answer, columns: row.into_columns() })
     }
 
     fn prompt(&self, question: String) -> Prompt {

@@ -12,6 +12,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Bytes of the longest line; a prompt has a megabyte at most, and other columns have room beside it.
 const LONGEST_LINE: usize = 8 << 20;
+/// Most values of a line: each takes some hundred times the bytes of `0,` once it is read.
+const MOST_VALUES: usize = 100_000;
+/// A column that holds more values is kept as its JSON text.
+const MOST_KEPT: usize = 32;
 
 /// One line of a file, and where it stands.
 #[derive(Debug)]
@@ -22,9 +26,13 @@ pub(super) struct Row<'a> {
     pub(super) columns: Map<String, Value>,
 }
 
-/// Reads the rows of a file, the first `limit` of them where there is a limit; blank lines are
-/// skipped.
-pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>>, DataError> {
+/// What `of` makes of each row of a file, the first `limit` of them where there is a limit; blank
+/// lines are skipped. One row is held at a time.
+pub(super) fn read_rows<'a, T>(
+    path: &'a Path,
+    limit: Option<usize>,
+    mut of: impl FnMut(Row<'a>) -> Result<T, DataError>,
+) -> Result<Vec<T>, DataError> {
     if limit == Some(0) {
         return Err(DataError::setting("limit", "is 0; read at least 1 line or leave it out"));
     }
@@ -44,7 +52,7 @@ pub(super) fn read_rows(path: &Path, limit: Option<usize>) -> Result<Vec<Row<'_>
         }
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes).trim_ascii();
         if !bytes.is_empty() {
-            rows.push(Row::parse(path, line, rows.len(), bytes)?);
+            rows.push(of(Row::parse(path, line, rows.len(), bytes)?)?);
         }
     }
     if rows.is_empty() {
@@ -70,6 +78,11 @@ impl<'a> Row<'a> {
     fn parse(path: &'a Path, line: usize, index: usize, bytes: &[u8]) -> Result<Self, DataError> {
         const EXPECTED: &str =
             "expected one JSON object, such as {\"prompt\": \"1+1=\", \"answer\": \"2\"}";
+        if has_too_many_values(bytes) {
+            let problem = format!("the line has more than {MOST_VALUES} values");
+            let expected = "expected one problem a line; leave out the columns that nobody needs";
+            return Err(DataError::line(path, line, problem, expected));
+        }
         let (problem, unfinished) = match long_numbers::parse(bytes) {
             Ok(Value::Object(columns)) => return Ok(Self { path, line, index, columns }),
             Ok(other) => (format!("the line holds {}", kind_of(&other)), false),
@@ -84,6 +97,15 @@ impl<'a> Row<'a> {
             Some((format, mend)) => DataError::format(path, format, mend),
             None => DataError::line(path, line, problem, EXPECTED),
         })
+    }
+
+    /// All columns, to be kept beside the problem: what holds much as its JSON text.
+    pub(super) fn into_columns(self) -> Map<String, Value> {
+        let mut columns = self.columns;
+        for value in columns.values_mut().filter(|value| values_in(value) > MOST_KEPT) {
+            *value = Value::String(value.to_string());
+        }
+        columns
     }
 
     /// The number of rows before this one.
@@ -154,6 +176,28 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Whether the JSON may hold too many values, by its commas and brackets outside strings.
+pub(super) fn has_too_many_values(json: &[u8]) -> bool {
+    let (mut in_string, mut escaped) = (false, false);
+    let begins_value = |byte: &&u8| {
+        let ends = **byte == b'"' && !escaped;
+        escaped = in_string && **byte == b'\\' && !escaped;
+        in_string ^= ends;
+        !in_string && b",[{".contains(*byte)
+    };
+    json.iter().filter(begins_value).nth(MOST_VALUES).is_some()
+}
+
+/// The values within a list or an object, at any depth.
+fn values_in(value: &Value) -> usize {
+    let within = |inner: &Value| 1 + values_in(inner);
+    match value {
+        Value::Array(values) => values.iter().map(within).sum(),
+        Value::Object(pairs) => pairs.values().map(within).sum(),
+        _ => 0,
+    }
+}
+
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -174,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jsonl");
         fs::write(&path, content).unwrap();
-        let error = read_rows(&path, None).unwrap_err().to_string();
+        let error = read_rows(&path, None, Ok).unwrap_err().to_string();
         for part in expected {
             assert!(error.contains(part), "{part} is not in {error}");
         }
@@ -198,6 +242,8 @@ mod tests {
         check_error(b"\n[\n{\"a\":1}]\n", &["a JSON array"]);
         check_error(b"{\n\"a\":1\n}\n", &["JSON over several lines", "jq -c ."]);
         check_error(b"prompt,answer\n1+1=,2\n", &["a CSV table", "to_json"]);
+        check_error(b"prompt|answer\n1+1=|2\n", &["a table", "to_json"]);
+        check_error(b"- prompt: 1+1=\n  answer: 2\n", &["a YAML file", "yq"]);
         check_error(b"PAR1\x15\x04\x15", &["a parquet file", "to_json"]);
         check_error(b"\xFF\xFE{\0}\0", &["UTF-16", "iconv"]);
     }
@@ -207,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jsonl");
         fs::write(&path, "\n{\"a\":1}\n \t\r\n{\"a\":2}\n\n").unwrap();
-        let rows = read_rows(&path, None).unwrap();
+        let rows = read_rows(&path, None, Ok).unwrap();
         let places: Vec<(usize, u64)> = rows.iter().map(|row| (row.line, row.index())).collect();
         assert_eq!(places, [(2, 0), (4, 1)]);
     }
@@ -215,9 +261,9 @@ mod tests {
     #[test]
     fn a_folder_is_no_file_and_a_limit_of_nothing_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = read_rows(folder.path(), None).unwrap_err().to_string();
+        let error = read_rows(folder.path(), None, Ok).unwrap_err().to_string();
         assert!(error.contains("is a folder"), "{error}");
-        let error = read_rows(Path::new("p"), Some(0)).unwrap_err().to_string();
+        let error = read_rows(Path::new("p"), Some(0), Ok).unwrap_err().to_string();
         assert!(error.contains("data.limit"), "{error}");
     }
 
@@ -240,8 +286,32 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_more_values_than_memory_should_hold_is_refused_before_it_is_read() {
+        for values in ["0,", "[],", "{\"\":0},", "\"\\\\\","] {
+            let line = |count| format!("{{\"a\":[{}0]}}\n", values.repeat(count));
+            let too_many = [line(3), line(MOST_VALUES)].concat();
+            check_error(too_many.as_bytes(), &["p.jsonl:2:", "more than 100000 values"]);
+            assert!(!has_too_many_values(line(MOST_VALUES / 3).as_bytes()));
+        }
+        // What stands in a string is no value.
+        let text = format!("{{\"a\":\"\\\"{}\"}}", ",[{".repeat(MOST_VALUES));
+        assert!(!has_too_many_values(text.as_bytes()));
+    }
+
+    #[test]
+    fn a_column_that_holds_much_is_kept_as_its_json_text() {
+        let parsed = |line: &str| Row::parse(Path::new("p"), 1, 0, line.as_bytes()).unwrap();
+        let long = format!("[{}0]", "{\"b\":[0]},".repeat(50));
+        let line = format!("{{\"a\":{long},\"numbers\":[3,5,7],\"of\":{{\"is\":\"x\"}}}}");
+        let columns = parsed(&line).into_columns();
+        assert_eq!(columns["a"], Value::from(long));
+        assert_eq!(columns["numbers"], serde_json::json!([3, 5, 7]));
+        assert_eq!(columns["of"]["is"], "x");
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
-        let error = read_rows(Path::new("no/such.jsonl"), None).unwrap_err().to_string();
+        let error = read_rows(Path::new("no/such.jsonl"), None, Ok).unwrap_err().to_string();
         assert!(error.contains("no/such.jsonl"), "{error}");
     }
 
@@ -250,7 +320,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.jsonl");
         fs::write(&path, "\u{feff}{\"a\":1}\r\n{\"a\":2}\r\nbroken").unwrap();
-        let rows = read_rows(&path, Some(2)).unwrap();
+        let rows = read_rows(&path, Some(2), Ok).unwrap();
         let values: Vec<&Value> = rows.iter().map(|row| &row.columns["a"]).collect();
         assert_eq!(values, [1, 2]);
         assert_eq!(rows[1].index(), 1);

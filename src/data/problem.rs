@@ -12,7 +12,8 @@ pub struct Problem {
     pub prompt: Prompt,
     /// The right answer as text, where there is one.
     pub answer: Option<String>,
-    /// Everything else that is known about the problem, for rewards to use.
+    /// Everything else that is known about the problem, for rewards to use; of a file, a column that
+    /// holds more than 32 values is its JSON text.
     pub columns: Map<String, Value>,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Completion, Reward, one};
 use crate::data::Problem;
 
-/// 1 if the text, without white space around it, is the answer, else 0; needs an answer.
+/// 1 if the text, without white space around it, is the answer, else 0; needs an answer that is not empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExactReward {
@@ -23,7 +23,7 @@ impl Reward for ExactReward {
     }
 
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
-        let answer = problem.answer.as_deref()?.trim();
+        let answer = answer(problem)?;
         let text = completion.text.trim();
         let same = if self.case_insensitive {
             text.to_lowercase() == answer.to_lowercase()
@@ -34,12 +34,17 @@ impl Reward for ExactReward {
     }
 
     fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
-        problem.answer.is_none().then_some("have no answer")
+        answer(problem).is_none().then_some("have no answer")
     }
 
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
     }
+}
+
+/// The answer without white space around it; an empty one is none, or silence would be right.
+fn answer(problem: &Problem) -> Option<&str> {
+    problem.answer.as_deref().map(str::trim).filter(|answer| !answer.is_empty())
 }
 
 #[cfg(test)]
@@ -57,6 +62,15 @@ mod tests {
         assert_eq!(exact.score(&problem(None), &completion("Yes")), None);
         assert_eq!(exact.obstacle(&problem(None)), Some("have no answer"));
         assert_eq!(exact.obstacle(&problem(Some("Yes"))), None);
+    }
+
+    #[test]
+    fn an_empty_answer_is_none() {
+        let exact: ExactReward = reward("{}");
+        for empty in ["", " \n"] {
+            assert_eq!(exact.score(&problem(Some(empty)), &completion("")), None);
+            assert_eq!(exact.obstacle(&problem(Some(empty))), Some("have no answer"));
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ fn blank_lines_of_data_are_skipped() {
 fn a_file_of_another_format_is_called_by_its_name() {
     says(&refused_data("[{\"prompt\": \"1+1=\"}]\n"), &["is a JSON array", "jq"]);
     says(&refused_data("prompt,answer\n1+1=,2\n"), &["is a CSV table", "to_json"]);
+    says(&refused_data("prompt|answer\n1+1=|2\n"), &["is a table divided by |", "to_json"]);
+    says(&refused_data("- prompt: 1+1=\n  answer: 2\n"), &["is a YAML file", "yq"]);
     says(&refused_data("PAR1\u{15}\u{4}"), &["is a parquet file", "to_json"]);
     says(&refused_data("{\0\"\0p\0"), &["is text in UTF-16", "iconv"]);
 }
@@ -117,6 +119,14 @@ fn a_conversation_with_its_solution_is_refused_and_an_explicit_column_wins() {
     scene.train("run", &[]);
     let samples = scene.lines("run/samples.jsonl");
     assert!(samples.iter().all(|sample| sample["prompt"] == "1+1="), "{samples:?}");
+}
+
+#[test]
+fn two_columns_for_one_prompt_are_refused_by_their_keys() {
+    let both = "prompt_column: a, messages_column: b";
+    let scene = Scene::changed(|config| jsonl(config).replace("held_out: 1", both));
+    scene.write("problems.jsonl", "{\"a\": \"1+1=\", \"b\": []}\n");
+    says(&scene.refused(&TRAIN), &["data.prompt_column", "\"a\"", "data.messages_column", "\"b\""]);
 }
 
 #[test]

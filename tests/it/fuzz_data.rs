@@ -15,9 +15,12 @@ use crate::fuzz::{PATIENCE, Tally, cases};
 
 const FILES: u64 = 400;
 const NUMBERS: u64 = 2000;
+const LONG_FILES: u64 = 24;
+/// Bytes that a data file of 16 MB may take.
+const MOST_MEMORY: usize = 200 << 20;
 
 /// Pieces that data files and answers are made of, wrongly put together.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 47] = [
     "{",
     "}",
     "[",
@@ -45,6 +48,9 @@ const PIECES: [&str; 44] = [
     "\"role\": \"user\"",
     "\"role\": \"assistant\"",
     "\"content\": \"a\"",
+    "{\"from\": \"human\", \"value\": \"a\"}",
+    "{\"from\": \" GPT \", \"value\": \"b\"}",
+    "{\"role\": \"user\", \"content\": \"\"}",
     "{\"prompt\": \"1+1=\"}",
     "{\"prompt\": \"1+1=\", \"answer\": 2}\n",
     "{\"messages\": \"[]\"}",
@@ -97,7 +103,10 @@ fn assert_usable(dataset: &Dataset) {
     for problem in &dataset.train {
         match &problem.prompt {
             Prompt::Text(text) => assert!(!text.trim().is_empty()),
-            Prompt::Messages(turns) => assert_ne!(turns.last().unwrap().role, "assistant"),
+            Prompt::Messages(turns) => {
+                let said = turns.iter().rfind(|turn| !turn.content.trim().is_empty()).unwrap();
+                assert_ne!(said.role.trim().to_lowercase(), "assistant");
+            }
         }
     }
 }
@@ -123,6 +132,52 @@ fn any_bytes_as_a_data_file_are_read_or_refused_by_name() {
                 assert!(message.contains("problems.jsonl") && !message.contains('\0'), "{message}");
             }
         }
+    }
+    let (tried, refused) = (tally.tried, tally.refused);
+    assert!(refused > 0 && refused < tried, "{refused} of {tried} refused");
+}
+
+/// A file of a few long lines, each of many values or of much text.
+fn long_lines(stream: &mut Stream) -> String {
+    const PIECES: [&str; 10] = [
+        "0,",
+        "[],",
+        "{\"\":0},",
+        "\"\",",
+        "null,",
+        "1e5,",
+        "[[{}]],",
+        "{\"a\":[1,{}]},",
+        "12345678901234567890,",
+        "\"x\",",
+    ];
+    let piece = PIECES[stream.index_below(PIECES.len())];
+    let count = 10_usize.pow(1 + stream.below(6) as u32).min((7 << 20) / piece.len());
+    let values = format!("[{}0]", piece.repeat(count));
+    let line = match stream.below(4) {
+        0 => json!({"prompt": values}).to_string(),
+        1 => format!("{{\"prompt\":{values}}}"),
+        2 => format!("{{\"messages\":{}}}", json!(values)),
+        _ => format!("{{\"prompt\":\"1\",\"answer\":\"2\",\"x\":{values}}}"),
+    };
+    let lines = ((16 << 20) / line.len()).clamp(1, 2_000);
+    format!("{line}\n").repeat(lines)
+}
+
+#[test]
+fn long_lines_of_data_take_little_more_than_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("problems.jsonl");
+    let config: DataConfig =
+        serde_json::from_value(json!({"kind": "jsonl", "path": path})).unwrap();
+    let mut stream = Stream::new(10, 0xF025);
+    let mut tally = Tally::new("long lines of data");
+    tally.most = MOST_MEMORY;
+    for round in 0..cases(LONG_FILES) {
+        let text = long_lines(&mut stream);
+        fs::write(&path, &text).unwrap();
+        let case = format!("round {round}: {:.100}", text);
+        let _ = tally.watch(&case, || config.load(0).map_err(|error| error.to_string()));
     }
     let (tried, refused) = (tally.tried, tally.refused);
     assert!(refused > 0 && refused < tried, "{refused} of {tried} refused");

@@ -18,15 +18,19 @@ use conversation::{conversation, from_json_text, text_or_conversation, with_syst
 const PROMPT: &str = "prompt";
 const ANSWER: &str = "answer";
 const MESSAGES: &str = "messages";
+/// How many columns a message names.
+const MOST_NAMES: usize = 50;
 
 /// A file of problems in columns of any names; a name with points, such as
 /// `reward_model.ground_truth`, leads into a column.
 ///
 /// The prompt of a line is the filled `template` where there is one. Else it is the column that the
-/// configuration names, `prompt_column` or `messages_column`; where it names both or none, the
+/// configuration names, `prompt_column` or `messages_column`; where it names neither, the
 /// conversation if the line has it, and the prompt if not. Either column holds text, or a
-/// conversation as a list of messages or as the JSON text of such a list. A conversation ends with
-/// what is to be answered. Every column is kept for rewards.
+/// conversation as a list of messages or as the JSON text of such a list; a message has `role` and
+/// `content`, or `from` and `value` as ShareGPT writes them. A conversation ends with
+/// what is to be answered. Every column is kept for rewards, one that holds more than 32 values as its
+/// JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonlData {
@@ -63,6 +67,7 @@ pub struct JsonlData {
 
 impl JsonlData {
     pub(super) fn load(&self, seed: u64) -> Result<Dataset, DataError> {
+        self.check_columns()?;
         let train = self.read(&self.path, self.limit)?;
         match &self.held_out_path {
             Some(path) => split::join(train, self.read(path, None)?, self.held_out, seed),
@@ -71,24 +76,30 @@ impl JsonlData {
     }
 
     fn read(&self, path: &Path, limit: Option<usize>) -> Result<Vec<Problem>, DataError> {
-        let rows = read_rows(path, limit)?;
-        self.check_answers(path, &rows)?;
-        rows.into_iter().map(|row| self.problem(row)).collect()
+        let (name, mut found, mut names) = (self.answer_column(), false, BTreeSet::new());
+        let problems = read_rows(path, limit, |row| {
+            found = found || row.column(name).is_some();
+            if !found && names.len() < MOST_NAMES {
+                names.extend(row.column_names().take(MOST_NAMES));
+            }
+            self.problem(row)
+        })?;
+        match found || name == ANSWER {
+            true => Ok(problems),
+            false => Err(no_answers(path, name, &names)),
+        }
     }
 
-    /// Refuses the name of an answer column that no line has: it is misspelt.
-    fn check_answers(&self, path: &Path, rows: &[Row<'_>]) -> Result<(), DataError> {
-        let name = self.answer_column();
-        if name == ANSWER || rows.iter().any(|row| row.column(name).is_some()) {
+    /// Refuses two columns for one prompt: one of them would be left out unsaid.
+    fn check_columns(&self) -> Result<(), DataError> {
+        let (Some(prompt), Some(messages)) = (&self.prompt_column, &self.messages_column) else {
             return Ok(());
-        }
-        let names: BTreeSet<String> = rows.iter().flat_map(Row::column_names).collect();
+        };
         let problem = format!(
-            "no line of {} has an answer in column {name:?}; name one of the columns there are: {}",
-            path.display(),
-            names.into_iter().collect::<Vec<_>>().join(", ")
+            "is {prompt:?} beside data.messages_column {messages:?}, and a prompt comes from one of \
+             them; keep one and leave the other out"
         );
-        Err(DataError::setting("answer_column", problem))
+        Err(DataError::setting("prompt_column", problem))
     }
 
     fn answer_column(&self) -> &str {
@@ -98,7 +109,7 @@ impl JsonlData {
     fn problem(&self, row: Row<'_>) -> Result<Problem, DataError> {
         let prompt = with_system(self.prompt(&row)?, self.system.as_deref());
         let answer = row.optional_text(self.answer_column())?;
-        Ok(Problem { id: row.index(), prompt, answer, columns: row.columns })
+        Ok(Problem { id: row.index(), prompt, answer, columns: row.into_columns() })
     }
 
     fn prompt(&self, row: &Row<'_>) -> Result<Prompt, DataError> {
@@ -122,14 +133,23 @@ impl JsonlData {
         let prompt = self.prompt_column.as_deref();
         let messages = self.messages_column.as_deref();
         match (messages, prompt) {
-            (None, Some(prompt)) => (prompt, false),
+            (_, Some(prompt)) => (prompt, false),
             (Some(messages), None) => (messages, true),
-            _ => match messages.unwrap_or(MESSAGES) {
-                messages if row.column(messages).is_some() => (messages, true),
-                _ => (prompt.unwrap_or(PROMPT), false),
-            },
+            (None, None) if row.column(MESSAGES).is_some() => (MESSAGES, true),
+            (None, None) => (PROMPT, false),
         }
     }
+}
+
+/// The error for the name of an answer column that no line has: it is misspelt.
+fn no_answers(path: &Path, name: &str, names: &BTreeSet<String>) -> DataError {
+    let named: Vec<&str> = names.iter().take(MOST_NAMES).map(String::as_str).collect();
+    let problem = format!(
+        "no line of {} has an answer in column {name:?}; name one of the columns there are: {}",
+        path.display(),
+        named.join(", ")
+    );
+    DataError::setting("answer_column", problem)
 }
 
 fn filled(template: &str, row: &Row<'_>) -> Result<Prompt, DataError> {

@@ -113,9 +113,11 @@ fn a_column_that_the_configuration_names_wins() {
     assert_eq!(first(json!({"prompt_column": "question"})), Prompt::Text("q".into()));
     assert_eq!(first(json!({"messages_column": "turns"})), conversation(2));
     let both = json!({"prompt_column": "question", "messages_column": "turns"});
-    assert_eq!(first(both), conversation(2));
-    let both = json!({"prompt_column": "question", "messages_column": "none"});
-    assert_eq!(first(both), Prompt::Text("q".into()));
+    check_error(
+        &line,
+        both,
+        &["data.prompt_column", "\"question\"", "data.messages_column \"turns\""],
+    );
     check_error(&line, json!({"messages_column": "none"}), &[":1:", "no column \"none\""]);
 }
 
@@ -144,6 +146,75 @@ fn a_conversation_is_read_from_its_json_text() {
     check_error(&format!(r#"{{"prompt":{solved}}}"#), json!({}), &ends);
     // A text about JSON is a text.
     assert_eq!(prompts(r#"{"prompt":"[1, 2]"}"#, json!({})), [Prompt::Text("[1, 2]".into())]);
+}
+
+const HUMAN: &str = r#"{"from":"human","value":"3*4?"}"#;
+const GPT: &str = r#"{"from":"gpt","value":"3*4=12, so 12"}"#;
+
+#[test]
+fn a_conversation_of_sharegpt_is_read_under_its_own_names() {
+    let system = r#"{"from":"system","value":"Add."}"#;
+    let turns = format!("[{system},{HUMAN},{GPT},{HUMAN}]");
+    let text = json!(turns);
+    let lines = format!(
+        "{{\"prompt\":{turns}}}\n{{\"prompt\":{text}}}\n{{\"messages\":{turns}}}\n{{\"messages\":{text}}}"
+    );
+    let said =
+        [("system", "Add."), ("user", "3*4?"), ("assistant", "3*4=12, so 12"), ("user", "3*4?")];
+    let said = said.map(|(role, content)| Message::new(role, content));
+    let expected = Prompt::Messages(said.to_vec());
+    assert_eq!(prompts(&lines, json!({})), vec![expected; 4]);
+}
+
+#[test]
+fn a_solution_is_found_in_every_form_of_a_conversation() {
+    let refused = |turns: &str, parts: &[&str]| {
+        for column in [turns.to_owned(), json!(turns).to_string()] {
+            check_error(&format!("{{\"prompt\":{column}}}"), json!({}), parts);
+            check_error(&format!("{{\"messages\":{column}}}"), json!({}), parts);
+        }
+    };
+    let solved = |turns: &str| refused(turns, &[":1:", "ends with what the assistant says"]);
+    solved(&format!("[{HUMAN},{GPT}]"));
+    for role in ["user", "system", "tool"] {
+        let after = format!(r#"{{"role":"{role}","content":" \n"}}"#);
+        solved(&format!("[{USER},{ASSISTANT},{after}]"));
+    }
+    solved(&format!(r#"[{USER},{ASSISTANT},{{"role":"system","content":"Be kind."}}]"#));
+    for role in [" Assistant ", "ASSISTANT", "Gpt", "model\\n"] {
+        solved(&format!(r#"[{USER},{{"role":"{role}","content":"12"}}]"#));
+    }
+    let other_names = r#"[{"who":"user","says":"3*4?"},{"who":"assistant","says":"12"}]"#;
+    refused(other_names, &[":1:", "no text in \"role\"", "expected [{"]);
+    let printed = "[{'role': 'user', 'content': '3*4?'}, {'role': 'assistant', 'content': '12'}]";
+    let line = format!("{{\"prompt\":{}}}", json!(printed));
+    check_error(&line, json!({}), &[":1:", "looks like a conversation", "no JSON"]);
+}
+
+#[test]
+fn an_empty_turn_at_the_end_is_left_out() {
+    for role in ["assistant", "user"] {
+        let line = format!(r#"{{"messages":[{USER},{{"role":"{role}","content":""}}]}}"#);
+        let expected = Prompt::Messages(vec![Message::new("user", "3*4?")]);
+        assert_eq!(prompts(&line, json!({})), [expected]);
+    }
+}
+
+#[test]
+fn a_text_about_json_stays_a_text() {
+    for text in [
+        r#"[{"from": "A", "to": "B", "km": 3}]"#,
+        r#"[{"name": "x", "value": 3}] What is the sum?"#,
+        "[{'role': 'user', 'content': 'x'}] What is wrong here?",
+        "[1, 2",
+    ] {
+        let line = format!("{{\"prompt\":{}}}", json!(text));
+        assert_eq!(prompts(&line, json!({})), [Prompt::Text(text.into())]);
+    }
+    // As JSON it would take a hundred times its bytes.
+    let long = format!("[{}0]", "0,".repeat(1_000_000));
+    let line = format!("{{\"prompt\":\"{long}\"}}");
+    assert_eq!(prompts(&line, json!({})), [Prompt::Text(long)]);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //!
 //! Every value is made here and every step is counted here. What a rendering has made is never given back to
 //! its budget, so the memory it holds and the time it takes are both bounded by the same count, and a template
-//! that fails here fails on any machine, however busy.
+//! that fails here fails on any machine, however busy. The clock is looked at too, as a last resort: for work that
+//! turns out to be dearer than its count.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::value::{Entries, Items, Value};
 
@@ -13,6 +15,10 @@ pub(super) type Outcome<T> = Result<T, String>;
 
 /// Steps of the machine. A prompt of a hundred turns takes some ten thousand.
 const STEPS: u64 = 2_000_000;
+/// Longest time of one rendering, which takes milliseconds otherwise.
+const TIME: Duration = Duration::from_secs(4);
+/// The clock is looked at once in so many steps.
+const LOOK: u64 = 256;
 /// Bytes of all values made on the way.
 const BYTES: u64 = 128 << 20;
 /// Bytes of text that a template may print, captured parts included.
@@ -31,18 +37,25 @@ pub(super) struct Budget {
     bytes: u64,
     output: u64,
     depth: usize,
+    began: Instant,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { steps: STEPS, bytes: BYTES, output: OUTPUT, depth: DEPTH }
+        let began = Instant::now();
+        Self { steps: STEPS, bytes: BYTES, output: OUTPUT, depth: DEPTH, began }
     }
 
     /// Counts work of about `count` simple operations.
     pub(super) fn steps(&mut self, count: usize) -> Outcome<()> {
         let left = self.steps.checked_sub(count as u64);
-        self.steps = left.ok_or_else(|| format!("it takes more than {STEPS} steps"))?;
-        Ok(())
+        let left = left.ok_or_else(|| format!("it takes more than {STEPS} steps"))?;
+        let looks = left / LOOK != self.steps / LOOK;
+        self.steps = left;
+        match looks && self.began.elapsed() > TIME {
+            true => Err(format!("it takes longer than {} seconds", TIME.as_secs())),
+            false => Ok(()),
+        }
     }
 
     /// Counts memory; asked before what could be large is made.
@@ -75,6 +88,25 @@ impl Budget {
         Ok(Value::Str(text.into()))
     }
 
+    /// A list of texts, its size counted before it is made.
+    pub(super) fn texts<'p>(
+        &mut self,
+        parts: impl Iterator<Item = &'p str> + Clone,
+    ) -> Outcome<Vec<Value>> {
+        let count = parts.clone().count();
+        self.room(count)?;
+        let mut values = Vec::with_capacity(count);
+        for part in parts {
+            values.push(self.text(part)?);
+        }
+        Ok(values)
+    }
+
+    /// A list of values that were counted before they were made.
+    pub(super) fn counted_list(&mut self, values: Vec<Value>) -> Outcome<Value> {
+        Ok(Value::List(items_of(values)?))
+    }
+
     pub(super) fn list(&mut self, values: Vec<Value>) -> Outcome<Value> {
         Ok(Value::List(self.items(values)?))
     }
@@ -85,8 +117,7 @@ impl Budget {
 
     fn items(&mut self, values: Vec<Value>) -> Outcome<Arc<Items>> {
         self.room(values.len())?;
-        let depth = nested(values.iter())?;
-        Ok(Arc::new(Items { values, depth }))
+        items_of(values)
     }
 
     /// A dict of pairs whose keys differ.
@@ -103,10 +134,31 @@ impl Budget {
     }
 }
 
+fn items_of(values: Vec<Value>) -> Outcome<Arc<Items>> {
+    let depth = nested(values.iter())?;
+    let hashable = values.iter().all(Value::is_hashable);
+    Ok(Arc::new(Items { values, depth, hashable }))
+}
+
 fn nested<'v>(values: impl Iterator<Item = &'v Value>) -> Outcome<usize> {
     let depth = 1 + values.map(Value::depth).max().unwrap_or(0);
     match depth <= NESTING {
         true => Ok(depth),
         false => Err(format!("lists or dicts are nested more than {NESTING} deep")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_ends_what_its_steps_did_not() {
+        let began = Instant::now().checked_sub(TIME + Duration::from_secs(1)).unwrap();
+        let mut late = Budget { began, ..Budget::new() };
+        let error = (0..LOOK).find_map(|_| late.steps(1).err()).unwrap();
+        assert_eq!(error, "it takes longer than 4 seconds");
+        let mut early = Budget::new();
+        assert!((0..STEPS / 2).all(|_| early.steps(1).is_ok()));
     }
 }

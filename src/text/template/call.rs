@@ -106,6 +106,7 @@ impl<'t> Machine<'t> {
         let mut positional = arguments.positional.into_iter();
         let mut named = arguments.named;
         for (name, default) in &definition.parameters {
+            self.budget.steps(named.len() / 8)?;
             let by_name = named.iter().position(|(given, _)| **given == **name);
             let value = match (positional.next(), by_name, default) {
                 (Some(_), Some(_), _) => return Err(format!("{name} is given twice")),

@@ -22,7 +22,7 @@ impl<'t> Machine<'t> {
     fn value_of(&mut self, expression: &'t Expr) -> Outcome<Value> {
         match expression {
             Expr::Constant(value) => Ok(value.clone()),
-            Expr::Name(name) => Ok(self.named(name)),
+            Expr::Name(name) => self.named(name),
             Expr::Tuple(parts) => {
                 let values = self.all(parts)?;
                 self.budget.tuple(values)
@@ -57,12 +57,10 @@ impl<'t> Machine<'t> {
         }
     }
 
-    fn named(&self, name: &Arc<str>) -> Value {
-        match self.find(name) {
-            Some(value) => value.clone(),
-            None => Function::by_name(name)
-                .map_or_else(|| Value::Undefined(name.clone()), Value::Function),
-        }
+    fn named(&mut self, name: &Arc<str>) -> Outcome<Value> {
+        let function = || Function::by_name(name).map(Value::Function);
+        let found = self.find(name)?.or_else(function);
+        Ok(found.unwrap_or_else(|| Value::Undefined(name.clone())))
     }
 
     fn all(&mut self, parts: &'t [Expr]) -> Outcome<Vec<Value>> {
@@ -174,6 +172,7 @@ impl<'t> Machine<'t> {
         let mut positional = self.all(&arguments.positional)?;
         let mut named = Vec::new();
         for (name, value) in &arguments.named {
+            self.budget.bytes(name.len())?;
             named.push((name.to_string(), self.evaluate(value)?));
         }
         if let Some(star) = &arguments.star {
@@ -186,10 +185,9 @@ impl<'t> Machine<'t> {
             };
             self.budget.room(2 * entries.pairs.len())?;
             for (key, value) in &entries.pairs {
-                named.push((
-                    key.as_str().ok_or("a name of an argument is no text")?.into(),
-                    value.clone(),
-                ));
+                let key = key.as_str().ok_or("a name of an argument is no text")?;
+                self.budget.bytes(key.len())?;
+                named.push((key.into(), value.clone()));
             }
         }
         Ok(Arguments { positional, named })
@@ -229,6 +227,7 @@ impl<'t> Machine<'t> {
             Value::Undefined(undefined) => Err(format!("{undefined} is undefined")),
             Value::Namespace(at) => {
                 let pairs = &self.namespaces[*at];
+                self.budget.steps(pairs.len() / 8)?;
                 let found = pairs.iter().find(|(key, _)| key.as_str() == Some(name));
                 Ok(found.map(|(_, value)| value.clone()))
             }
@@ -290,6 +289,7 @@ impl<'t> Machine<'t> {
             }
             Value::List(items) | Value::Tuple(items) => {
                 let picked = picked(items.values.len(), start, stop, step.unwrap_or(1))?;
+                self.budget.room(picked.clone().count())?;
                 let values: Vec<Value> = picked.map(|at| items.values[at].clone()).collect();
                 super::operators::like(value, values, &mut self.budget)
             }
@@ -322,7 +322,7 @@ fn picked(
     start: Option<i128>,
     stop: Option<i128>,
     step: i128,
-) -> Outcome<impl Iterator<Item = usize>> {
+) -> Outcome<impl Iterator<Item = usize> + Clone> {
     if step == 0 {
         return Err("a slice has step 0".into());
     }

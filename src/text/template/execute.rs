@@ -115,12 +115,12 @@ impl<'t> Machine<'t> {
         match target {
             Target::Name(name) => self.assign(name, value),
             Target::Attribute(name, attribute) => {
-                let Some(Value::Namespace(at)) = self.find(name) else {
+                let Some(Value::Namespace(at)) = self.find(name)? else {
                     return Err(format!(
                         "cannot assign to an attribute of {name}, which is no namespace"
                     ));
                 };
-                self.set_attribute(*at, attribute, value)
+                self.set_attribute(at, attribute, value)
             }
             Target::Tuple(targets) => self.unpack(targets, &value),
         }

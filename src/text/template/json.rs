@@ -3,7 +3,7 @@
 use super::budget::{Budget, Outcome};
 use super::call::Arguments;
 use super::operators::ordering;
-use super::text::float;
+use super::text::{float, push_code};
 use super::value::Value;
 
 /// How the JSON is laid out.
@@ -76,6 +76,7 @@ impl Writer<'_> {
                 })
             }
             Value::Dict(entries) if self.layout.sorted => {
+                self.budget.room(2 * entries.pairs.len())?;
                 let mut pairs = entries.pairs.clone();
                 sort(&mut pairs, self.budget)?;
                 self.pairs(&pairs, depth)
@@ -133,30 +134,45 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: &str) -> Outcome<()> {
-        // Each letter is six bytes at most.
-        self.budget.bytes(text.len())?;
-        let before = self.text.len();
+        // Counted before any of it is written: a letter may become six.
+        let ascii = self.layout.ascii;
+        let escaped = text.chars().map(|letter| escaped_bytes(letter, ascii)).sum::<usize>();
+        self.budget.steps(escaped / 16)?;
+        self.budget.bytes(escaped + 2)?;
+        self.text.reserve(escaped + 2);
         self.text.push('"');
-        for letter in text.chars() {
-            match letter {
-                '"' => self.text += "\\\"",
-                '\\' => self.text += "\\\\",
-                '\n' => self.text += "\\n",
-                '\r' => self.text += "\\r",
-                '\t' => self.text += "\\t",
-                '\u{8}' => self.text += "\\b",
-                '\u{c}' => self.text += "\\f",
-                '\0'..='\u{1f}' => self.text += &format!("\\u{:04x}", letter as u32),
-                _ if letter.is_ascii() || !self.layout.ascii => self.text.push(letter),
-                _ => {
-                    for unit in letter.encode_utf16(&mut [0; 2]) {
-                        self.text += &format!("\\u{unit:04x}");
-                    }
-                }
+        text.chars().for_each(|letter| push_escaped(&mut self.text, letter, ascii));
+        self.text.push('"');
+        Ok(())
+    }
+}
+
+/// Bytes that `push_escaped` writes.
+fn escaped_bytes(letter: char, ascii: bool) -> usize {
+    match letter {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ if letter.is_ascii() || !ascii => letter.len_utf8(),
+        _ => 6 * letter.len_utf16(),
+    }
+}
+
+fn push_escaped(text: &mut String, letter: char, ascii: bool) {
+    match letter {
+        '"' => *text += "\\\"",
+        '\\' => *text += "\\\\",
+        '\n' => *text += "\\n",
+        '\r' => *text += "\\r",
+        '\t' => *text += "\\t",
+        '\u{8}' => *text += "\\b",
+        '\u{c}' => *text += "\\f",
+        '\0'..='\u{1f}' => push_code(text, 'u', letter as u32, 4),
+        _ if letter.is_ascii() || !ascii => text.push(letter),
+        _ => {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                push_code(text, 'u', u32::from(*unit), 4);
             }
         }
-        self.text.push('"');
-        self.budget.bytes(self.text.len() - before)
     }
 }
 

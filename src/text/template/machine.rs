@@ -1,5 +1,6 @@
 //! What a rendering holds while it runs: names, output, and everything that can change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ast::{Comparison, For, Macro};
@@ -12,7 +13,7 @@ use super::value::Value;
 #[derive(Debug)]
 struct Scope {
     parent: Option<usize>,
-    names: Vec<(Arc<str>, Value)>,
+    names: HashMap<Arc<str>, Value>,
 }
 
 /// A macro and the names it sees.
@@ -61,7 +62,7 @@ pub(super) struct Machine<'t> {
 }
 
 impl<'t> Machine<'t> {
-    pub(super) fn new(budget: Budget, names: Vec<(Arc<str>, Value)>) -> Self {
+    pub(super) fn new(budget: Budget, names: HashMap<Arc<str>, Value>) -> Self {
         Self {
             budget,
             scopes: vec![Scope { parent: None, names }],
@@ -83,27 +84,30 @@ impl<'t> Machine<'t> {
 
     // Names.
 
-    pub(super) fn find(&self, name: &str) -> Option<&Value> {
-        let mut scope = Some(self.scope);
+    pub(super) fn find(&mut self, name: &str) -> Outcome<Option<Value>> {
+        let (mut scope, mut asked) = (Some(self.scope), 0);
         while let Some(at) = scope {
             let Scope { parent, names } = &self.scopes[at];
-            if let Some((_, value)) = names.iter().find(|(found, _)| **found == *name) {
-                return Some(value);
+            if let Some(value) = names.get(name) {
+                self.budget.steps(asked / 4)?;
+                return Ok(Some(value.clone()));
             }
             scope = *parent;
+            asked += 1;
         }
-        None
+        self.budget.steps(asked / 4)?;
+        Ok(None)
     }
 
     pub(super) fn assign(&mut self, name: &Arc<str>, value: Value) -> Outcome<()> {
         let names = &mut self.scopes[self.scope].names;
-        match names.iter_mut().find(|(found, _)| found == name) {
-            Some((_, old)) => *old = value,
-            None => {
-                self.budget.bytes(size_of::<(Arc<str>, Value)>())?;
-                names.push((name.clone(), value));
-            }
+        if let Some(old) = names.get_mut(name) {
+            *old = value;
+            return Ok(());
         }
+        // A map has up to twice the room that it needs.
+        self.budget.bytes(2 * size_of::<(Arc<str>, Value)>())?;
+        names.insert(name.clone(), value);
         Ok(())
     }
 
@@ -115,7 +119,7 @@ impl<'t> Machine<'t> {
     ) -> Result<T, E> {
         self.budget.bytes(size_of::<Scope>())?;
         let outside = self.scope;
-        self.scopes.push(Scope { parent: Some(parent), names: Vec::new() });
+        self.scopes.push(Scope { parent: Some(parent), names: HashMap::new() });
         self.scope = self.scopes.len() - 1;
         let result = part(self);
         if self.scope > self.pinned {

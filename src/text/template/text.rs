@@ -47,10 +47,7 @@ impl Writer<'_> {
             Value::Bool(false) => self.push("False"),
             Value::Int(value) => self.push(&value.to_string()),
             Value::Float(value) => self.push(&float(*value)),
-            Value::Str(text) => {
-                self.budget.bytes(text.len())?;
-                self.push(&quoted(text))
-            }
+            Value::Str(text) => self.quoted(text),
             Value::List(items) => self.items(&items.values, "[", "]"),
             Value::Tuple(items) if items.values.len() == 1 => self.items(&items.values, "(", ",)"),
             Value::Tuple(items) => self.items(&items.values, "(", ")"),
@@ -66,6 +63,19 @@ impl Writer<'_> {
             self.repr(value)?;
         }
         self.push(close)
+    }
+
+    /// A text in the quotes that Python chooses, counted before any of it is written: a letter may become ten.
+    fn quoted(&mut self, text: &str) -> Outcome<()> {
+        let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+        let bytes = 2 + text.chars().map(|letter| escaped_bytes(letter, quote)).sum::<usize>();
+        self.budget.steps(bytes / 16)?;
+        self.budget.bytes(bytes)?;
+        self.text.reserve(bytes);
+        self.text.push(quote);
+        text.chars().for_each(|letter| push_escaped(&mut self.text, letter, quote));
+        self.text.push(quote);
+        Ok(())
     }
 
     fn pairs(&mut self, pairs: &[(Value, Value)]) -> Outcome<()> {
@@ -102,32 +112,37 @@ pub(super) fn float(value: f64) -> String {
     }
 }
 
-/// A text in the quotes that Python chooses.
-fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut result = String::with_capacity(text.len() + 2);
-    result.push(quote);
-    for letter in text.chars() {
-        match letter {
-            '\n' => result += "\\n",
-            '\r' => result += "\\r",
-            '\t' => result += "\\t",
-            '\\' => result += "\\\\",
-            _ if letter == quote => result.extend(['\\', letter]),
-            _ if is_printable(letter) => result.push(letter),
-            _ => result += &escaped(letter as u32),
-        }
+/// Bytes that `push_escaped` writes.
+fn escaped_bytes(letter: char, quote: char) -> usize {
+    match letter {
+        '\n' | '\r' | '\t' | '\\' => 2,
+        _ if letter == quote => 2,
+        _ if is_printable(letter) => letter.len_utf8(),
+        '\0'..='\u{ff}' => 4,
+        '\u{100}'..='\u{ffff}' => 6,
+        _ => 10,
     }
-    result.push(quote);
-    result
 }
 
-fn escaped(code: u32) -> String {
-    match code {
-        0..=0xff => format!("\\x{code:02x}"),
-        0x100..=0xffff => format!("\\u{code:04x}"),
-        _ => format!("\\U{code:08x}"),
+fn push_escaped(text: &mut String, letter: char, quote: char) {
+    match letter {
+        '\n' => *text += "\\n",
+        '\r' => *text += "\\r",
+        '\t' => *text += "\\t",
+        '\\' => *text += "\\\\",
+        _ if letter == quote => text.extend(['\\', letter]),
+        _ if is_printable(letter) => text.push(letter),
+        '\0'..='\u{ff}' => push_code(text, 'x', letter as u32, 2),
+        '\u{100}'..='\u{ffff}' => push_code(text, 'u', letter as u32, 4),
+        _ => push_code(text, 'U', letter as u32, 8),
     }
+}
+
+/// `\u` or its like, and so many hexadecimal digits.
+pub(super) fn push_code(text: &mut String, kind: char, code: u32, digits: u32) {
+    text.extend(['\\', kind]);
+    let digit = |place: u32| char::from_digit((code >> (4 * place)) & 0xf, 16);
+    text.extend((0..digits).rev().filter_map(digit));
 }
 
 /// Python's `isprintable`, but for code points that Unicode has not given out.

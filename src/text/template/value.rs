@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::functions::Function;
 
+/// Letters of a name that a message shows.
+const LONGEST_SHOWN: usize = 100;
+
 /// A value. Copies share what they hold.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
@@ -30,11 +33,12 @@ pub(super) enum Value {
     Method(Arc<Method>),
 }
 
-/// Values one after another, and how deep they are nested.
+/// Values one after another, how deep they are nested, and whether all could be keys.
 #[derive(Debug)]
 pub(super) struct Items {
     pub(super) values: Vec<Value>,
     pub(super) depth: usize,
+    pub(super) hashable: bool,
 }
 
 /// Keys with values in their order, and how deep they are nested.
@@ -57,7 +61,10 @@ impl Value {
     }
 
     pub(super) fn undefined(name: impl AsRef<str>) -> Self {
-        Self::Undefined(name.as_ref().into())
+        // A template names things as long as it likes, and as often.
+        let name = name.as_ref();
+        let end = name.char_indices().nth(LONGEST_SHOWN).map_or(name.len(), |(at, _)| at);
+        Self::Undefined(name[..end].into())
     }
 
     /// How deep lists and dicts are nested in this value.
@@ -142,7 +149,7 @@ impl Value {
     pub(super) fn is_hashable(&self) -> bool {
         match self {
             Self::List(_) | Self::Dict(_) => false,
-            Self::Tuple(items) => items.values.iter().all(Self::is_hashable),
+            Self::Tuple(items) => items.hashable,
             _ => true,
         }
     }

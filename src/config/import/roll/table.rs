@@ -96,7 +96,6 @@ const RENAMED: &[(&str, &str)] = &[
     ("actor_infer.generating_args.temperature", "sampling.temperature"),
     ("actor_infer.generating_args.top_p", "sampling.top_p"),
     ("actor_train.data_args.messages", "data.messages_column"),
-    ("actor_train.data_args.prompt", "data.prompt_column"),
 ];
 
 /// Keys whose value has to be looked at.
@@ -122,6 +121,7 @@ const TRANSLATED: &[(&str, Translate)] = &[
     ("is_use_additional_prompts", to::additional_prompts),
     ("actor_train.training_args.lr_scheduler_type", to::schedule),
     ("actor_train.data_args.file_name", to::file_name),
+    ("actor_train.data_args.prompt", to::prompt_column),
 ];
 
 /// Keys and whole blocks without a meaning here.

@@ -40,6 +40,18 @@ pub(super) fn reward_clip(import: &mut Import, path: &str, value: &Value) {
     import.say(path, fate);
 }
 
+/// The column with the prompt, which ROLL reads where a line has no conversation; here it is one of both.
+pub(super) fn prompt_column(import: &mut Import, path: &str, value: &Value) {
+    let messages = import.look_up("actor_train.data_args.messages");
+    if messages.is_some_and(|messages| !messages.is_null()) {
+        let reason =
+            "the conversations of data.messages_column are read, and lines without one are refused";
+        return import.say(path, Fate::Changes(reason.into()));
+    }
+    import.put("data.prompt_column", value.clone());
+    import.say(path, Fate::Renamed("data.prompt_column".into()));
+}
+
 /// How many tokens may be drawn; -1 is all of them in ROLL, and 0 here.
 pub(super) fn top_k(import: &mut Import, path: &str, value: &Value) {
     let all = value.as_i64().is_some_and(|count| count < 0);

@@ -6,6 +6,7 @@ use super::super::ast::Operator;
 use super::super::budget::Outcome;
 use super::super::call::Arguments;
 use super::super::machine::Machine;
+use super::super::methods::strings::most_in_another_case;
 use super::super::operators::{arithmetic, equal, ordering};
 use super::super::value::Value;
 
@@ -173,6 +174,8 @@ pub(super) fn list(machine: &mut Machine, value: Value, arguments: Arguments) ->
 pub(super) fn reverse(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
     arguments.none()?;
     if let Value::Str(text) = &value {
+        machine.budget.steps(text.len() / 16)?;
+        machine.budget.bytes(text.len())?;
         let reversed: String = text.chars().rev().collect();
         return machine.budget.text(reversed);
     }
@@ -195,10 +198,17 @@ fn key_of(
     match &key {
         Value::Str(text) if !case_sensitive => {
             machine.budget.steps(text.len() / 16)?;
+            machine.budget.bytes(most_in_another_case(text))?;
             machine.budget.text(text.to_lowercase())
         }
         _ => Ok(key),
     }
+}
+
+/// An empty list for so many items with their keys.
+fn room_for_keys(machine: &mut Machine, items: usize) -> Outcome<Vec<(Value, Value)>> {
+    machine.budget.room(2 * items)?;
+    Ok(Vec::with_capacity(items))
 }
 
 /// Items with their keys, in order; items of one key stay as they stood.
@@ -228,8 +238,9 @@ pub(super) fn sort(machine: &mut Machine, value: Value, arguments: Arguments) ->
     let [reverse, case_sensitive, attribute] =
         arguments.bind(["reverse", "case_sensitive", "attribute"])?;
     let case_sensitive = case_sensitive.is_some_and(|value| value.is_true());
-    let mut keyed = Vec::new();
-    for item in machine.items(&value)? {
+    let items = machine.items(&value)?;
+    let mut keyed = room_for_keys(machine, items.len())?;
+    for item in items {
         let key = match attribute.as_ref().and_then(Value::as_str) {
             Some(paths) if paths.contains(',') => {
                 let keys = paths
@@ -261,7 +272,7 @@ pub(super) fn dictsort(
         Some("value") => 1,
         _ => return Err("dictsort(by) is 'key' or 'value'".into()),
     };
-    let mut keyed = Vec::new();
+    let mut keyed = room_for_keys(machine, entries.pairs.len())?;
     for pair in pairs(machine, &entries.pairs)? {
         keyed.push((key_of(machine, &pair, Some(&Value::Int(by)), case_sensitive)?, pair));
     }
@@ -274,8 +285,9 @@ pub(super) fn groupby(machine: &mut Machine, value: Value, arguments: Arguments)
         arguments.bind(["attribute", "default", "case_sensitive"])?;
     let attribute = attribute.ok_or("groupby() needs an attribute")?;
     let case_sensitive = case_sensitive.is_some_and(|value| value.is_true());
-    let mut keyed = Vec::new();
-    for item in machine.items(&value)? {
+    let items = machine.items(&value)?;
+    let mut keyed = room_for_keys(machine, items.len())?;
+    for item in items {
         let key = match (key_of(machine, &item, Some(&attribute), case_sensitive)?, &default) {
             (Value::Undefined(_), Some(default)) => default.clone(),
             (key, _) => key,

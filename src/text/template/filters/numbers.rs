@@ -21,6 +21,13 @@ fn defined(value: &Value) -> Outcome<()> {
     }
 }
 
+/// Counts the copies of a text that reading it as a number makes.
+fn counted(machine: &mut Machine, value: &Value) -> Outcome<()> {
+    let length = value.as_str().map_or(0, str::len);
+    machine.budget.steps(length / 16)?;
+    machine.budget.bytes(3 * length)
+}
+
 /// A text as Python's `float` reads it.
 fn parsed(text: &str) -> Option<f64> {
     let text = text.trim().replace('_', "");
@@ -31,15 +38,17 @@ fn parsed(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| !is_word || known.contains(&word.as_str()))
 }
 
-pub(super) fn float(_: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn float(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
     defined(&value)?;
+    counted(machine, &value)?;
     let [default] = arguments.bind(["default"])?;
     let number = value.as_float().or_else(|| parsed(value.as_str()?));
     Ok(number.map(Value::Float).or(default).unwrap_or(Value::Float(0.0)))
 }
 
-pub(super) fn int(_: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
+pub(super) fn int(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
     defined(&value)?;
+    counted(machine, &value)?;
     let [default, base] = arguments.bind(["default", "base"])?;
     let base = base.and_then(|base| base.as_int()).unwrap_or(10);
     let base = u32::try_from(base).ok().filter(|base| *base == 0 || (2..=36).contains(base));
@@ -109,6 +118,7 @@ pub(super) fn filesizeformat(
 ) -> Outcome<Value> {
     let [binary] = arguments.bind(["binary"])?;
     let binary = binary.is_some_and(|value| value.is_true());
+    counted(machine, &value)?;
     let bytes = value.as_float().or_else(|| parsed(value.as_str()?)).ok_or("no size in bytes")?;
     let base: f64 = if binary { 1024.0 } else { 1000.0 };
     let prefixes = match binary {

@@ -5,6 +5,7 @@ use super::super::call::Arguments;
 use super::super::format::percent;
 use super::super::machine::Machine;
 use super::super::methods::strings as methods;
+use super::super::methods::strings::most_in_another_case;
 use super::super::value::Value;
 
 fn text_of(machine: &mut Machine, value: &Value) -> Outcome<String> {
@@ -13,15 +14,17 @@ fn text_of(machine: &mut Machine, value: &Value) -> Outcome<String> {
     Ok(text)
 }
 
-/// A filter that only turns one text into another.
+/// A filter that only turns one text into another of `most` bytes at most.
 fn turned(
     machine: &mut Machine,
     value: &Value,
     arguments: Arguments,
+    most: impl FnOnce(&str) -> usize,
     turn: impl FnOnce(&str) -> String,
 ) -> Outcome<Value> {
     arguments.none()?;
     let text = text_of(machine, value)?;
+    machine.budget.bytes(most(&text))?;
     machine.budget.text(turn(&text))
 }
 
@@ -30,24 +33,24 @@ pub(super) fn capitalize(
     value: Value,
     arguments: Arguments,
 ) -> Outcome<Value> {
-    turned(machine, &value, arguments, methods::capitalized)
+    turned(machine, &value, arguments, most_in_another_case, methods::capitalized)
 }
 
 pub(super) fn lower(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    turned(machine, &value, arguments, str::to_lowercase)
+    turned(machine, &value, arguments, most_in_another_case, str::to_lowercase)
 }
 
 pub(super) fn upper(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    turned(machine, &value, arguments, str::to_uppercase)
+    turned(machine, &value, arguments, most_in_another_case, str::to_uppercase)
 }
 
 pub(super) fn string(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    turned(machine, &value, arguments, str::to_owned)
+    turned(machine, &value, arguments, str::len, str::to_owned)
 }
 
 /// Each word with a capital; unlike the method, an apostrophe ends no word.
 pub(super) fn title(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    turned(machine, &value, arguments, |text| {
+    turned(machine, &value, arguments, most_in_another_case, |text| {
         let mut result = String::new();
         let mut begins = true;
         for letter in text.chars() {
@@ -62,9 +65,29 @@ pub(super) fn title(machine: &mut Machine, value: Value, arguments: Arguments) -
 }
 
 pub(super) fn escape(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {
-    turned(machine, &value, arguments, |text| {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        text.replace('\'', "&#39;").replace('"', "&#34;")
+    let most = |text: &str| {
+        text.chars().map(|letter| escape_of(letter).map_or(letter.len_utf8(), str::len)).sum()
+    };
+    turned(machine, &value, arguments, most, |text| {
+        let mut result = String::new();
+        for letter in text.chars() {
+            match escape_of(letter) {
+                Some(escape) => result += escape,
+                None => result.push(letter),
+            }
+        }
+        result
+    })
+}
+
+fn escape_of(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '\'' => "&#39;",
+        '"' => "&#34;",
+        _ => return None,
     })
 }
 
@@ -74,18 +97,30 @@ pub(super) fn striptags(
     value: Value,
     arguments: Arguments,
 ) -> Outcome<Value> {
-    turned(machine, &value, arguments, |text| {
-        let mut kept = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('<') {
-            let (end, length) = if rest[at..].starts_with("<!--") { ("-->", 3) } else { (">", 1) };
-            let Some(to) = rest[at..].find(end) else { break };
-            kept += &rest[..at];
-            rest = &rest[at + to + length..];
-        }
-        kept += rest;
-        kept.split_whitespace().collect::<Vec<_>>().join(" ")
-    })
+    turned(
+        machine,
+        &value,
+        arguments,
+        |text| 2 * text.len(),
+        |text| {
+            let mut kept = String::new();
+            let mut rest = text;
+            while let Some(at) = rest.find('<') {
+                let (end, length) =
+                    if rest[at..].starts_with("<!--") { ("-->", 3) } else { (">", 1) };
+                let Some(to) = rest[at..].find(end) else { break };
+                kept += &rest[..at];
+                rest = &rest[at + to + length..];
+            }
+            kept += rest;
+            let mut result = String::new();
+            for word in kept.split_whitespace() {
+                result += if result.is_empty() { "" } else { " " };
+                result += word;
+            }
+            result
+        },
+    )
 }
 
 pub(super) fn wordcount(
@@ -155,15 +190,16 @@ pub(super) fn indent(machine: &mut Machine, value: Value, arguments: Arguments) 
     };
     let is_true = |value: Option<Value>| value.is_some_and(|value| value.is_true());
     let (first, blank) = (is_true(first), is_true(blank));
-    machine.budget.bytes((text.matches('\n').count() + 1).saturating_mul(indent.len()))?;
-    let line = |(at, line): (usize, &str)| match (at == 0 && !first)
-        || (line.is_empty() && !blank && at > 0)
-    {
-        true => line.to_owned(),
-        false => format!("{indent}{line}"),
-    };
-    let lines: Vec<String> = text.split('\n').enumerate().map(line).collect();
-    machine.budget.text(lines.join("\n"))
+    let indents = (text.matches('\n').count() + 1).saturating_mul(indent.len());
+    machine.budget.bytes(text.len().saturating_add(indents))?;
+    let mut result = String::new();
+    for (at, line) in text.split('\n').enumerate() {
+        let stays = (at == 0 && !first) || (line.is_empty() && !blank && at > 0);
+        result += if at > 0 { "\n" } else { "" };
+        result += if stays { "" } else { &indent };
+        result += line;
+    }
+    machine.budget.text(result)
 }
 
 pub(super) fn replace(machine: &mut Machine, value: Value, arguments: Arguments) -> Outcome<Value> {

@@ -33,7 +33,9 @@ pub(in crate::text::template) fn format_method(
                         None => return Err("a single '{' in a format".into()),
                     }
                 }
-                result += &placed(&field, positional, named, &mut next, budget)?;
+                let part = placed(&field, positional, named, &mut next, budget)?;
+                budget.bytes(part.len())?;
+                result += &part;
             }
             other => result.push(other),
         }
@@ -48,6 +50,7 @@ fn placed(
     next: &mut usize,
     budget: &mut Budget,
 ) -> Outcome<String> {
+    budget.steps(1 + (field.len() + named.len()) / 8)?;
     let (name, spec) = field.split_once(':').unwrap_or((field, ""));
     let (name, conversion) = name.split_once('!').unwrap_or((name, ""));
     let (first, rest) = name.split_at(name.find(['.', '[']).unwrap_or(name.len()));

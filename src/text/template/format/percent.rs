@@ -66,7 +66,10 @@ pub(in crate::text::template) fn percent(
             Some(value) => value,
             None => next()?,
         };
-        result += &converted(value, layout, budget)?;
+        let part = converted(value, layout, budget)?;
+        budget.steps(1)?;
+        budget.bytes(part.len())?;
+        result += &part;
     }
     let left_over = match arguments {
         // A mapping may give more than the format takes, and so may anything named.

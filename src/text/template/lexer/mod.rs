@@ -7,6 +7,9 @@ mod literals;
 
 use super::TemplateError;
 
+/// Bytes of the longest name: each look-up reads it whole.
+const LONGEST_NAME: usize = 1000;
+
 /// What a piece of the source is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
@@ -254,7 +257,7 @@ impl Lexer<'_> {
         let (kind, length) = match first {
             '\'' | '"' => self.string(first)?,
             '0'..='9' => self.number()?,
-            _ if first.is_alphabetic() || first == '_' => self.name(),
+            _ if first.is_alphabetic() || first == '_' => self.name()?,
             _ => self.operator(first)?,
         };
         self.push(kind.clone());
@@ -262,10 +265,13 @@ impl Lexer<'_> {
         Ok(kind)
     }
 
-    fn name(&self) -> (Kind, usize) {
+    fn name(&self) -> Result<(Kind, usize), TemplateError> {
         let part = |c: char| c.is_alphanumeric() || c == '_';
         let length = self.rest.find(|c| !part(c)).unwrap_or(self.rest.len());
-        (Kind::Name(self.rest[..length].to_owned()), length)
+        if length > LONGEST_NAME {
+            return Err(self.error(format!("a name has more than {LONGEST_NAME} bytes")));
+        }
+        Ok((Kind::Name(self.rest[..length].to_owned()), length))
     }
 
     fn operator(&self, first: char) -> Result<(Kind, usize), TemplateError> {

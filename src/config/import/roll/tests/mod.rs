@@ -56,6 +56,18 @@ fn fate(imported: &Imported, key: &str) -> Fate {
 }
 
 #[test]
+fn of_two_columns_for_one_prompt_the_conversation_stays() {
+    let read = |columns: &str| {
+        let pipeline = PIPELINE.replace("messages: messages", columns);
+        import_roll(Path::new("roll.yaml"), &pipeline).unwrap()
+    };
+    let both = read("messages: turns, prompt: question");
+    assert!(both.yaml.contains("messages_column: turns") && !both.yaml.contains("prompt_column"));
+    assert!(matches!(fate(&both, "actor_train.data_args.prompt"), Fate::Changes(_)));
+    assert!(read("prompt: question").yaml.contains("prompt_column: question"));
+}
+
+#[test]
 fn a_pipeline_becomes_a_run_that_is_valid() {
     let imported = imported();
     let config = RunConfig::parse(Path::new("roll.yaml"), &imported.yaml, &[]).unwrap();

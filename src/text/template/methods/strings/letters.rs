@@ -3,6 +3,15 @@
 use super::super::super::predicates::cased;
 
 /// Methods that give another text and take nothing.
+pub(super) const TURNS: [&str; 6] =
+    ["lower", "casefold", "upper", "capitalize", "title", "swapcase"];
+
+/// Bytes that a text has at most in another case: `ΐ` has two, and six as capitals.
+pub(in crate::text::template) fn most_in_another_case(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.len().saturating_mul(3) }
+}
+
+/// What such a method gives.
 pub(super) fn turned(text: &str, name: &str) -> Option<String> {
     Some(match name {
         "lower" => text.to_lowercase(),
@@ -11,13 +20,12 @@ pub(super) fn turned(text: &str, name: &str) -> Option<String> {
         "capitalize" => capitalized(text),
         "title" => title(text),
         "swapcase" => {
-            let swap = |letter: char| -> String {
-                match letter.is_uppercase() {
-                    true => letter.to_lowercase().collect(),
-                    false => letter.to_uppercase().collect(),
-                }
-            };
-            text.chars().map(swap).collect()
+            let mut result = String::new();
+            text.chars().for_each(|letter| match letter.is_uppercase() {
+                true => result.extend(letter.to_lowercase()),
+                false => result.extend(letter.to_uppercase()),
+            });
+            result
         }
         _ => return None,
     })

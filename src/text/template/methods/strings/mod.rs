@@ -11,7 +11,7 @@ use super::super::format::format_method;
 use super::super::machine::Machine;
 use super::super::value::Value;
 
-pub(in crate::text::template) use letters::capitalized;
+pub(in crate::text::template) use letters::{capitalized, most_in_another_case};
 pub(in crate::text::template) use parts::stripped;
 pub(in crate::text::template) use search::replaced;
 pub(in crate::text::template) use width::justified;
@@ -82,6 +82,9 @@ pub(super) fn call(
     arguments: Arguments,
 ) -> Outcome<Value> {
     machine.budget.steps(text.len() / 16)?;
+    if letters::TURNS.contains(&name) {
+        machine.budget.bytes(most_in_another_case(text))?;
+    }
     if let Some(turned) = turned(text, name) {
         arguments.none()?;
         return machine.budget.text(turned);

@@ -8,7 +8,7 @@ use super::{Side, string};
 
 /// A text without white space, or without these characters, at its ends.
 pub(in crate::text::template) fn stripped<'a>(
-    _: &Machine,
+    machine: &mut Machine,
     text: &'a str,
     chars: Option<&Value>,
     side: Side,
@@ -17,6 +17,8 @@ pub(in crate::text::template) fn stripped<'a>(
         None | Some(Value::None) => None,
         Some(chars) => Some(string(chars, "strip")?),
     };
+    let work = text.len().saturating_mul(chars.map_or(1, str::len));
+    machine.budget.steps(work / 64)?;
     let is_cut = |letter: char| match chars {
         Some(chars) => chars.contains(letter),
         None => letter.is_whitespace() || ('\x1c'..='\x1f').contains(&letter),
@@ -32,16 +34,21 @@ pub(super) fn strip(
     side: Side,
 ) -> Outcome<Value> {
     let [chars] = arguments.bind(["chars"])?;
-    let count = chars.as_ref().and_then(Value::as_str).map_or(1, str::len);
-    machine.budget.steps((text.len() / 64).saturating_mul(count))?;
     let stripped = stripped(machine, text, chars.as_ref(), side)?;
     machine.budget.text(stripped)
 }
 
-pub(super) fn texts(machine: &mut Machine, parts: Vec<&str>) -> Outcome<Value> {
-    let parts = parts.into_iter().map(|part| machine.budget.text(part));
-    let parts: Vec<Value> = parts.collect::<Outcome<_>>()?;
-    machine.budget.list(parts)
+/// A list of parts that were found from the left, or from the right.
+fn list_of<'p>(
+    machine: &mut Machine,
+    parts: impl Iterator<Item = &'p str> + Clone,
+    from_right: bool,
+) -> Outcome<Value> {
+    let mut values = machine.budget.texts(parts)?;
+    if from_right {
+        values.reverse();
+    }
+    machine.budget.counted_list(values)
 }
 
 pub(super) fn split(
@@ -58,8 +65,7 @@ pub(super) fn split(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let separator = match &separator {
         None | Some(Value::None) => {
-            let parts = words(text, limit, from_right);
-            return texts(machine, parts);
+            return list_of(machine, words(text, limit, from_right), from_right);
         }
         Some(separator) => string(separator, "split")?,
     };
@@ -67,42 +73,31 @@ pub(super) fn split(
         return Err("split() with an empty separator".into());
     }
     let count = limit.saturating_add(1);
-    let mut parts: Vec<&str> = match from_right {
-        true => text.rsplitn(count, separator).collect(),
-        false => text.splitn(count, separator).collect(),
-    };
-    if from_right {
-        parts.reverse();
+    match from_right {
+        true => list_of(machine, text.rsplitn(count, separator), true),
+        false => list_of(machine, text.splitn(count, separator), false),
     }
-    texts(machine, parts)
 }
 
-/// Parts between white space; what is beyond the limit stays together, with the white space at its far end.
-pub(super) fn words(text: &str, limit: usize, from_right: bool) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        rest = if from_right { rest.trim_end() } else { rest.trim_start() };
-        if rest.is_empty() {
-            break;
-        }
+/// Parts between white space, the last ones first if `from_right`; what is beyond the limit stays together, with
+/// the white space at its far end.
+fn words(text: &str, limit: usize, from_right: bool) -> impl Iterator<Item = &str> + Clone {
+    let (mut rest, mut given) = (text, 0);
+    std::iter::from_fn(move || {
+        let trimmed = if from_right { rest.trim_end() } else { rest.trim_start() };
         let cut = match from_right {
-            true => rest.rfind(char::is_whitespace),
-            false => rest.find(char::is_whitespace),
+            true => trimmed.rfind(char::is_whitespace),
+            false => trimmed.find(char::is_whitespace),
         };
-        let Some(at) = cut.filter(|_| parts.len() < limit) else {
-            parts.push(rest);
-            break;
+        let cut = cut.filter(|_| given < limit).map(|at| trimmed.split_at(at));
+        let (part, left) = match (cut, from_right) {
+            (None, _) => (trimmed, ""),
+            (Some((before, after)), true) => (after.trim_start(), before),
+            (Some((before, after)), false) => (before, after),
         };
-        let (before, after) = rest.split_at(at);
-        let (part, left) = if from_right { (after.trim_start(), before) } else { (before, after) };
-        parts.push(part);
-        rest = left;
-    }
-    if from_right {
-        parts.reverse();
-    }
-    parts
+        (rest, given) = (left, given + 1);
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 pub(super) fn splitlines(
@@ -112,26 +107,34 @@ pub(super) fn splitlines(
 ) -> Outcome<Value> {
     let [keep] = arguments.bind(["keepends"])?;
     let keep = keep.is_some_and(|keep| keep.is_true());
-    let mut lines = Vec::new();
     let mut rest = text;
+    let lines = std::iter::from_fn(move || {
+        let (line, end, after) = first_line(rest)?;
+        let length = line.len() + if keep { end } else { 0 };
+        let line = &rest[..length];
+        rest = after;
+        Some(line)
+    });
+    list_of(machine, lines, false)
+}
+
+/// The first line, the length of its end and what follows; nothing where no text is left.
+fn first_line(text: &str) -> Option<(&str, usize, &str)> {
     let is_end = |letter: char| {
         matches!(
             letter,
             '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
         )
     };
-    while let Some(at) = rest.find(is_end) {
-        let length = match rest[at..].starts_with("\r\n") {
-            true => 2,
-            false => rest[at..].chars().next().map_or(1, char::len_utf8),
-        };
-        lines.push(&rest[..if keep { at + length } else { at }]);
-        rest = &rest[at + length..];
+    if text.is_empty() {
+        return None;
     }
-    if !rest.is_empty() {
-        lines.push(rest);
-    }
-    texts(machine, lines)
+    let at = text.find(is_end).unwrap_or(text.len());
+    let end = match text[at..].starts_with("\r\n") {
+        true => 2,
+        false => text[at..].chars().next().map_or(0, char::len_utf8),
+    };
+    Some((&text[..at], end, &text[at + end..]))
 }
 
 pub(super) fn partition(

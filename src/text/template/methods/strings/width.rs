@@ -17,15 +17,18 @@ pub(in crate::text::template) fn justified(
     let width = width.as_int().ok_or("a width must be a whole number")?;
     let width = usize::try_from(width.max(0)).unwrap_or(usize::MAX);
     let missing = width.saturating_sub(text.chars().count());
-    machine.budget.bytes(missing.saturating_mul(fill.len_utf8()))?;
-    let filling = |count: usize| fill.to_string().repeat(count);
+    machine.budget.bytes(missing.saturating_mul(fill.len_utf8()).saturating_add(text.len()))?;
     // Python puts the odd one left where the width is odd.
     let left = match side {
         Side::Left => missing,
         Side::Right => 0,
         Side::Both => missing / 2 + (missing & width & 1),
     };
-    machine.budget.text(filling(left) + text + &filling(missing - left))
+    let mut filled = String::with_capacity(text.len() + missing * fill.len_utf8());
+    filled.extend(std::iter::repeat_n(fill, left));
+    filled += text;
+    filled.extend(std::iter::repeat_n(fill, missing - left));
+    machine.budget.text(filled)
 }
 
 pub(super) fn zfill(machine: &mut Machine, text: &str, width: &Value) -> Outcome<Value> {

@@ -1,5 +1,10 @@
 //! Templates that want all memory, all time or all of the stack.
 
+mod generated;
+/// The allocator that counts, of the integration tests.
+#[path = "../../../../tests/it/fuzz/memory.rs"]
+mod memory;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -7,9 +12,13 @@ use serde_json::{Map, Value, json};
 use super::super::boundary::with_large_stack;
 use super::Template;
 use crate::random::Stream;
+use generated::{generated, large, long};
+use memory::peak_of;
 
 /// The slowest that a template may be, in a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Most memory that a template may take, in bytes.
+const MOST_MEMORY: usize = 256 << 20;
 
 fn names() -> Map<String, Value> {
     let messages = json!([{"role": "user", "content": "1+1"}, {"role": "assistant", "content": ["a", 2, null]}]);
@@ -17,17 +26,24 @@ fn names() -> Map<String, Value> {
     names.as_object().unwrap().clone()
 }
 
-/// Text or an error, in time; a panic fails.
+/// Text or an error, within the time and the memory; a panic fails.
 fn rendered(source: &str) -> Result<String, String> {
     let begun = Instant::now();
     let rendered = with_large_stack(|| {
-        let template = Template::parse(source).map_err(|error| error.to_string())?;
-        template.render(&names()).map_err(|error| error.to_string())
+        // The allocator counts by threads.
+        peak_of(|| {
+            let template = Template::parse(source).map_err(|error| error.to_string())?;
+            template.render(&names()).map_err(|error| error.to_string())
+        })
     });
     let taken = begun.elapsed();
     let shown: String = source.chars().take(200).collect();
+    let (result, peak) = rendered.unwrap_or_else(|panic| panic!("{shown}: {panic}"));
     assert!(taken < PATIENCE, "{taken:?} for {shown}");
-    rendered.unwrap_or_else(|panic| panic!("{shown}: {panic}"))
+    assert!(peak < MOST_MEMORY, "{peak} bytes for {shown}");
+    let late = |error: &String| error.contains("longer than");
+    assert!(!result.as_ref().is_err_and(late), "only the clock ends {shown}");
+    result
 }
 
 #[test]
@@ -100,6 +116,27 @@ fn templates_without_measure_end_in_an_error() {
         "{% for i in range(100000) %}{% set x = messages|tojson %}{% endfor %}{% for i in range(100000) %}{% set x = messages|tojson %}{% endfor %}",
         "{% for i in range(100000) %}{% set x = dict(a=1, b=2, c=3, d=i) %}{% for k in range(100) %}{% endfor %}{% endfor %}",
         "{% set ns = namespace() %}{% for i in range(100000) %}{% set ns.x = cycler(ns, i) %}{% for j in range(1000) %}{% set ns.y = joiner() %}{% endfor %}{% endfor %}",
+        "{{ ('a'*12000000).split('a')|length }}",
+        "{{ ('a'*12000000).rsplit('a')|length }}",
+        "{{ ('a '*12000000).split()|length }}",
+        "{{ ('a '*12000000).rsplit(none, 9000000)|length }}",
+        "{{ ('\n'*12000000).splitlines()|length }}",
+        "{{ ('\\u0001'*30000000)|tojson }}",
+        "{{ ['\\u0001'*30000000]|string }}",
+        "{{ ('ΐ'*20000000)|upper }}",
+        "{{ ('ΐ'*20000000).upper() }}",
+        "{{ ('\"'*30000000)|e }}",
+        "{{ ('a '*20000000)|striptags }}",
+        "{{ ('\n'*20000000)|indent(1) }}",
+        "{{ ('%.1000f' * 500000) % ((1.5,) * 500000) }}",
+        "{{ ('{0:.1000f}' * 500000).format(1.5) }}",
+        "{{ ([1] * 1300000)|sort|length }}",
+        "{{ ([1] * 1900000)[::-1]|length }}",
+        "{% set ns = namespace(t=(1,)) %}{% for i in range(60) %}{% set ns.t = (ns.t, ns.t) %}{% endfor %}{% for i in range(99999) %}{% set x = {ns.t: 1} %}{% set x = {ns.t: 1, ns.t: 2} %}{% endfor %}",
+        "{% set x = 'b' * 3000000 ~ 'a' %}{% for i in range(99999) %}{% for i in range(99999) %}{{ ('a' * 60)|trim(x) }}{% endfor %}{% endfor %}",
+        "{% set x = '1' * 3000000 %}{% for i in range(99999) %}{% set y = x|int + x|float %}{% endfor %}",
+        "{% macro f() %}{% set ns.x = ns.x + [kwargs] %}{% endmacro %}{% set ns = namespace(x=[]) %}{% set d = {'k' * 1000000: 1} %}{% for i in range(99999) %}{{ f(**d) }}{% endfor %}",
+        "{% set ns = namespace(x=[]) %}{% set k = 'k' * 1000000 %}{% for i in range(99999) %}{% set ns.x = ns.x + [i[k]] %}{% endfor %}",
         "{{ raise_exception('x' * 10**9) }}",
         "{{ raise_exception('x' * 10**7) }}",
         "{{ 1|map('x' * 10**6)|list }}{{ [1]|map('x' * 10**6)|list }}",
@@ -163,155 +200,42 @@ fn a_namespace_that_holds_itself_is_printed_and_given_back() {
     assert_eq!(rendered(source).unwrap(), "True<Namespace>");
 }
 
-/// Pieces that a generated template is put together from.
-const PIECES: [&str; 92] = [
-    "{{ ",
-    " }}",
-    "{% ",
-    " %}",
-    "{%- ",
-    " -%}",
-    "{# ",
-    " #}",
-    "{% if ",
-    "{% endif %}",
-    "{% else %}",
-    "{% elif ",
-    "{% for i in ",
-    "{% for a, b in ",
-    "{% endfor %}",
-    "{% set x = ",
-    "{% set ns.x = ",
-    "{% set ns = namespace(s='a') %}",
-    "{% set x %}",
-    "{% endset %}",
-    "{% macro f(a, b=1) %}",
-    "{% endmacro %}",
-    "{% call(z) f(",
-    "{% endcall %}",
-    "{% filter upper %}",
-    "{% endfilter %}",
-    "{% with q = ",
-    "{% endwith %}",
-    "{% raw %}",
-    "{% endraw %}",
-    "{% break %}",
-    "{% continue %}",
-    "{% generation %}",
-    "messages",
-    "messages[0].content",
-    "loop",
-    "loop.index",
-    "loop(",
-    "loop.cycle(",
-    "f(",
-    "caller()",
-    "varargs",
-    "ns",
-    "ns.x",
-    "ns.s",
-    "x",
-    "i",
-    "nothing",
-    "none",
-    "true",
-    "1",
-    "-3",
-    "0",
-    "2.5",
-    "10**9",
-    "99999999999",
-    "'a'",
-    "\"b\n\"",
-    "'é語😀'",
-    "[",
-    "]",
-    "(",
-    ")",
-    "{",
-    "}",
-    ", ",
-    ": ",
-    ".",
-    "|",
-    " ~ ",
-    " + ",
-    " * ",
-    " ** ",
-    " // ",
-    " % ",
-    " == ",
-    " < ",
-    " in ",
-    " not in ",
-    " is ",
-    "not ",
-    " and ",
-    " or ",
-    " if ",
-    " else ",
-    "|map('upper')|list",
-    "|tojson(indent=",
-    "|join(",
-    "|sort",
-    ".split('a')",
-    "range(",
-    "%s",
-];
-/// Whole tags and values, so that much of what is generated can be parsed.
-const WHOLE: [&str; 24] = [
-    "{{ messages|tojson }}",
-    "{{ x }}",
-    "{{ ns.s|length }}",
-    "{% set ns.s = ns.s ~ ns.s %}",
-    "{% set ns.s = [ns.s, ns.s] %}",
-    "{% set ns.x = ns %}",
-    "{% for i in range(1000) %}",
-    "{% for i in ns.s %}",
-    "{% endfor %}",
-    "{{ f(ns.s) }}",
-    "{% macro f(a) %}{{ f(a) }}{{ a }}{% endmacro %}",
-    "{% if i is odd %}",
-    "{% endif %}",
-    "{% set x = x|default('a') ~ x %}",
-    "{{ '%s' % ns.s }}",
-    "{{ ns.s|string|replace('a', 'aaaa') }}",
-    "{% set ns = namespace(s='a') %}",
-    "{{ messages[::-1]|map(attribute='role')|join(ns.s) }}",
-    "{% for i in [[1, [2]]] recursive %}{{ loop(i) if i is iterable }}{% endfor %}",
-    "{{ loop.changed(ns.s) }}",
-    "{{ ns.s * 1000 }}",
-    "{{ (ns.s|string).split('a') }}",
-    "{{ ns.s is mapping or x is sequence }}",
-    "text\r\n",
-];
+#[test]
+fn many_names_cost_no_more_than_few() {
+    let sets: String = (0..70_000).map(|at| format!("{{%set n{at}=1%}}")).collect();
+    assert_eq!(rendered(&format!("{sets}{{{{ n69999 }}}}")).unwrap(), "1");
+    let asked =
+        "{% for i in range(9) %}{% for i in range(99999) %}{{ zzzz }}{% endfor %}{% endfor %}";
+    rendered(&(sets + asked)).expect_err("no budget has room for that");
+    let name = "a".repeat(100_000);
+    let long = format!("{{% for i in range(99999) %}}{{{{ {name} }}}}{{% endfor %}}");
+    assert!(rendered(&long).unwrap_err().contains("a name has more than 1000 bytes"));
+}
 
-fn generated(stream: &mut Stream) -> String {
-    let mut below = |count: usize| (stream.uniform() * count as f32) as usize % count;
-    let mut source = String::from("{% set ns = namespace(s='a') %}");
-    for _ in 0..1 + below(20) {
-        let whole = below(8) > 0;
-        source += if whole { WHOLE[below(WHOLE.len())] } else { PIECES[below(PIECES.len())] };
-    }
-    // Half are closed as they were opened, so that they are more than a broken tag.
-    for (open, close) in
-        [("{% for ", "{% endfor %}"), ("{% if ", "{% endif %}"), ("{% macro ", "{% endmacro %}")]
-    {
-        let missing = source.matches(open).count().saturating_sub(source.matches(close).count());
-        source += &close.repeat(missing * below(2));
-    }
-    source
+fn cases(ordinary: u64) -> u64 {
+    std::env::var("WGRPO_FUZZ_CASES").map_or(ordinary, |count| count.parse().unwrap())
+}
+
+/// How many of `count` generated templates give a text.
+fn texts(count: u64, purpose: u32, generate: fn(&mut Stream) -> String) {
+    let mut stream = Stream::new(9, purpose);
+    let texts = (0..count).filter(|_| rendered(&generate(&mut stream)).is_ok()).count() as u64;
+    println!("{count} templates: {texts} texts, {} errors", count - texts);
+    assert!(texts > 0 && texts < count, "{texts} of {count} gave a text");
 }
 
 /// Seeded, so that a failure comes again; `WGRPO_FUZZ_CASES=100000` makes many more.
 #[test]
 fn generated_templates_end_in_text_or_an_error() {
-    let count =
-        std::env::var("WGRPO_FUZZ_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
-    let mut stream = Stream::new(9, 0xF0);
-    let results: Vec<bool> =
-        (0..count).map(|_| rendered(&generated(&mut stream)).is_ok()).collect();
-    let texts = results.iter().filter(|is_text| **is_text).count();
-    println!("{count} templates: {texts} texts, {} errors", count - texts);
-    assert!(texts > 0 && texts < count, "{texts} of {count} gave a text");
+    texts(cases(400), 0xF0, generated);
+}
+
+#[test]
+fn templates_with_many_names_end_in_text_or_an_error() {
+    texts(cases(40), 0xF1, long);
+}
+
+#[test]
+fn templates_that_make_much_at_once_end_in_text_or_an_error() {
+    texts(cases(200), 0xF2, large);
 }
