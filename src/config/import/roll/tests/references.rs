@@ -46,7 +46,8 @@ fn blocks_without_end_are_refused() {
     let through = format!("seed: 1\nx: {}b: {}", deep(40, "${b}"), deep(40, "1"));
     assert!(refusal(&through).contains("blocks inside each other"), "{}", refusal(&through));
     let block: String = (0..70).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
-    assert!(refusal(&block).contains("blocks inside each other"), "{}", refusal(&block));
+    // The reader of YAML has the same bound.
+    assert!(refusal(&block).contains("Depth"), "{}", refusal(&block));
 }
 
 #[test]
