@@ -104,7 +104,8 @@ impl OnDevice for Evaluating {
         let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
         output::note_left_out(&self.folder);
         let rewards = Rewards::new(&self.config.rewards)?;
-        let problems = Problems::load(&self.config, &model.tokenizer, &rewards)?;
+        let problems = Problems::load(&self.config, &model.tokenizer)?
+            .judged_by(&rewards, self.config.eval.problems)?;
         problems.held_out_notes().iter().for_each(|text| output::note(text));
         let held_out = problems
             .held_out

@@ -35,7 +35,12 @@ impl<B: Kernels> Opened<B> {
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
         let model = model(config, device, limits)?;
         let rewards = Rewards::new(&config.rewards)?;
-        let problems = Problems::load(config, &model.tokenizer, &rewards)?;
+        let problems = Problems::load(config, &model.tokenizer)?;
+        // Of two faults the one of the model comes first: no answer mends a prompt beyond its positions.
+        let beyond = check_positions(config, &model.config, &problems).err();
+        let problems = problems.judged_by(&rewards, config.eval.problems);
+        let problems = problems.map_err(|unjudged| beyond.unwrap_or(unjudged))?;
+        check_positions(config, &model.config, &problems)?;
         check_sizes(limits, config, &model.config, &problems)?;
         Ok(Self { model, problems, rewards })
     }
@@ -73,32 +78,35 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Loads the data; `eval.problems` limits the held-out part.
+    /// Loads the data.
     ///
     /// # Errors
-    /// Data that cannot be read, a prompt that cannot be tokenised, none that is short enough, or
-    /// none that any reward can judge.
-    pub fn load(
-        config: &RunConfig,
-        tokenizer: &Tokenizer,
-        rewards: &Rewards,
-    ) -> Result<Self, RunError> {
+    /// Data that cannot be read, a prompt that cannot be tokenised, or none that is short enough.
+    pub fn load(config: &RunConfig, tokenizer: &Tokenizer) -> Result<Self, RunError> {
         let Dataset { train, held_out } = config.data.load(config.training.seed)?;
-        let prepared = |part, problems| {
-            PreparedProblems::new(part, problems, tokenizer, config.prompt_length)?
-                .judged_by(rewards)
-        };
+        let prepared =
+            |part, problems| PreparedProblems::new(part, problems, tokenizer, config.prompt_length);
         let train = prepared("training", train)?;
         let held_out = match held_out.is_empty() {
             true => None,
             false => Some(prepared("held-out", held_out)?),
         };
-        let held_out = held_out.map(|problems| match config.eval.problems {
+        let prompt_notes = prompt_notes(tokenizer, [Some(&train), held_out.as_ref()]);
+        Ok(Self { train, held_out, prompt_notes })
+    }
+
+    /// Those that any reward can judge, and of the held-out ones the first `most`, all where it is 0.
+    ///
+    /// # Errors
+    /// None that any reward can judge.
+    pub fn judged_by(self, rewards: &Rewards, most: usize) -> Result<Self, RunError> {
+        let train = self.train.judged_by(rewards)?;
+        let held_out = self.held_out.map(|problems| problems.judged_by(rewards)).transpose()?;
+        let held_out = held_out.map(|problems| match most {
             0 => problems,
             count => problems.first(count),
         });
-        let prompt_notes = prompt_notes(tokenizer, [Some(&train), held_out.as_ref()]);
-        Ok(Self { train, held_out, prompt_notes })
+        Ok(Self { train, held_out, ..self })
     }
 
     /// What to know about prompts, and about problems that rewards cannot judge, a sentence each.
@@ -221,8 +229,19 @@ fn check_sizes(
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         longest_prompt: problems.longest_prompt(),
     };
+    Ok(limits.check(&run_buffers(model, run))?)
+}
+
+/// Refuses prompts and completions that are longer together than the model has positions.
+fn check_positions(
+    config: &RunConfig,
+    model: &ModelConfig,
+    problems: &Problems,
+) -> Result<(), RunError> {
+    let settings = config.settings(&model.eos_token_id)?;
+    let eval = config.eval_options(&model.eos_token_id);
     let response = settings.generator.response_length.max(eval.generator.response_length);
     let keys = ["prompt_length", "response_length"];
-    model.check_positions(run.longest_prompt, response, keys).map_err(ModelError::from)?;
-    Ok(limits.check(&run_buffers(model, run))?)
+    let longest = problems.longest_prompt();
+    Ok(model.check_positions(longest, response, keys).map_err(ModelError::from)?)
 }

@@ -84,6 +84,16 @@ fn a_prompt_and_completion_beyond_the_models_positions_are_refused_before_the_ru
     let message = scene.refused(&["train", "tiny.yaml", "--output-dir", "run", "--set", positions]);
     says(&message, &["max_position_embeddings is 5", "3 more", "lower "]);
     assert!(!scene.path("run").exists());
+
+    // Nor does an answer that nobody can judge come before it.
+    fs::write(scene.path("x.jsonl"), "{\"prompt\": \"1+1=\", \"answer\": \"x\"}\n").unwrap();
+    let data = "data={kind: jsonl, path: x.jsonl}";
+    let rewards = "rewards=[{kind: number}]";
+    let settings = ["--set", data, "--set", rewards];
+    let run = ["train", "tiny.yaml", "--output-dir", "run"];
+    says(&scene.refused(&[&run[..], &settings].concat()), &["cannot be judged by number"]);
+    let settings = ["--set", data, "--set", rewards, "--set", positions];
+    says(&scene.refused(&[&run[..], &settings].concat()), &["max_position_embeddings is 5"]);
 }
 
 #[test]
