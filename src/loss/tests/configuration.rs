@@ -1,23 +1,10 @@
 //! Losses as a configuration names them.
 
+use super::support::all_losses;
 use crate::loss::*;
 
 fn parse(text: &str) -> Result<PolicyLoss, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-fn all_losses() -> [PolicyLoss; 9] {
-    [
-        PolicyLoss::default(),
-        PolicyLoss::PolicyGradient(PolicyGradient::default()),
-        PolicyLoss::Gspo(Gspo::default()),
-        PolicyLoss::Cispo(Cispo::default()),
-        PolicyLoss::Sapo(Sapo::default()),
-        PolicyLoss::Gmpo(Gmpo::default()),
-        PolicyLoss::Tis(Tis::default()),
-        PolicyLoss::Topr(Topr::default()),
-        PolicyLoss::Kimi15(Kimi15::default()),
-    ]
 }
 
 #[test]

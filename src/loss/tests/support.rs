@@ -3,10 +3,25 @@
 use burn::backend::{Autodiff, NdArray};
 use burn::tensor::{DType, Tensor, TensorData};
 
-use crate::loss::{Aggregation, Denominators};
+use crate::loss::*;
 
 /// Differences of `f32` are too coarse to tell a wrong gradient, so tests run in `f64`.
 pub(crate) type TestBackend = Autodiff<NdArray>;
+
+/// Every loss with its defaults; the policy gradient is the second.
+pub(crate) fn all_losses() -> [PolicyLoss; 9] {
+    [
+        PolicyLoss::default(),
+        PolicyLoss::PolicyGradient(PolicyGradient::default()),
+        PolicyLoss::Gspo(Gspo::default()),
+        PolicyLoss::Cispo(Cispo::default()),
+        PolicyLoss::Sapo(Sapo::default()),
+        PolicyLoss::Gmpo(Gmpo::default()),
+        PolicyLoss::Tis(Tis::default()),
+        PolicyLoss::Topr(Topr::default()),
+        PolicyLoss::Kimi15(Kimi15::default()),
+    ]
+}
 
 /// A tensor of rows that all have the same length.
 pub(crate) fn tensor<const B: usize, const T: usize>(
