@@ -46,6 +46,13 @@ pub trait Kernels: Backend {
         inputs: [FloatTensor<Self>; I],
     ) -> [FloatTensor<Self>; O];
 
+    /// The panels of a weight `[output, input]`; none where this backend gains nothing by them, which is
+    /// wherever it is differentiated and on GPUs.
+    fn packed(weight: FloatTensor<Self>) -> Option<FloatTensor<Self>> {
+        let _ = weight;
+        None
+    }
+
     /// As the function [`device_memory`].
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
 }

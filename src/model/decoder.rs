@@ -11,13 +11,15 @@ use super::linear::{Linear, Norm, in_f32, parameter};
 use super::packing::Packed;
 use super::parameters::Source;
 use super::{ModelConfig, ModelError};
-use crate::kernel::{self, AttentionPlan, Kernels, Rotary};
+use crate::kernel::{self, AttentionPlan, Kernels, PackedWeight, Rotary};
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
     model: Backbone<B>,
     lm_head: Option<Linear<B>>,
+    /// The output head once more, in a decoder for inference.
+    packed_head: Option<PackedWeight<B>>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -39,6 +41,7 @@ impl<B: Backend> Decoder<B> {
         Self {
             model: Backbone::new(config, device),
             lm_head: (!config.tie_word_embeddings).then(|| Linear::new(head, false, device)),
+            packed_head: None,
         }
     }
 
@@ -68,9 +71,24 @@ impl<B: Kernels> Decoder<B> {
         self.model.forward(packed, cache)
     }
 
+    /// The decoder for a phase in which its weights do not change, as in rollouts: where the device gains by it,
+    /// they are there a second time, in the order in which products read them. What is computed stays the
+    /// same, to the last bit.
+    pub fn for_inference(&self) -> Self {
+        let mut decoder = self.clone();
+        if decoder.packed_head.is_none() {
+            decoder.packed_head = PackedWeight::of(&decoder.head());
+            decoder.model.layers.iter_mut().for_each(Layer::pack);
+        }
+        decoder
+    }
+
     /// Logits `[n, v]` of hidden states `[n, d]`.
     pub fn logits(&self, hidden: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::linear(hidden, &self.head())
+        match &self.packed_head {
+            Some(packed) => kernel::packed_linear(hidden, packed),
+            None => kernel::linear(hidden, &self.head()),
+        }
     }
 
     /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
@@ -155,6 +173,21 @@ impl<B: Backend> Layer<B> {
 }
 
 impl<B: Kernels> Layer<B> {
+    fn pack(&mut self) {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        for linear in [
+            &mut attention.q_proj,
+            &mut attention.k_proj,
+            &mut attention.v_proj,
+            &mut attention.o_proj,
+            &mut mlp.gate_proj,
+            &mut mlp.up_proj,
+            &mut mlp.down_proj,
+        ] {
+            linear.pack();
+        }
+    }
+
     fn forward(
         &self,
         x: Tensor<B, 2>,

@@ -3,31 +3,41 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Tensor, backend::Backend};
 
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, Kernels, PackedWeight};
 
 /// `y = x·Wᵀ + b`, with a bias only where the family has one.
 #[derive(Module, Debug)]
 pub(super) struct Linear<B: Backend> {
     weight: Param<Tensor<B, 2>>,
     bias: Option<Param<Tensor<B, 1>>>,
+    /// The weight once more, in a decoder for inference.
+    packed: Option<PackedWeight<B>>,
 }
 
 impl<B: Backend> Linear<B> {
     /// A map of `shape`, `[output, input]`, without values yet.
     pub(super) fn new(shape: [usize; 2], bias: bool, device: &B::Device) -> Self {
         let weight = parameter(shape, device);
-        Self { weight, bias: bias.then(|| parameter([shape[0]], device)) }
+        Self { weight, bias: bias.then(|| parameter([shape[0]], device)), packed: None }
     }
 }
 
 impl<B: Kernels> Linear<B> {
     /// `[n, output]` of `x` `[n, input]`.
     pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = kernel::linear(x, &self.matrix());
+        let y = match &self.packed {
+            Some(packed) => kernel::packed_linear(x, packed),
+            None => kernel::linear(x, &self.matrix()),
+        };
         match &self.bias {
             Some(bias) => y + in_f32(bias).unsqueeze(),
             None => y,
         }
+    }
+
+    /// Packs the weight.
+    pub(super) fn pack(&mut self) {
+        self.packed = PackedWeight::of(&self.matrix());
     }
 
     /// The matrix `[output, input]`.

@@ -53,6 +53,7 @@ impl Generator {
         prompts: &[Prompt],
         noise: Noise,
     ) -> Result<Vec<RolloutGroup>, GenerationError> {
+        let decoder = &decoder.for_inference();
         let mut groups = Vec::with_capacity(prompts.len());
         let first_samples = first_samples(prompts);
         for batch in self.batches(prompts) {

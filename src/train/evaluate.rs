@@ -86,6 +86,7 @@ pub fn evaluate_watched<B: Kernels>(
     options: &EvalOptions,
     watch: &mut EvalWatch<'_>,
 ) -> Result<Evaluation, TrainError> {
+    let policy = &policy.for_inference();
     let samples = 1 + options.samples as u64;
     let mut judge = Judge {
         scorer: Scorer {

@@ -162,7 +162,7 @@ impl<B: Kernels> Trainer<B> {
         let mut counters = self.state.counters;
         let source = Source {
             settings: &self.settings,
-            policy: &self.state.policy,
+            policy: &self.policy().for_inference(),
             order: &self.state.order,
             scorer: self.scorer(),
             estimation: &self.estimation(),

@@ -7,6 +7,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 
 use crate::kernel::op::Elements;
+use crate::kernel::ops::linear;
 use crate::kernel::{DeviceMemory, Kernels, Op};
 
 /// A backend whose float tensors are f32 slices in this process.
@@ -37,6 +38,13 @@ impl<H: Host> Kernels for H {
         #[cfg(test)]
         ran::note(T::NAME, outputs.iter().map(Vec::len).sum());
         paired(outputs, shapes_out).map(|(output, shape)| H::wrap(output, shape))
+    }
+
+    fn packed(weight: FloatTensor<H>) -> Option<FloatTensor<H>> {
+        let [output, input] = weight.shape().dims();
+        let panels = linear::packed(&H::read(&weight), output, input);
+        let shape = Shape::new([panels.len()]);
+        Some(H::wrap(panels, shape))
     }
 
     fn device_memory(_: &Self::Device) -> Option<DeviceMemory> {

@@ -7,10 +7,11 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::GpuForm;
 use super::tensor::{dims, zeros};
-use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
 
 impl GpuForm<2, 1> for Linear {
     fn cubecl<R: CubeRuntime>(&self, [x, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
+        assert!(self.weight == Layout::Rows, "a GPU packs no weights");
         [product(x, transposed(weight))]
     }
 }

@@ -1,34 +1,89 @@
 //! The linear map of a layer, `y = x · wᵀ`, with `w` as Hugging Face stores it.
 
+use burn::module::Module;
+use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
-use crate::kernel::cpu::few_rows;
-use crate::kernel::cpu::gemm::{Matrix, Threads, product};
+use crate::kernel::cpu::gemm::{Matrix, Panels, Threads, pack, product, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 
 /// `x · weightᵀ`: `[n, input]` and `[output, input]` (as Hugging Face stores it) to `[n, output]`.
 pub fn linear<B: Kernels>(x: &Tensor<B, 2>, weight: &Tensor<B, 2>) -> Tensor<B, 2> {
-    let [y] = B::run(Linear, [primitive(x), primitive(weight)]);
+    let [y] = B::run(Linear { weight: Layout::Rows }, [primitive(x), primitive(weight)]);
     float(y)
+}
+
+/// The same for a weight that was packed: the same numbers, to the last bit.
+pub fn packed_linear<B: Kernels>(x: &Tensor<B, 2>, weight: &PackedWeight<B>) -> Tensor<B, 2> {
+    let layout = Layout::Panels { output: weight.output };
+    let [y] = B::run(Linear { weight: layout }, [primitive(x), primitive(&weight.panels)]);
+    float(y)
+}
+
+/// A weight in the order in which products read it, for as long as it does not change.
+///
+/// A CPU lays a weight out anew for each product. Where rows are few, as in generation, that takes longer
+/// than the product itself, so it is done once for a whole phase of rollouts.
+#[derive(Module, Debug)]
+pub struct PackedWeight<B: Backend> {
+    panels: Tensor<B, 1>,
+    output: usize,
+}
+
+impl<B: Kernels> PackedWeight<B> {
+    /// A second copy of `weight` `[output, input]`; none where the backend gains nothing by it.
+    pub fn of(weight: &Tensor<B, 2>) -> Option<Self> {
+        let [output, _] = weight.dims();
+        let panels = B::packed(primitive(weight))?;
+        Some(Self { panels: float(panels), output })
+    }
 }
 
 /// `y [n, output]` from x `[n, input]` and weight `[output, input]`.
 #[derive(Debug, Clone)]
-pub struct Linear;
+pub struct Linear {
+    /// How the weight is laid out.
+    pub weight: Layout,
+}
+
+/// How a weight `[output, input]` is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Row after row, as Hugging Face stores it.
+    Rows,
+    /// In the panels of [`packed`], flat. It has no gradient.
+    Panels {
+        /// Rows of the weight.
+        output: usize,
+    },
+}
 
 impl Op<2, 1> for Linear {
     const NAME: &'static str = "linear";
 
     fn shapes(&self, [x, weight]: [&Shape; 2]) -> [Shape; 1] {
-        [Shape::new([x[0], weight[0]])]
+        let output = match self.weight {
+            Layout::Rows => weight[0],
+            Layout::Panels { output } => output,
+        };
+        [Shape::new([x[0], output])]
     }
 
     fn cpu(&self, [x, weight]: [Elements; 2]) -> [Vec<f32>; 1] {
-        let [_, input] = x.dims();
-        [forward(&x, &weight, input)]
+        let [n, input] = x.dims();
+        let x = Matrix::new(&x, n, input);
+        [match self.weight {
+            Layout::Rows => {
+                let [output, _] = weight.dims();
+                product(x, Matrix::new(&weight, output, input).t(), Threads::All)
+            }
+            Layout::Panels { output } => {
+                product_of_panels(x, Panels::new(&weight, input, output), Threads::All)
+            }
+        }]
     }
 
     // A frozen weight keeps no activations: each gradient is made from the other input.
@@ -42,6 +97,7 @@ impl Op<2, 1> for Linear {
         dy: FloatTensor<B>,
         needs: [bool; 2],
     ) -> [Option<FloatTensor<B>>; 2] {
+        assert!(self.weight == Layout::Rows, "a packed weight has no gradient");
         let dx = needs[0].then(|| B::run(LinearInputGradient, [dy.clone(), saved.input(1)]));
         let dweight = needs[1].then(|| B::run(LinearWeightGradient, [dy, saved.input(0)]));
         [dx, dweight].map(|gradient| gradient.map(|[gradient]| gradient))
@@ -85,15 +141,12 @@ impl Op<2, 1> for LinearWeightGradient {
 /// The row of `linear` in the list of operations.
 pub fn visit(visitor: &mut impl Visitor) {
     let inputs = [noise([N, WIDTH], 1), noise([130, WIDTH], 2)];
-    visitor.visit(Case::new("linear", Linear, inputs));
+    visitor.visit(Case::new("linear", Linear { weight: Layout::Rows }, inputs));
 }
 
-fn forward(x: &[f32], w: &[f32], input: usize) -> Vec<f32> {
-    let (n, output) = (x.len() / input, w.len() / input);
-    if n <= few_rows::MOST_ROWS && w.len() > 1 << 16 {
-        return few_rows::product(x, w, input);
-    }
-    product(Matrix::new(x, n, input), Matrix::new(w, output, input).t(), Threads::All)
+/// The panels of a weight `[output, input]`.
+pub fn packed(weight: &[f32], output: usize, input: usize) -> Vec<f32> {
+    pack(Matrix::new(weight, output, input).t(), Threads::All)
 }
 
 fn input_gradient(dy: &[f32], w: &[f32], input: usize) -> Vec<f32> {

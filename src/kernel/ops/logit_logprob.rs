@@ -4,7 +4,6 @@
 //! z = logits / T      logp = z[token] − lse(z)      entropy = lse(z) − Σ_v softmax(z)_v · z_v
 //! ```
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::ops::FloatTensor;
@@ -100,7 +99,9 @@ impl Op<4, 1> for LogitLogprobBackward {
     fn cpu(&self, [logits, out, lse, dout]: [Elements; 4]) -> [Vec<f32>; 1] {
         let mut dlogits = logits.into_vec();
         let rows = Rows { out: &out, lse: &lse, dout: &dout };
-        turn_into_gradients(&mut dlogits, &self.tokens, self.temperature, rows);
+        let count = dlogits.len() / self.tokens.len().max(1);
+        let part = Part { tokens: &self.tokens, first: 0, count };
+        turn_into_gradients(&mut dlogits, part, self.temperature, rows);
         [dlogits]
     }
 }
@@ -138,27 +139,28 @@ pub(super) struct Rows<'a> {
     pub dout: &'a [f32],
 }
 
-impl Rows<'_> {
-    /// Some of them.
-    pub fn of(self, rows: Range<usize>) -> Self {
-        let pairs = rows.start * 2..rows.end * 2;
-        Self { out: &self.out[pairs.clone()], lse: &self.lse[rows], dout: &self.dout[pairs] }
-    }
+/// The part of the vocabulary that logits are of, and the chosen token of each row.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Chosen tokens `[n]`.
+    pub tokens: &'a [u32],
+    /// The part's first token.
+    pub first: usize,
+    /// Its number of tokens.
+    pub count: usize,
 }
 
-/// Puts the gradients of logits `[n, v]` in their place: the CPU reference of
+/// Puts the gradients of logits `[n, count]` in their place: the CPU reference of
 /// `shaders/logit_logprob_backward.wgsl`.
-pub(super) fn turn_into_gradients(
-    logits: &mut [f32],
-    tokens: &[u32],
-    temperature: f32,
-    given: Rows,
-) {
-    let (v, inverse) = (logits.len() / tokens.len().max(1), 1.0 / temperature);
-    logits.par_chunks_exact_mut(v.max(1)).enumerate().for_each(|(row, z)| {
+pub(super) fn turn_into_gradients(logits: &mut [f32], part: Part, temperature: f32, given: Rows) {
+    let inverse = 1.0 / temperature;
+    logits.par_chunks_exact_mut(part.count.max(1)).enumerate().for_each(|(row, z)| {
         let [dlogp, dentropy] = [0, 1].map(|i| given.dout[row * 2 + i] * inverse);
         logit_gradients(z, inverse, given.lse[row], given.out[row * 2 + 1], dlogp, dentropy);
-        z[tokens[row] as usize] += dlogp;
+        let place = (part.tokens[row] as usize).checked_sub(part.first);
+        if let Some(z) = place.and_then(|place| z.get_mut(place)) {
+            *z += dlogp;
+        }
     });
 }
 

@@ -23,7 +23,7 @@ pub use attention::{AttentionPlan, Span, attention};
 pub use gather_rows::gather_rows;
 pub use group_advantage::group_advantage;
 pub use group_baseline::group_baseline;
-pub use linear::linear;
+pub use linear::{PackedWeight, linear, packed_linear};
 pub use logit_logprob::logit_logprob;
 pub use rms_norm::rms_norm;
 pub use rope::{Rotary, rope};

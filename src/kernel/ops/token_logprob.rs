@@ -13,9 +13,11 @@ use std::sync::Arc;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
-use super::logit_logprob::{Rows, columns, of_logits, turn_into_gradients};
+use super::logit_logprob::{Part, Rows, columns, of_logits, turn_into_gradients};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
-use crate::kernel::cpu::gemm::{Matrix, Threads, product, product_into};
+use crate::kernel::cpu::gemm::{
+    Matrix, Panels, Threads, pack, product, product_into, product_of_panels,
+};
 use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
 use crate::kernel::{Kernels, Op, primitive};
 
@@ -121,54 +123,60 @@ impl Inputs<'_> {
         self.head.len() / self.width().max(1)
     }
 
-    /// Rows of a block: as many as keep its logits within 8 MiB.
-    fn block(&self) -> usize {
-        ((2 << 20) / self.vocabulary().max(1)).clamp(1, self.tokens.len().max(1))
-    }
-
-    fn logits(&self, rows: Range<usize>) -> Vec<f32> {
+    /// Hidden states of some rows.
+    fn hidden(&self, rows: Range<usize>) -> Matrix<'_> {
         let d = self.width();
-        let hidden = Matrix::new(&self.hidden[rows.start * d..rows.end * d], rows.len(), d);
-        let head = Matrix::new(self.head, self.vocabulary(), d);
-        product(hidden, head.t(), Threads::All)
+        Matrix::new(&self.hidden[rows.start * d..rows.end * d], rows.len(), d)
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        let (n, step) = (self.tokens.len(), self.block());
-        (0..n).step_by(step).map(move |start| start..n.min(start + step))
+    /// Rows of the head for some of the vocabulary.
+    fn head(&self, tokens: Range<usize>) -> Matrix<'_> {
+        let d = self.width();
+        Matrix::new(&self.head[tokens.start * d..tokens.end * d], tokens.len(), d)
     }
 }
 
+/// Cuts `0..whole` so that a block's logits stay within 8 MiB, where each of its members has `width`.
+fn blocks(whole: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = ((2 << 20) / width.max(1)).next_multiple_of(48);
+    (0..whole).step_by(step).map(move |start| start..whole.min(start + step))
+}
+
 fn forward(inputs: Inputs) -> [Vec<f32>; 2] {
-    let (mut out, mut lse) = (Vec::new(), Vec::new());
-    for rows in inputs.blocks() {
+    let (v, n) = (inputs.vocabulary(), inputs.tokens.len());
+    let panels = pack(inputs.head(0..v).t(), Threads::All);
+    let head = Panels::new(&panels, inputs.width(), v);
+    let (mut out, mut lse) = (Vec::with_capacity(2 * n), Vec::with_capacity(n));
+    for rows in blocks(n, v) {
         let tokens = &inputs.tokens[rows.clone()];
-        let [block_out, block_lse] = of_logits(&inputs.logits(rows), tokens, inputs.temperature);
+        let logits = product_of_panels(inputs.hidden(rows), head, Threads::All);
+        let [block_out, block_lse] = of_logits(&logits, tokens, inputs.temperature);
         out.extend(block_out);
         lse.extend(block_lse);
     }
     [out, lse]
 }
 
+/// The vocabulary comes in blocks and not the rows: so each row of the head's gradient, by far the largest
+/// result, is written once.
 fn backward(inputs: Inputs, given: Rows, [of_hidden, of_head]: [bool; 2]) -> [Vec<f32>; 2] {
-    let (d, v) = (inputs.width(), inputs.vocabulary());
-    let elements = |needs: bool, all: &[f32]| vec![0.0; if needs { all.len() } else { 0 }];
-    let mut dhidden = elements(of_hidden, inputs.hidden);
-    let mut dhead = elements(of_head, inputs.head);
-    let head = Matrix::new(inputs.head, v, d);
-    for rows in inputs.blocks() {
-        let (tokens, given) = (&inputs.tokens[rows.clone()], given.of(rows.clone()));
-        let mut dlogits = inputs.logits(rows.clone());
-        turn_into_gradients(&mut dlogits, tokens, inputs.temperature, given);
-        let dlogits = Matrix::new(&dlogits, rows.len(), v);
-        let places = rows.start * d..rows.end * d;
+    let (n, d, v) = (inputs.tokens.len(), inputs.width(), inputs.vocabulary());
+    let hidden = inputs.hidden(0..n);
+    let mut dhidden = vec![0.0; if of_hidden { n * d } else { 0 }];
+    let mut dhead = Vec::with_capacity(if of_head { v * d } else { 0 });
+    let panels = if of_head { pack(hidden, Threads::All) } else { Vec::new() };
+    for tokens in blocks(v, n) {
+        let head = inputs.head(tokens.clone());
+        let mut dlogits = product(hidden, head.t(), Threads::All);
+        let part = Part { tokens: inputs.tokens, first: tokens.start, count: tokens.len() };
+        turn_into_gradients(&mut dlogits, part, inputs.temperature, given);
+        let dlogits = Matrix::new(&dlogits, n, tokens.len());
         if of_hidden {
-            let to = &mut dhidden[places.clone()];
-            product_into(to, d, dlogits, head, 1.0, false, Threads::All);
+            product_into(&mut dhidden, d, dlogits, head, 1.0, true, Threads::All);
         }
         if of_head {
-            let hidden = Matrix::new(&inputs.hidden[places], rows.len(), d);
-            product_into(&mut dhead, d, dlogits.t(), hidden, 1.0, true, Threads::All);
+            let hidden = Panels::new(&panels, n, d);
+            dhead.extend(product_of_panels(dlogits.t(), hidden, Threads::All));
         }
     }
     [dhidden, dhead]

@@ -6,9 +6,6 @@ mod window;
 
 use std::time::Instant;
 
-use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
-
 pub use filters::{DynamicSampling, QueryFilter};
 pub use selection::{Selection, Validity};
 pub use window::{DrawWindow, OnExhausted, Surplus, WindowChoice, WindowDecision};
@@ -50,7 +47,8 @@ pub(super) struct DrawnGroup {
 /// What drawing looks at; it changes none of it.
 pub(super) struct Source<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
-    pub policy: &'a Decoder<Autodiff<B>>,
+    /// Made for inference once, for all rounds.
+    pub policy: &'a Decoder<B>,
     pub order: &'a Order,
     pub scorer: Scorer<'a>,
     pub estimation: &'a Estimation<'a, B>,
@@ -122,7 +120,7 @@ impl<B: Kernels> Source<'_, B> {
         let prompt = |index| self.scorer.problems.prompt(index, samples);
         let prompts: Vec<Prompt> = drawn.into_iter().map(prompt).collect();
         let noise = Noise::of_round(training.seed, Purpose::Training, counters.steps, round);
-        let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
+        let rollouts = settings.generator.generate(self.policy, &prompts, noise)?;
         counters.prompts_drawn += p as u64;
         counters.tokens_seen += tokens_of(&rollouts);
         Ok(rollouts)

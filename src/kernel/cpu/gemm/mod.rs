@@ -1,0 +1,234 @@
+//! Matrix products on slices.
+//!
+//! The right side is laid out in panels of 16 columns, once for a product or once for many; the left side
+//! is read where it lies. Each element is added up in the order of the inner dimension, in one chain of
+//! multiply-adds: however many rows and columns a product has, and however they are spread over threads
+//! and registers, an element depends on its row and its column alone. Where the machine has fused
+//! multiply-adds (all but very old ones) it is also the same on every machine.
+
+mod block;
+mod panels;
+mod tile;
+
+use rayon::prelude::*;
+
+use self::block::Block;
+use self::panels::WIDTH;
+pub use self::panels::{Panels, pack};
+
+/// Rows of the left side that stay in a core's second cache while panels pass: whole tiles of 6 and of 8.
+const ROWS: usize = 96;
+
+/// The same for a left side whose columns are contiguous. Parts of them are copied first, in longer runs.
+const ROWS_OF_COLUMNS: usize = 384;
+
+/// Multiplications that are worth handing to a thread.
+const WORTH_A_THREAD: usize = 1 << 17;
+
+/// A matrix inside a slice: element `(row, col)` is `data[row * row_stride + col * col_stride]`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// A row-major matrix whose rows start `row_stride` elements apart.
+    pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let end = if rows * cols == 0 { 0 } else { (rows - 1) * row_stride + cols };
+        assert!(
+            end <= data.len(),
+            "a [{rows}, {cols}] matrix of stride {row_stride} needs {end} elements"
+        );
+        Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// A contiguous row-major matrix.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    fn some_rows(self, first: usize, end: usize) -> Self {
+        let data = self.data.get(first * self.row_stride..).unwrap_or_default();
+        Self { data, rows: end - first, ..self }
+    }
+
+    /// The transpose, without a copy.
+    pub fn t(self) -> Self {
+        let Self { data, rows, cols, row_stride, col_stride } = self;
+        Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
+    }
+}
+
+/// Whether a product may use every thread or runs on the caller's alone.
+#[derive(Clone, Copy)]
+pub enum Threads {
+    /// All of rayon's threads.
+    All,
+    /// The calling thread: for products inside a loop that is already parallel.
+    One,
+}
+
+/// `a · b` as a new contiguous row-major buffer.
+pub fn product(a: Matrix, b: Matrix, threads: Threads) -> Vec<f32> {
+    assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
+    let panels = pack(b, threads);
+    product_of_panels(a, Panels::new(&panels, b.rows, b.cols), threads)
+}
+
+/// `a · b` as a new contiguous row-major buffer, for a right side that was packed before.
+pub fn product_of_panels(a: Matrix, b: Panels, threads: Threads) -> Vec<f32> {
+    let len = a.rows * b.columns();
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: the pointer owns room for `len` elements, and each of them is written and not read.
+    unsafe {
+        let place = Place { first: out.as_mut_ptr(), stride: b.columns() };
+        multiply(place, a, b, 1.0, false, threads);
+        out.set_len(len);
+    }
+    out
+}
+
+/// `out ← scale · a · b`, plus what `out` held where `accumulate`; rows of `out` are `row_stride` apart.
+pub fn product_into(
+    out: &mut [f32],
+    row_stride: usize,
+    a: Matrix,
+    b: Matrix,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
+) {
+    assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
+    let panels = pack(b, threads);
+    let b = Panels::new(&panels, b.rows, b.cols);
+    product_of_panels_into(out, row_stride, a, b, scale, accumulate, threads);
+}
+
+/// The same for a right side that was packed before.
+pub fn product_of_panels_into(
+    out: &mut [f32],
+    row_stride: usize,
+    a: Matrix,
+    b: Panels,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
+) {
+    if a.rows * b.columns() == 0 {
+        return;
+    }
+    let end = (a.rows - 1) * row_stride + b.columns();
+    assert!(end <= out.len() && b.columns() <= row_stride, "the product does not fit its output");
+    let place = Place { first: out.as_mut_ptr(), stride: row_stride };
+    // SAFETY: the assertion above keeps every element inside `out`, and no two rows overlap.
+    unsafe { multiply(place, a, b, scale, accumulate, threads) }
+}
+
+/// Where an element of a result lies; rows are `stride` apart.
+#[derive(Clone, Copy)]
+struct Place {
+    first: *mut f32,
+    stride: usize,
+}
+
+// SAFETY: tasks write disjoint blocks, and nobody reads before they have ended.
+unsafe impl Send for Place {}
+// SAFETY: as above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// # Safety
+    /// The element must lie inside the result.
+    unsafe fn at(self, row: usize, column: usize) -> Self {
+        // SAFETY: as the caller promises.
+        Self { first: unsafe { self.first.add(row * self.stride + column) }, ..self }
+    }
+}
+
+/// # Safety
+/// `out` must be valid for writes (and reads where `accumulate`) of `a.rows` rows of `b.columns()`
+/// elements.
+unsafe fn multiply(
+    out: Place,
+    a: Matrix,
+    b: Panels,
+    scale: f32,
+    accumulate: bool,
+    threads: Threads,
+) {
+    assert_eq!(a.cols, b.inner(), "inner dimensions of a matrix product differ");
+    let grid = Grid::new(a, b, threads);
+    let work = |task: usize| {
+        let (rows, panels) = grid.task(task);
+        // SAFETY: tasks of a grid are disjoint blocks of the result.
+        unsafe {
+            let out = out.at(rows.0, panels.0 * WIDTH);
+            let a = a.some_rows(rows.0, rows.1);
+            block::compute(Block { out, a, b, panels, scale, accumulate });
+        }
+    };
+    match (grid.tasks(), threads) {
+        (tasks @ 2.., Threads::All) => {
+            (0..tasks).into_par_iter().with_min_len(grid.least).for_each(work)
+        }
+        (tasks, _) => (0..tasks).for_each(work),
+    }
+}
+
+/// A result cut into blocks of rows and panels, one a task.
+struct Grid {
+    rows: usize,
+    panels: usize,
+    rows_of_task: usize,
+    panels_of_task: usize,
+    /// Tasks that are worth handing to a thread.
+    least: usize,
+}
+
+impl Grid {
+    /// A block of rows takes all panels where there are blocks enough for the threads; else its panels are
+    /// shared out too.
+    fn new(a: Matrix, b: Panels, threads: Threads) -> Self {
+        let (rows, panels) = (a.rows, b.columns().div_ceil(WIDTH));
+        let most_rows = if a.col_stride == 1 { ROWS } else { ROWS_OF_COLUMNS };
+        let row_blocks = rows.div_ceil(most_rows).max(1);
+        let rows_of_task = rows.div_ceil(row_blocks).next_multiple_of(24);
+        let work_of_panel = (rows.min(rows_of_task) * b.inner() * WIDTH).max(1);
+        let fair = (row_blocks * panels).div_ceil(8 * rayon::current_num_threads());
+        let worth_it = WORTH_A_THREAD.div_ceil(work_of_panel);
+        let panels_of_task = match threads {
+            Threads::All => fair.max(worth_it).clamp(1, panels.max(1)),
+            Threads::One => panels.max(1),
+        };
+        let least = WORTH_A_THREAD.div_ceil(work_of_panel * panels_of_task);
+        Self { rows, panels, rows_of_task, panels_of_task, least }
+    }
+
+    fn tasks(&self) -> usize {
+        match self.rows * self.panels {
+            0 => 0,
+            _ => self.row_blocks() * self.panels.div_ceil(self.panels_of_task),
+        }
+    }
+
+    fn row_blocks(&self) -> usize {
+        self.rows.div_ceil(self.rows_of_task)
+    }
+
+    /// The rows and the panels of a task, from the first to the one after the last.
+    fn task(&self, index: usize) -> ((usize, usize), (usize, usize)) {
+        let (row, panel) = (index % self.row_blocks(), index / self.row_blocks());
+        let (row, panel) = (row * self.rows_of_task, panel * self.panels_of_task);
+        (
+            (row, self.rows.min(row + self.rows_of_task)),
+            (panel, self.panels.min(panel + self.panels_of_task)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

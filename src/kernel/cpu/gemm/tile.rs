@@ -1,0 +1,107 @@
+//! The innermost loop of every matrix product: a tile of the result whose sums stay in registers.
+
+use super::Place;
+use super::panels::WIDTH;
+use crate::kernel::cpu::dots::Lanes;
+
+/// Rows of `a`: element `(i, k)` of the tile that begins with `row` is
+/// `first[row * step + i * row_stride + k * inner_stride]`.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    /// The first element.
+    pub first: *const f32,
+    /// From the first row of a tile to that of the next, for each row of the tile.
+    pub step: usize,
+    /// From one row of a tile to the next.
+    pub row_stride: usize,
+    /// From one column to the next.
+    pub inner_stride: usize,
+}
+
+impl Rows {
+    /// The tile that begins with `row`.
+    ///
+    /// # Safety
+    /// There must be such a tile.
+    #[inline(always)]
+    pub unsafe fn at(self, row: usize) -> Self {
+        // SAFETY: as the caller promises.
+        Self { first: unsafe { self.first.add(row * self.step) }, ..self }
+    }
+}
+
+/// What a tile does with its sums.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Start {
+    /// They are the result.
+    Zero,
+    /// They go on from what is there, so that a sum in pieces has the order of a sum in one.
+    Result,
+}
+
+/// `M` rows and `P` panels of a product: `y[i][p] = Σ_k a[i][k] · panels[p][k]`, scaled.
+///
+/// Each element is added up in the order of k, whatever the size of the tile and wherever it lies; so
+/// with `FUSED` it is the same on every machine, to the last bit.
+///
+/// # Safety
+/// `a` must have `M` rows of `inner` elements, each panel `inner` rows, and `y` room for `M` rows of
+/// `16 · P` elements, which nobody else touches meanwhile.
+#[inline(always)]
+pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
+    a: Rows,
+    panels: [*const Lanes; P],
+    inner: usize,
+    y: Place,
+    start: Start,
+    scale: f32,
+) {
+    let plain = scale == 1.0;
+    let mut sums = [[[0.0_f32; WIDTH]; P]; M];
+    // SAFETY: all places are those that the caller promises.
+    unsafe {
+        if plain && start == Start::Result {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    *sums = y.at(i, WIDTH * p).first.cast::<Lanes>().read();
+                }
+            }
+        }
+        for k in 0..inner {
+            // Plain loops: what `map` and `from_fn` call does not have the instructions of the caller, and may
+            // not be inlined.
+            let mut b = [[0.0_f32; WIDTH]; P];
+            for p in 0..P {
+                b[p] = panels[p].add(k).read();
+            }
+            for i in 0..M {
+                let x = *a.first.add(i * a.row_stride + k * a.inner_stride);
+                for p in 0..P {
+                    for lane in 0..WIDTH {
+                        sums[i][p][lane] = match FUSED {
+                            true => x.mul_add(b[p][lane], sums[i][p][lane]),
+                            false => x * b[p][lane] + sums[i][p][lane],
+                        };
+                    }
+                }
+            }
+        }
+        for i in 0..M {
+            for p in 0..P {
+                let place = y.at(i, WIDTH * p).first.cast::<Lanes>();
+                if plain {
+                    place.write(sums[i][p]);
+                } else {
+                    let mut result = [0.0; WIDTH];
+                    if start == Start::Result {
+                        result = place.read();
+                    }
+                    for lane in 0..WIDTH {
+                        result[lane] += scale * sums[i][p][lane];
+                    }
+                    place.write(result);
+                }
+            }
+        }
+    }
+}
