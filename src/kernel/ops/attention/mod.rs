@@ -12,9 +12,14 @@
 //! arXiv 2205.14135), so no [t, t] matrix outlives a span.
 
 mod backward;
+mod blocks;
 mod decode;
 mod forward;
 mod plan;
+mod scratch;
+mod tile;
+mod units;
+mod work;
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
