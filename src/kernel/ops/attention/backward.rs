@@ -16,7 +16,7 @@ use multiversion::multiversion;
 use super::AttentionPlan;
 use super::blocks::{Block, Mask, Meeting};
 use super::forward::{Inputs, lanes_mut};
-use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile};
+use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, copy, read, read_turned};
 use super::tile::{LANES, RowsMut, add_over_keys, add_over_queries, scores};
 use super::units::{Unit, family_blocks, units};
 use super::work::for_each_task;
@@ -154,20 +154,18 @@ impl Task<'_> {
         let ([of_q, of_k, of_v], Saved { out, lse, dout }) = (self.unit.of, self.saved);
         let ([queries, queries_turned], [douts, douts_turned]) =
             (&mut scratch.queries, &mut scratch.douts);
-        head.read_turned(self.inputs.q, rows, self.plan.scale(), queries_turned);
+        read_turned(head, self.inputs.q, rows, self.plan.scale(), queries_turned);
         if of_k {
-            head.read(self.inputs.q, rows, self.plan.scale(), queries);
+            read(head, self.inputs.q, rows, self.plan.scale(), queries);
         }
         if of_v {
-            head.read(dout, rows, 1.0, douts);
+            read(head, dout, rows, 1.0, douts);
         }
         if self.of_scores() {
-            head.read_turned(dout, rows, 1.0, douts_turned);
+            read_turned(head, dout, rows, 1.0, douts_turned);
         }
-        for row in 0..rows {
-            scratch.lse[row] = lse[head.index(row)];
-            scratch.along[row] = dot(&out[head.elements(row)], &dout[head.elements(row)]);
-        }
+        head.for_each(rows, |row, elements| scratch.lse[row] = lse[elements.start / self.plan.head_dim]);
+        dots_of_rows(head, [out, dout], rows, &mut scratch.along);
         if of_q {
             scratch.dq.clear(rows);
         }
@@ -192,10 +190,10 @@ impl Task<'_> {
         }
         let gradients = [(of_k, 1, &*ds, &queries[0]), (of_v, 2, &*p, &douts[0])];
         for (_, which, weights, rows) in gradients.into_iter().filter(|(needed, ..)| *needed) {
-            self.carry_keys(dkv, which, &meeting, |to, of| to.copy_from_slice(of));
+            self.carry_keys(dkv, which, &meeting, |to, of| copy(of, to));
             let rows = rows.from_row(first);
             add_over_queries(dkv.from_row_mut(0), weights.from_row(0), rows, shape, mask);
-            self.carry_keys(dkv, which, &meeting, |of, to| to.copy_from_slice(of));
+            self.carry_keys(dkv, which, &meeting, |of, to| copy(of, to));
         }
         if of_q {
             let (to, shape) = (dq.from_row_mut(first), [n_rows, n_keys, d]);
@@ -222,14 +220,20 @@ impl Task<'_> {
 
     fn write_queries(&self, dq: &Tile, head: HeadRows, rows: usize) {
         let scale = self.plan.scale();
-        for row in 0..rows {
+        head.for_each(rows, |row, elements| {
             // SAFETY: the rows of the unit's blocks, in its key head, belong to this task.
-            let to = unsafe { self.to[0].part(head.elements(row)) };
+            let to = unsafe { self.to[0].part(elements) };
             for (to, of) in to.iter_mut().zip(dq.row(row, self.plan.head_dim)) {
                 *to = of * scale;
             }
-        }
+        });
     }
+}
+
+/// `along[row] = a_row · b_row`.
+#[multiversion(targets = "simd")]
+fn dots_of_rows(head: HeadRows, [a, b]: [&[f32]; 2], rows: usize, along: &mut [f32]) {
+    head.for_each(rows, |row, elements| along[row] = dot(&a[elements.clone()], &b[elements]));
 }
 
 /// Scores become probabilities, and `ds` (holding do·vᵀ) the gradient of the scores; both 0 where a row
@@ -250,15 +254,19 @@ fn score_gradients(
             let (Some(p), Some(ds)) = (lanes_mut(p.data, at), lanes_mut(ds.data, at)) else {
                 return;
             };
-            let unseen = mask.first_query(key).saturating_sub(first).min(LANES);
-            if unseen < LANES {
-                for lane in 0..LANES {
-                    p[lane] = exp(p[lane] - lse[lane]);
-                    ds[lane] = p[lane] * (ds[lane] - along[lane]);
-                }
+            let unseen = mask.unseen(key, first);
+            if unseen == LANES {
+                (*p, *ds) = ([0.0; LANES], [0.0; LANES]);
+                continue;
             }
-            p[..unseen].fill(0.0);
-            ds[..unseen].fill(0.0);
+            for lane in 0..LANES {
+                p[lane] = exp(p[lane] - lse[lane]);
+                ds[lane] = p[lane] * (ds[lane] - along[lane]);
+            }
+            if unseen > 0 {
+                p[..unseen].fill(0.0);
+                ds[..unseen].fill(0.0);
+            }
         }
     }
 }
@@ -270,13 +278,10 @@ fn probabilities(p: RowsMut<'_>, lse: &[f32], keys: usize, mask: Mask) {
         let lse = lanes_of(lse, first);
         for key in 0..keys {
             let Some(p) = lanes_mut(p.data, key * p.stride + first) else { return };
-            let unseen = mask.first_query(key).saturating_sub(first).min(LANES);
-            if unseen < LANES {
-                for lane in 0..LANES {
-                    p[lane] = exp(p[lane] - lse[lane]);
-                }
+            for lane in 0..LANES {
+                p[lane] = exp(p[lane] - lse[lane]);
             }
-            p[..unseen].fill(0.0);
+            p[..mask.unseen(key, first)].fill(0.0);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Span;
+use super::tile::LANES;
 
 /// Most rows of a block and most keys of a tile; a row is a query in one of the heads of a key head.
 /// Whole registers, and whole groups of a product's rows; the tiles of a task stay in a core's cache.
@@ -45,6 +46,12 @@ impl Mask {
             return 0;
         }
         (key as isize - self.all as isize + 1 - self.lead).max(0) as usize * self.heads
+    }
+
+    /// How many of the sixteen rows from `first` on do not see a key.
+    #[inline(always)]
+    pub fn unseen(self, key: usize, first: usize) -> usize {
+        if key < self.all { 0 } else { self.first_query(key).saturating_sub(first).min(LANES) }
     }
 
     /// The number of keys that a row sees, where the tile has so many.

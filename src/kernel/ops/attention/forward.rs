@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use rayon::prelude::*;
 
 use super::blocks::{Block, Mask, Meeting, blocks};
-use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile};
+use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, read_turned};
 use super::tile::{LANES, RowsMut, add_over_keys, scores};
 use super::work::for_each_task;
-use super::{AttentionPlan, decode};
+use super::{AttentionPlan, Span, decode};
 use crate::kernel::cpu::dots::sum_of_lanes;
 use crate::kernel::cpu::simd::exp;
 
@@ -31,6 +32,10 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
     let blocks = blocks(&plan.spans, plan.heads / plan.kv_heads);
     let sizes = Sizes::of(plan, &blocks);
     let to = Outputs { out: Shared::new(&mut out), lse: Shared::new(&mut lse) };
+    if plan.spans.iter().all(|span| span.queries.len() == 1) {
+        single_queries(plan, inputs, to);
+        return [out, lse];
+    }
     let tasks: Vec<(&Block, usize)> = blocks
         .iter()
         .flat_map(|block| (0..plan.kv_heads).map(move |kv_head| (block, kv_head)))
@@ -42,6 +47,27 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
         |scratch, (block, kv_head)| scratch.attend(plan, inputs, block, *kv_head, to),
     );
     [out, lse]
+}
+
+/// One query of every span, as in generation: those of a prefix together, but not so many that a thread
+/// has none.
+fn single_queries(plan: &AttentionPlan, inputs: Inputs, to: Outputs) {
+    let most = plan.spans.len().div_ceil(rayon::current_num_threads()).max(4);
+    let alike = plan.spans.chunk_by(|a, b| a.prefix == b.prefix);
+    let runs: Vec<&[Span]> = alike.flat_map(|run| run.chunks(most)).collect();
+    // A lone query is less work than handing it to a thread.
+    let runs_of_job = (32 * runs.len()).div_ceil(plan.spans.len().max(1)).clamp(1, 8);
+    runs.par_iter().with_min_len(runs_of_job).for_each_init(
+        decode::Scratch::default,
+        |scratch, run| {
+            let first = run[0].queries.start;
+            let part = |width: usize| first * width..(first + run.len()) * width;
+            // SAFETY: the queries of a run belong to its task.
+            let (out, lse) =
+                unsafe { (to.out.part(part(plan.width())), to.lse.part(part(plan.heads))) };
+            decode::attend(plan, inputs, run, scratch, out, lse);
+        },
+    );
 }
 
 #[derive(Clone, Copy)]
@@ -89,7 +115,7 @@ impl Scratch {
         let group = plan.heads / plan.kv_heads;
         let rows = block.queries.len() * group;
         let head = HeadRows::of_queries(plan, kv_head, block.queries.start);
-        head.read_turned(inputs.q, rows, plan.scale(), &mut self.queries);
+        read_turned(head, inputs.q, rows, plan.scale(), &mut self.queries);
         self.sums.clear(rows);
         self.running.clear(rows);
         self.keys.forget();
@@ -99,18 +125,17 @@ impl Scratch {
             self.keys.load(keys_of_head, [inputs.k, inputs.v], first, second);
             self.meet(plan.head_dim, meeting);
         });
-        for row in 0..rows {
+        head.for_each(rows, |row, elements| {
+            let (max, sum, at) =
+                (self.running.max[row], self.running.sum[row], elements.start / plan.head_dim);
             // SAFETY: rows of this block in these heads belong to this task.
-            let (out, lse) = unsafe {
-                let at = head.index(row);
-                (to.out.part(head.elements(row)), to.lse.part(at..at + 1))
-            };
-            lse[0] = self.running.max[row] + self.running.sum[row].ln();
-            let inverse = 1.0 / self.running.sum[row];
+            let (out, lse) = unsafe { (to.out.part(elements), to.lse.part(at..at + 1)) };
+            lse[0] = max + sum.ln();
+            let inverse = 1.0 / sum;
             for (out, sum) in out.iter_mut().zip(self.sums.row(row, plan.head_dim)) {
                 *out = sum * inverse;
             }
-        }
+        });
     }
 
     fn meet(&mut self, d: usize, meeting: Meeting) {
@@ -175,25 +200,27 @@ fn absorb(scores: RowsMut<'_>, [max, sum, factor]: [&mut [f32]; 3], keys: usize,
             let Some(scores) = lanes_mut(&mut *scores.data, key * scores.stride + first) else {
                 return;
             };
-            let unseen = mask.first_query(key).saturating_sub(first).min(LANES);
-            scores[..unseen].fill(f32::NEG_INFINITY);
+            let unseen = mask.unseen(key, first);
+            if unseen > 0 {
+                scores[..unseen].fill(f32::NEG_INFINITY);
+            }
             for (new, score) in new.iter_mut().zip(scores) {
                 *new = if *score > *new { *score } else { *new };
             }
         }
         let mut sums = [0.0; LANES];
-        for key in 0..keys {
+        for key in 0..seen {
             let Some(scores) = lanes_mut(&mut *scores.data, key * scores.stride + first) else {
                 return;
             };
-            if key >= seen {
-                *scores = [0.0; LANES];
-                continue;
-            }
             for lane in 0..LANES {
                 scores[lane] = exp(scores[lane] - new[lane]);
                 sums[lane] += scores[lane];
             }
+        }
+        for key in seen..keys {
+            let at = key * scores.stride + first;
+            scores.data[at..at + LANES].fill(0.0);
         }
         for (lane, row) in lanes.enumerate() {
             factor[row] = exp(old[lane] - new[lane]);

@@ -141,32 +141,46 @@ impl HeadRows {
         at..at + self.d
     }
 
-    /// Copies `rows` rows, times `scale`.
-    pub fn read(self, from: &[f32], rows: usize, scale: f32, to: &mut Tile) {
-        for i in 0..rows {
-            let from = &from[self.elements(i)];
-            for (to, from) in to.row_mut(i, self.d).iter_mut().zip(from) {
-                *to = from * scale;
+    /// Visits the first rows in their order: number and elements.
+    #[inline(always)]
+    pub fn for_each(self, rows: usize, mut visit: impl FnMut(usize, Range<usize>)) {
+        let mut token = self.start;
+        for first in (0..rows).step_by(self.group) {
+            for head in 0..self.group {
+                let at = (token + head) * self.d;
+                visit(first + head, at..at + self.d);
             }
+            token += self.heads;
         }
-    }
-
-    /// The same with rows as columns.
-    pub fn read_turned(self, from: &[f32], rows: usize, scale: f32, to: &mut Tile) {
-        turn(self, from, rows, scale, to);
     }
 }
 
-/// Registers of sixteen rows at a time; behind the last row it is repeated.
+/// Copies rows of a tensor, times `scale`.
 #[multiversion(targets = "simd")]
-fn turn(of: HeadRows, from: &[f32], rows: usize, scale: f32, to: &mut Tile) {
-    for first in (0..rows).step_by(LANES) {
-        let x: [&[f32]; LANES] =
-            std::array::from_fn(|lane| &from[of.elements((first + lane).min(rows - 1))]);
-        for i in 0..of.d {
-            let at = i * to.stride + first;
-            let Some(to) = to.data[at..].first_chunk_mut::<LANES>() else { return };
-            *to = std::array::from_fn(|lane| x[lane][i] * scale);
+pub fn read(of: HeadRows, from: &[f32], rows: usize, scale: f32, to: &mut Tile) {
+    of.for_each(rows, |i, elements| {
+        for (to, from) in to.row_mut(i, of.d).iter_mut().zip(&from[elements]) {
+            *to = from * scale;
+        }
+    });
+}
+
+/// Copies rows of a tensor, times `scale`, as columns; behind the last row it is repeated, up to a whole
+/// register.
+#[multiversion(targets = "simd")]
+pub fn read_turned(of: HeadRows, from: &[f32], rows: usize, scale: f32, to: &mut Tile) {
+    for first in (0..rows.next_multiple_of(LANES)).step_by(4) {
+        let x: [&[f32]; 4] = [0, 1, 2, 3].map(|i| &from[of.elements((first + i).min(rows - 1))]);
+        let [a, b, c, d] = x.map(|x| x.as_chunks::<4>());
+        for (i, (((a, b), c), d)) in a.0.iter().zip(b.0).zip(c.0).zip(d.0).enumerate() {
+            for j in 0..4 {
+                let column = [a[j], b[j], c[j], d[j]].map(|x| x * scale);
+                to.row_mut(4 * i + j, first + 4)[first..].copy_from_slice(&column);
+            }
+        }
+        for i in of.d / 4 * 4..of.d {
+            let column = x.map(|x| x[i] * scale);
+            to.row_mut(i, first + 4)[first..].copy_from_slice(&column);
         }
     }
 }
@@ -204,10 +218,19 @@ impl KeyTile {
         self.first = first.clone();
         let keys = first.clone().chain(second.clone()).enumerate().skip(is_there);
         for (at, key) in keys {
-            self.k.row_mut(at, head.d).copy_from_slice(&k[head.elements(key)]);
-            self.v.row_mut(at, head.d).copy_from_slice(&v[head.elements(key)]);
+            copy(&k[head.elements(key)], self.k.row_mut(at, head.d));
+            copy(&v[head.elements(key)], self.v.row_mut(at, head.d));
         }
     }
+}
+
+/// Copies a row: too short for a call of the library's.
+#[inline(always)]
+pub fn copy(from: &[f32], to: &mut [f32]) {
+    let (from, from_rest) = from.as_chunks::<8>();
+    let (to, to_rest) = to.as_chunks_mut::<8>();
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }
 
 /// A tensor that tasks write at once, each its own rows.
