@@ -164,7 +164,9 @@ impl Task<'_> {
         if self.of_scores() {
             read_turned(head, dout, rows, 1.0, douts_turned);
         }
-        head.for_each(rows, |row, elements| scratch.lse[row] = lse[elements.start / self.plan.head_dim]);
+        head.for_each(rows, |row, elements| {
+            scratch.lse[row] = lse[elements.start / self.plan.head_dim]
+        });
         dots_of_rows(head, [out, dout], rows, &mut scratch.along);
         if of_q {
             scratch.dq.clear(rows);

@@ -21,11 +21,7 @@ impl Sizes {
     pub fn of(plan: &AttentionPlan, blocks: &[Block]) -> Self {
         let queries = blocks.iter().map(|block| block.queries.len()).max().unwrap_or(0);
         let keys = blocks.iter().map(Block::most_keys).max().unwrap_or(0);
-        Self {
-            rows: queries * plan.heads / plan.kv_heads,
-            keys: keys.min(MOST),
-            d: plan.head_dim,
-        }
+        Self { rows: queries * plan.heads / plan.kv_heads, keys: keys.min(MOST), d: plan.head_dim }
     }
 
     /// A tile `[rows, d]`.

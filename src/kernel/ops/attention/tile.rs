@@ -68,7 +68,8 @@ pub fn add_over_keys(
     [n_queries, n_keys, width]: [usize; 3],
     mask: Mask,
 ) {
-    let part = |_, last: usize| Part { columns: 0..width, inner: 0..mask.keys_of(last).min(n_keys) };
+    let part =
+        |_, last: usize| Part { columns: 0..width, inner: 0..mask.keys_of(last).min(n_keys) };
     let product = Product::<_, true, true> { out, left: weights, right: x, part };
     match_target! {
         "x86_64+avx512f" => product.in_groups::<true, 12>(n_queries),
