@@ -9,8 +9,6 @@
 //! Either way every element is one chain of additions in the order of keys or queries, so the gradients
 //! do not depend on the number of threads.
 
-use std::ops::Range;
-
 use multiversion::multiversion;
 
 use super::AttentionPlan;
@@ -181,25 +179,25 @@ impl Task<'_> {
         let head = HeadRows::of_keys(self.plan, self.unit.kv_head);
         keys.load(head, [self.inputs.k, self.inputs.v], &meeting.first, &meeting.second);
         let shape = [n_keys, n_rows, d];
-        scores(p.from_row_mut(0), keys.k.from_row(0), queries[1].from_column(first), shape, mask);
+        scores(p.at_row_mut(0), keys.k.at_row(0), queries[1].at_column(first), shape, mask);
         let (lse, along) = (&lse[meeting.rows.clone()], &along[meeting.rows.clone()]);
         if self.of_scores() {
-            let douts = douts[1].from_column(first);
-            scores(ds.from_row_mut(0), keys.v.from_row(0), douts, shape, mask);
-            score_gradients(p.from_row_mut(0), ds.from_row_mut(0), lse, along, n_keys, mask);
+            let douts = douts[1].at_column(first);
+            scores(ds.at_row_mut(0), keys.v.at_row(0), douts, shape, mask);
+            score_gradients(p.at_row_mut(0), ds.at_row_mut(0), lse, along, n_keys, mask);
         } else {
-            probabilities(p.from_row_mut(0), lse, n_keys, mask);
+            probabilities(p.at_row_mut(0), lse, n_keys, mask);
         }
         let gradients = [(of_k, 1, &*ds, &queries[0]), (of_v, 2, &*p, &douts[0])];
         for (_, which, weights, rows) in gradients.into_iter().filter(|(needed, ..)| *needed) {
             self.carry_keys(dkv, which, &meeting, |to, of| copy(of, to));
-            let rows = rows.from_row(first);
-            add_over_queries(dkv.from_row_mut(0), weights.from_row(0), rows, shape, mask);
+            let rows = rows.at_row(first);
+            add_over_queries(dkv.at_row_mut(0), weights.at_row(0), rows, shape, mask);
             self.carry_keys(dkv, which, &meeting, |of, to| copy(of, to));
         }
         if of_q {
-            let (to, shape) = (dq.from_row_mut(first), [n_rows, n_keys, d]);
-            add_over_keys(to, ds.from_row(0), keys.k.from_row(0), shape, mask);
+            let (to, shape) = (dq.at_row_mut(first), [n_rows, n_keys, d]);
+            add_over_keys(to, ds.at_row(0), keys.k.at_row(0), shape, mask);
         }
     }
 

@@ -170,7 +170,7 @@ impl Block<'_> {
 
 /// The end of the own keys that a query of a span sees.
 fn own_end(span: &Span, query: usize) -> usize {
-    span.own.end + query + 1 - span.queries.end
+    span.own.start + span.seen(query - span.queries.start) - span.prefix.len()
 }
 
 /// What two ranges have in common; empty where that is nothing.

@@ -141,18 +141,18 @@ impl Scratch {
     fn meet(&mut self, d: usize, meeting: Meeting) {
         let (n_keys, n_rows, mask) = (meeting.keys(), meeting.rows.len(), meeting.mask);
         let first = meeting.rows.start;
-        let queries = self.queries.from_column(first);
-        let k = self.keys.k.from_row(0);
-        scores(self.scores.from_row_mut(0), k, queries, [n_keys, n_rows, d], mask);
-        self.running.absorb(self.scores.from_row_mut(0), meeting.rows.clone(), n_keys, mask);
+        let queries = self.queries.at_column(first);
+        let k = self.keys.k.at_row(0);
+        scores(self.scores.at_row_mut(0), k, queries, [n_keys, n_rows, d], mask);
+        self.running.absorb(self.scores.at_row_mut(0), meeting.rows.clone(), n_keys, mask);
         for row in meeting.rows {
             let factor = self.running.factor[row];
             if factor != 1.0 {
                 self.sums.row_mut(row, d).iter_mut().for_each(|sum| *sum *= factor);
             }
         }
-        let (p, v) = (self.scores.from_row(0), self.keys.v.from_row(0));
-        add_over_keys(self.sums.from_row_mut(first), p, v, [n_rows, n_keys, d], mask);
+        let (p, v) = (self.scores.at_row(0), self.keys.v.at_row(0));
+        add_over_keys(self.sums.at_row_mut(first), p, v, [n_rows, n_keys, d], mask);
     }
 
     /// Number of floats.

@@ -64,17 +64,17 @@ impl Tile {
     }
 
     /// From column 0 of a row on.
-    pub fn from_row(&self, row: usize) -> Rows<'_> {
+    pub fn at_row(&self, row: usize) -> Rows<'_> {
         Rows { data: &self.data[row * self.stride..], stride: self.stride }
     }
 
     /// From a column of row 0 on.
-    pub fn from_column(&self, column: usize) -> Rows<'_> {
+    pub fn at_column(&self, column: usize) -> Rows<'_> {
         Rows { data: &self.data[column..], stride: self.stride }
     }
 
     /// From column 0 of a row on, to be written.
-    pub fn from_row_mut(&mut self, row: usize) -> RowsMut<'_> {
+    pub fn at_row_mut(&mut self, row: usize) -> RowsMut<'_> {
         RowsMut { data: &mut self.data[row * self.stride..], stride: self.stride }
     }
 

@@ -186,12 +186,12 @@ where
             }
             for k in inner {
                 let b = right.add(k * self.right.stride + column).cast::<[f32; LANES]>().read();
-                for x in 0..X {
+                for (x, sums) in sums.iter_mut().enumerate() {
                     let a = match TURNED {
                         true => *left.add(k * self.left.stride + row + x),
                         false => *left.add((row + x) * self.left.stride + k),
                     };
-                    add_product::<FUSED>(&mut sums[x], a, &b);
+                    add_product::<FUSED>(sums, a, &b);
                 }
             }
             for (x, sums) in sums.iter().enumerate() {
