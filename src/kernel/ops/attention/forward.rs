@@ -1,14 +1,18 @@
-//! The forward pass on the CPU.
+//! The forward pass on the CPU: tiles of keys one after another, with a running maximum and sum for
+//! every query, so that no row of scores is ever whole.
 
 use std::ops::Range;
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::blocks::{Block, Mask, Meeting, blocks};
+use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, read_turned};
+use super::tile::{LANES, RowsMut, add_over_keys, scores};
+use super::work::for_each_task;
 use super::{AttentionPlan, Span, decode};
 use crate::kernel::cpu::dots::sum_of_lanes;
-use crate::kernel::cpu::gemm::{Matrix, Threads, product_into};
-use crate::kernel::cpu::simd::{dot, exp};
+use crate::kernel::cpu::simd::exp;
 
 /// Tensors of one attention: `q [n, heads·d]`, `k` and `v` `[m, kv_heads·d]`.
 #[derive(Clone, Copy)]
@@ -23,169 +27,213 @@ pub struct Inputs<'a> {
 
 /// Output `[n, heads·d]` and the log-sum-exp of every query and head `[n, heads]`.
 pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
-    let (width, heads) = (plan.width(), plan.heads);
-    let n = inputs.q.len() / width;
-    let (mut out, mut lse) = (vec![0.0; n * width], vec![0.0; n * heads]);
-    let runs = runs(&plan.spans);
-    let tokens = |run: &[Span]| run.iter().map(|span| span.queries.len()).sum::<usize>();
-    let jobs = split(&mut out, runs.iter().map(|run| tokens(run) * width))
-        .into_iter()
-        .zip(split(&mut lse, runs.iter().map(|run| tokens(run) * heads)))
-        .zip(&runs)
-        .collect::<Vec<_>>();
-    // A span of one query, as in generation, is less work than handing it to a thread.
-    let runs_of_job = (32 * runs.len()).div_ceil(n.max(1)).clamp(1, 8);
-    jobs.into_par_iter().with_min_len(runs_of_job).for_each_init(
-        decode::Scratch::default,
-        |scratch, ((out, lse), run)| match run {
-            [span] if span.queries.len() > 1 => {
-                for head in 0..heads {
-                    attend(plan, inputs, span, head, out, lse);
-                }
-            }
-            _ => decode::attend(plan, inputs, run, scratch, out, lse),
-        },
+    let n = inputs.q.len() / plan.width();
+    let (mut out, mut lse) = (vec![0.0; n * plan.width()], vec![0.0; n * plan.heads]);
+    let blocks = blocks(&plan.spans, plan.heads / plan.kv_heads);
+    let sizes = Sizes::of(plan, &blocks);
+    let to = Outputs { out: Shared::new(&mut out), lse: Shared::new(&mut lse) };
+    if plan.spans.iter().all(|span| span.queries.len() == 1) {
+        single_queries(plan, inputs, to);
+        return [out, lse];
+    }
+    let tasks: Vec<(&Block, usize)> = blocks
+        .iter()
+        .flat_map(|block| (0..plan.kv_heads).map(move |kv_head| (block, kv_head)))
+        .collect();
+    for_each_task(
+        &tasks,
+        |(block, _)| block.work(plan),
+        || Scratch::new(sizes),
+        |scratch, (block, kv_head)| scratch.attend(plan, inputs, block, *kv_head, to),
     );
     [out, lse]
 }
 
-/// Spans that one thread takes: a longer one alone, those of one query together with others of their
-/// prefix, but not so many that a thread has none.
-fn runs(spans: &[Span]) -> Vec<&[Span]> {
-    let most = spans.len().div_ceil(rayon::current_num_threads()).max(4);
-    let alike =
-        |a: &Span, b: &Span| a.queries.len() == 1 && b.queries.len() == 1 && a.prefix == b.prefix;
-    spans.chunk_by(alike).flat_map(|run| run.chunks(most)).collect()
+/// One query of every span, as in generation: those of a prefix together, but not so many that a thread
+/// has none.
+fn single_queries(plan: &AttentionPlan, inputs: Inputs, to: Outputs) {
+    let most = plan.spans.len().div_ceil(rayon::current_num_threads()).max(4);
+    let alike = plan.spans.chunk_by(|a, b| a.prefix == b.prefix);
+    let runs: Vec<&[Span]> = alike.flat_map(|run| run.chunks(most)).collect();
+    // A lone query is less work than handing it to a thread.
+    let runs_of_job = (32 * runs.len()).div_ceil(plan.spans.len().max(1)).clamp(1, 8);
+    runs.par_iter().with_min_len(runs_of_job).for_each_init(
+        decode::Scratch::default,
+        |scratch, run| {
+            let first = run[0].queries.start;
+            let part = |width: usize| first * width..(first + run.len()) * width;
+            // SAFETY: the queries of a run belong to its task.
+            let (out, lse) =
+                unsafe { (to.out.part(part(plan.width())), to.lse.part(part(plan.heads))) };
+            decode::attend(plan, inputs, run, scratch, out, lse);
+        },
+    );
 }
 
-/// Cuts a buffer into consecutive pieces of the given sizes.
-pub(super) fn split(mut rest: &mut [f32], sizes: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
-    sizes
-        .map(|size| {
-            let (piece, tail) = std::mem::take(&mut rest).split_at_mut(size);
-            rest = tail;
-            piece
-        })
-        .collect()
+#[derive(Clone, Copy)]
+struct Outputs {
+    out: Shared,
+    lse: Shared,
 }
 
-// A span with more score elements than this is worth the matrix kernel's packing.
-pub(super) const BLOCKED: usize = 512;
+/// What a thread computes in.
+pub(super) struct Scratch {
+    keys: KeyTile,
+    /// Scaled queries `[d, rows]`.
+    queries: Tile,
+    /// Scores, then probabilities that are not yet divided by their sum, `[keys, rows]`.
+    scores: Tile,
+    /// Weighted sums of values `[rows, d]`.
+    sums: Tile,
+    running: Running,
+}
 
-fn attend(
-    plan: &AttentionPlan,
-    inputs: Inputs,
-    span: &Span,
-    head: usize,
-    out: &mut [f32],
-    lse: &mut [f32],
-) {
-    if span.queries.len() * span.keys() > BLOCKED && span.queries.len() > 4 {
-        attend_blocked(plan, inputs, span, head, out, lse)
-    } else {
-        attend_rows(plan, inputs, span, head, out, lse)
+impl Scratch {
+    pub(super) fn new(sizes: Sizes) -> Self {
+        Self {
+            keys: KeyTile::new(sizes),
+            queries: sizes.of_turned_rows(),
+            scores: sizes.of_scores(),
+            sums: sizes.of_rows(),
+            running: Running {
+                max: sizes.for_each_row(),
+                sum: sizes.for_each_row(),
+                factor: sizes.for_each_row(),
+            },
+        }
+    }
+
+    /// The queries of a block in the heads of a key head.
+    fn attend(
+        &mut self,
+        plan: &AttentionPlan,
+        inputs: Inputs,
+        block: &Block,
+        kv_head: usize,
+        to: Outputs,
+    ) {
+        let group = plan.heads / plan.kv_heads;
+        let rows = block.queries.len() * group;
+        let head = HeadRows::of_queries(plan, kv_head, block.queries.start);
+        read_turned(head, inputs.q, rows, plan.scale(), &mut self.queries);
+        self.sums.clear(rows);
+        self.running.clear(rows);
+        self.keys.forget();
+        let keys_of_head = HeadRows::of_keys(plan, kv_head);
+        block.for_each_meeting(&(0..usize::MAX), group, |meeting| {
+            let (first, second) = (&meeting.first, &meeting.second);
+            self.keys.load(keys_of_head, [inputs.k, inputs.v], first, second);
+            self.meet(plan.head_dim, meeting);
+        });
+        head.for_each(rows, |row, elements| {
+            let (max, sum, at) =
+                (self.running.max[row], self.running.sum[row], elements.start / plan.head_dim);
+            // SAFETY: rows of this block in these heads belong to this task.
+            let (out, lse) = unsafe { (to.out.part(elements), to.lse.part(at..at + 1)) };
+            lse[0] = max + sum.ln();
+            let inverse = 1.0 / sum;
+            for (out, sum) in out.iter_mut().zip(self.sums.row(row, plan.head_dim)) {
+                *out = sum * inverse;
+            }
+        });
+    }
+
+    fn meet(&mut self, d: usize, meeting: Meeting) {
+        let (n_keys, n_rows, mask) = (meeting.keys(), meeting.rows.len(), meeting.mask);
+        let first = meeting.rows.start;
+        let queries = self.queries.at_column(first);
+        let k = self.keys.k.at_row(0);
+        scores(self.scores.at_row_mut(0), k, queries, [n_keys, n_rows, d], mask);
+        self.running.absorb(self.scores.at_row_mut(0), meeting.rows.clone(), n_keys, mask);
+        for row in meeting.rows {
+            let factor = self.running.factor[row];
+            if factor != 1.0 {
+                self.sums.row_mut(row, d).iter_mut().for_each(|sum| *sum *= factor);
+            }
+        }
+        let (p, v) = (self.scores.at_row(0), self.keys.v.at_row(0));
+        add_over_keys(self.sums.at_row_mut(first), p, v, [n_rows, n_keys, d], mask);
+    }
+
+    /// Number of floats.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let tiles = [&self.keys.k, &self.keys.v, &self.queries, &self.scores, &self.sums];
+        tiles.iter().map(|tile| tile.len()).sum::<usize>() + 3 * self.running.max.len()
     }
 }
 
-/// One query at a time: for short completions.
+/// The softmax of every row over the keys that it has met.
+struct Running {
+    /// The largest score.
+    max: Vec<f32>,
+    /// Sum of e^(score − max).
+    sum: Vec<f32>,
+    /// What earlier sums are multiplied by, now that the largest score may be larger.
+    factor: Vec<f32>,
+}
+
+impl Running {
+    fn clear(&mut self, rows: usize) {
+        self.max[..rows].fill(f32::NEG_INFINITY);
+        self.sum[..rows].fill(0.0);
+    }
+
+    /// Scores `[keys, rows]` become probabilities, 0 where a row does not see the key.
+    fn absorb(&mut self, scores: RowsMut, rows: Range<usize>, keys: usize, mask: Mask) {
+        let states = [&mut self.max, &mut self.sum, &mut self.factor];
+        absorb(scores, states.map(|state| &mut state[rows.clone()]), keys, mask);
+    }
+}
+
+/// Sixteen rows at a time.
 #[multiversion(targets = "simd")]
-fn attend_rows(
-    plan: &AttentionPlan,
-    inputs: Inputs,
-    span: &Span,
-    head: usize,
-    out: &mut [f32],
-    lse: &mut [f32],
-) {
-    let (d, width, kv_width) = (plan.head_dim, plan.width(), plan.kv_width());
-    let (column, kv_column) = (head * d, plan.kv_head(head) * d);
-    let mut scores = vec![0.0; span.keys()];
-    for i in 0..span.queries.len() {
-        let at = (span.queries.start + i) * width + column;
-        let query = &inputs.q[at..at + d];
-        let scores = &mut scores[..span.seen(i)];
-        let keys = span.prefix.clone().chain(span.own.clone());
-        for (score, key) in scores.iter_mut().zip(keys.clone()) {
-            let at = key * kv_width + kv_column;
-            *score = dot(query, &inputs.k[at..at + d]) * plan.scale();
+fn absorb(scores: RowsMut<'_>, [max, sum, factor]: [&mut [f32]; 3], keys: usize, mask: Mask) {
+    let rows = max.len();
+    for first in (0..rows).step_by(LANES) {
+        let lanes = first..rows.min(first + LANES);
+        let seen = mask.keys_of(lanes.end - 1).min(keys);
+        let mut old = [f32::NEG_INFINITY; LANES];
+        old[..lanes.len()].copy_from_slice(&max[lanes.clone()]);
+        let mut new = old;
+        for key in 0..seen {
+            let Some(scores) = lanes_mut(&mut *scores.data, key * scores.stride + first) else {
+                return;
+            };
+            let unseen = mask.unseen(key, first);
+            if unseen > 0 {
+                scores[..unseen].fill(f32::NEG_INFINITY);
+            }
+            for (new, score) in new.iter_mut().zip(scores) {
+                *new = if *score > *new { *score } else { *new };
+            }
         }
-        lse[i * plan.heads + head] = softmax(scores);
-        let out = &mut out[i * width + column..i * width + column + d];
-        for (p, key) in scores.iter().zip(keys) {
-            let at = key * kv_width + kv_column;
-            add_scaled(out, &inputs.v[at..at + d], *p);
+        let mut sums = [0.0; LANES];
+        for key in 0..seen {
+            let Some(scores) = lanes_mut(&mut *scores.data, key * scores.stride + first) else {
+                return;
+            };
+            for lane in 0..LANES {
+                scores[lane] = exp(scores[lane] - new[lane]);
+                sums[lane] += scores[lane];
+            }
+        }
+        for key in seen..keys {
+            let at = key * scores.stride + first;
+            scores.data[at..at + LANES].fill(0.0);
+        }
+        for (lane, row) in lanes.enumerate() {
+            factor[row] = exp(old[lane] - new[lane]);
+            sum[row] = sum[row] * factor[row] + sums[lane];
+            max[row] = new[lane];
         }
     }
 }
 
-/// All queries of a span at once, as two matrix products.
-fn attend_blocked(
-    plan: &AttentionPlan,
-    inputs: Inputs,
-    span: &Span,
-    head: usize,
-    out: &mut [f32],
-    lse: &mut [f32],
-) {
-    let width = plan.width();
-    let mut p = scores(plan, inputs, span, head);
-    let keys = span.keys();
-    for (i, row) in p.chunks_exact_mut(keys).enumerate() {
-        let (seen, unseen) = row.split_at_mut(span.seen(i));
-        lse[i * plan.heads + head] = softmax_row(seen);
-        unseen.fill(0.0);
-    }
-    let out = &mut out[head * plan.head_dim..];
-    for (part, range) in key_parts(plan, inputs.v, span, head) {
-        let p = Matrix::strided(&p[range.start..], span.queries.len(), range.len(), keys);
-        product_into(out, width, p, part, 1.0, true, Threads::One);
-    }
-}
-
-/// Scaled scores `[queries, keys]` of one span and head, unseen keys included.
-pub(super) fn scores(plan: &AttentionPlan, inputs: Inputs, span: &Span, head: usize) -> Vec<f32> {
-    let keys = span.keys();
-    let q = query_rows(plan, inputs.q, span, head);
-    let mut scores = vec![0.0; span.queries.len() * keys];
-    for (part, range) in key_parts(plan, inputs.k, span, head) {
-        product_into(
-            &mut scores[range.start..],
-            keys,
-            q,
-            part.t(),
-            plan.scale(),
-            false,
-            Threads::One,
-        );
-    }
-    scores
-}
-
-pub(super) fn query_rows<'a>(
-    plan: &AttentionPlan,
-    q: &'a [f32],
-    span: &Span,
-    head: usize,
-) -> Matrix<'a> {
-    let width = plan.width();
-    let start = span.queries.start * width + head * plan.head_dim;
-    Matrix::strided(&q[start..], span.queries.len(), plan.head_dim, width)
-}
-
-/// The rows of `k` or `v` that a span sees, as its two runs and their place among the span's keys.
-pub(super) fn key_parts<'a>(
-    plan: &AttentionPlan,
-    kv: &'a [f32],
-    span: &Span,
-    head: usize,
-) -> impl Iterator<Item = (Matrix<'a>, Range<usize>)> {
-    let (width, column) = (plan.kv_width(), plan.kv_head(head) * plan.head_dim);
-    let head_dim = plan.head_dim;
-    let places = [(span.prefix.clone(), 0), (span.own.clone(), span.prefix.len())];
-    places.into_iter().filter(|(rows, _)| !rows.is_empty()).map(move |(rows, at)| {
-        let data = &kv[rows.start * width + column..];
-        (Matrix::strided(data, rows.len(), head_dim, width), at..at + rows.len())
-    })
+/// A register's worth of a tile.
+#[inline(always)]
+pub(super) fn lanes_mut(data: &mut [f32], at: usize) -> Option<&mut [f32; LANES]> {
+    data[at..].first_chunk_mut()
 }
 
 /// Turns scores into probabilities and returns their log-sum-exp.
@@ -222,16 +270,4 @@ fn largest(scores: &[f32]) -> f32 {
         }
     }
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, score| largest.max(*score))
-}
-
-#[multiversion(targets = "simd")]
-fn softmax_row(scores: &mut [f32]) -> f32 {
-    softmax(scores)
-}
-
-#[inline(always)]
-pub(super) fn add_scaled(out: &mut [f32], x: &[f32], scale: f32) {
-    for (o, x) in out.iter_mut().zip(x) {
-        *o += scale * x;
-    }
 }

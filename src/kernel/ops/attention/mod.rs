@@ -9,12 +9,19 @@
 //! ```
 //!
 //! The backward pass recomputes the probabilities from the saved log-sum-exp (Dao et al. 2022,
-//! arXiv 2205.14135), so no [t, t] matrix outlives a span.
+//! arXiv 2205.14135), and both passes go in tiles, so there is no [t, t] matrix.
 
 mod backward;
+mod blocks;
 mod decode;
 mod forward;
 mod plan;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod units;
+mod work;
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};

@@ -60,10 +60,6 @@ impl AttentionPlan {
         self.kv_heads * self.head_dim
     }
 
-    pub(super) fn kv_head(&self, head: usize) -> usize {
-        head / (self.heads / self.kv_heads)
-    }
-
     pub(in crate::kernel) fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
     }

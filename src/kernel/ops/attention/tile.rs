@@ -1,0 +1,221 @@
+//! Products of tiles in registers.
+//!
+//! A tile of scores is `[keys, queries]`: neighbours in memory are queries, so that the softmax of
+//! sixteen queries runs side by side and needs no sum across a register. Every element of a product is
+//! one chain of additions in the order of what is summed over, so it depends neither on the tile
+//! around it nor on the thread.
+
+use multiversion::multiversion;
+use multiversion::target::match_target;
+
+use super::blocks::Mask;
+
+/// Floats that are computed side by side: one register of AVX-512, two of AVX2, four of NEON.
+pub const LANES: usize = 16;
+
+/// Row stride of a tile that is `width` wide: whole registers and one to spare, for a product that
+/// begins between two of them. The odd number of cache lines spreads rows over the cache's sets.
+pub const fn stride(width: usize) -> usize {
+    width.next_multiple_of(LANES) + LANES
+}
+
+/// Rows of a buffer, `stride` apart.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// From the first element on.
+    pub data: &'a [f32],
+    /// Distance of two rows.
+    pub stride: usize,
+}
+
+/// Rows of a buffer that is written.
+pub struct RowsMut<'a> {
+    /// From the first element on.
+    pub data: &'a mut [f32],
+    /// Distance of two rows.
+    pub stride: usize,
+}
+
+/// `scores[key][query] = Σ_i keys[key][i] · queries[i][query]` for `[keys, queries, i]`, but for
+/// whole registers of queries that do not see the key.
+#[multiversion(targets = "simd")]
+pub fn scores(
+    scores: RowsMut<'_>,
+    keys: Rows<'_>,
+    queries: Rows<'_>,
+    [n_keys, n_queries, d]: [usize; 3],
+    mask: Mask,
+) {
+    let part = |first: usize, _| {
+        let start = mask.first_query(first).min(n_queries) / LANES * LANES;
+        Part { columns: start..n_queries, inner: 0..d }
+    };
+    let product = Product::<_, false, false> { out: scores, left: keys, right: queries, part };
+    match_target! {
+        "x86_64+avx512f" => product.in_groups::<true, 12>(n_keys),
+        "x86_64+fma" => product.in_groups::<true, 6>(n_keys),
+        "aarch64" => product.in_groups::<true, 6>(n_keys),
+        _ => product.in_groups::<false, 2>(n_keys),
+    }
+}
+
+/// `out[query][·] += Σ_key weights[key][query] · x[key][·]` for `[queries, keys, width]`.
+#[multiversion(targets = "simd")]
+pub fn add_over_keys(
+    out: RowsMut<'_>,
+    weights: Rows<'_>,
+    x: Rows<'_>,
+    [n_queries, n_keys, width]: [usize; 3],
+    mask: Mask,
+) {
+    let part =
+        |_, last: usize| Part { columns: 0..width, inner: 0..mask.keys_of(last).min(n_keys) };
+    let product = Product::<_, true, true> { out, left: weights, right: x, part };
+    match_target! {
+        "x86_64+avx512f" => product.in_groups::<true, 12>(n_queries),
+        "x86_64+fma" => product.in_groups::<true, 6>(n_queries),
+        "aarch64" => product.in_groups::<true, 6>(n_queries),
+        _ => product.in_groups::<false, 2>(n_queries),
+    }
+}
+
+/// `out[key][·] += Σ_query weights[key][query] · x[query][·]` for `[keys, queries, width]`.
+#[multiversion(targets = "simd")]
+pub fn add_over_queries(
+    out: RowsMut<'_>,
+    weights: Rows<'_>,
+    x: Rows<'_>,
+    [n_keys, n_queries, width]: [usize; 3],
+    mask: Mask,
+) {
+    let part = |first: usize, _| Part {
+        columns: 0..width,
+        inner: mask.first_query(first).min(n_queries)..n_queries,
+    };
+    let product = Product::<_, false, true> { out, left: weights, right: x, part };
+    match_target! {
+        "x86_64+avx512f" => product.in_groups::<true, 12>(n_keys),
+        "x86_64+fma" => product.in_groups::<true, 6>(n_keys),
+        "aarch64" => product.in_groups::<true, 6>(n_keys),
+        _ => product.in_groups::<false, 2>(n_keys),
+    }
+}
+
+/// What is computed for some rows of the result.
+struct Part {
+    /// Columns, from a multiple of [`LANES`] on.
+    columns: std::ops::Range<usize>,
+    /// What is summed over.
+    inner: std::ops::Range<usize>,
+}
+
+/// A product: `left` is `[rows, inner]`, or `[inner, rows]` where `TURNED`; `right` is `[inner, columns]`;
+/// `ADD` keeps what `out` held. `part` says what is computed for rows from a first to a last one.
+struct Product<'a, P, const TURNED: bool, const ADD: bool> {
+    out: RowsMut<'a>,
+    left: Rows<'a>,
+    right: Rows<'a>,
+    part: P,
+}
+
+impl<P, const TURNED: bool, const ADD: bool> Product<'_, P, TURNED, ADD>
+where
+    P: Fn(usize, usize) -> Part,
+{
+    /// Rows `X` at a time, as many as have their sums in registers; then what is left of them.
+    #[inline(always)]
+    fn in_groups<const FUSED: bool, const X: usize>(mut self, rows: usize) {
+        let mut at = 0;
+        self.groups::<FUSED, X>(rows, &mut at);
+        self.groups::<FUSED, 4>(rows, &mut at);
+        self.groups::<FUSED, 2>(rows, &mut at);
+        self.groups::<FUSED, 1>(rows, &mut at);
+    }
+
+    #[inline(always)]
+    fn groups<const FUSED: bool, const X: usize>(&mut self, rows: usize, at: &mut usize) {
+        while *at + X <= rows {
+            let Part { columns, inner } = (self.part)(*at, *at + X - 1);
+            for column in columns.step_by(LANES) {
+                self.group::<FUSED, X>(*at, column, inner.clone());
+            }
+            *at += X;
+        }
+    }
+
+    /// `X` rows and [`LANES`] columns of the result.
+    #[inline(always)]
+    fn group<const FUSED: bool, const X: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        inner: std::ops::Range<usize>,
+    ) {
+        if inner.is_empty() && ADD {
+            return;
+        }
+        let (rows, lanes) = (row..row + X, column..column + LANES);
+        let turned = if TURNED { [&inner, &rows] } else { [&rows, &inner] };
+        self.left.check(turned[0], turned[1]);
+        self.right.check(&inner, &lanes);
+        Rows { data: self.out.data, stride: self.out.stride }.check(&rows, &lanes);
+        // SAFETY: the checks above keep every element that is read or written inside its buffer, and
+        // arrays of floats need no more alignment than a float.
+        unsafe { self.group_unchecked::<FUSED, X>(row, column, inner) }
+    }
+
+    /// # Safety
+    /// The rows, columns and inner indices must lie inside the three buffers.
+    #[inline(always)]
+    unsafe fn group_unchecked<const FUSED: bool, const X: usize>(
+        &mut self,
+        row: usize,
+        column: usize,
+        inner: std::ops::Range<usize>,
+    ) {
+        let (left, right) = (self.left.data.as_ptr(), self.right.data.as_ptr());
+        let out = self.out.data.as_mut_ptr();
+        let place = |x: usize| (row + x) * self.out.stride + column;
+        let mut sums = [[0.0_f32; LANES]; X];
+        // SAFETY: see above.
+        unsafe {
+            if ADD {
+                for (x, sums) in sums.iter_mut().enumerate() {
+                    *sums = out.add(place(x)).cast::<[f32; LANES]>().read();
+                }
+            }
+            for k in inner {
+                let b = right.add(k * self.right.stride + column).cast::<[f32; LANES]>().read();
+                for (x, sums) in sums.iter_mut().enumerate() {
+                    let a = match TURNED {
+                        true => *left.add(k * self.left.stride + row + x),
+                        false => *left.add((row + x) * self.left.stride + k),
+                    };
+                    add_product::<FUSED>(sums, a, &b);
+                }
+            }
+            for (x, sums) in sums.iter().enumerate() {
+                out.add(place(x)).cast::<[f32; LANES]>().write(*sums);
+            }
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Stops where some rows and columns, none of them empty, are not inside.
+    #[inline(always)]
+    fn check(self, rows: &std::ops::Range<usize>, columns: &std::ops::Range<usize>) {
+        let end = (rows.end.max(1) - 1) * self.stride + columns.end;
+        assert!(end <= self.data.len(), "a tile reaches beyond its buffer");
+    }
+}
+
+#[inline(always)]
+fn add_product<const FUSED: bool>(sums: &mut [f32; LANES], a: f32, b: &[f32; LANES]) {
+    for lane in 0..LANES {
+        sums[lane] = match FUSED {
+            true => a.mul_add(b[lane], sums[lane]),
+            false => sums[lane] + a * b[lane],
+        };
+    }
+}
