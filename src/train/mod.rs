@@ -159,17 +159,17 @@ impl<B: Kernels> Trainer<B> {
 
     fn draw(&mut self) -> Result<Drawn, TrainError> {
         let carried = std::mem::take(&mut self.state.carried);
-        let mut counters = self.state.counters;
-        let source = Source {
+        let (mut counters, mut order) = (self.state.counters, self.state.order.clone());
+        let mut source = Source {
             settings: &self.settings,
             policy: &self.policy().for_inference(),
-            order: &self.state.order,
+            order: &mut order,
             scorer: self.scorer(),
             estimation: &self.estimation(),
             moments: self.state.moments,
         };
-        let mut drawn = draw_groups(&source, carried, &mut counters)?;
-        self.state.counters = counters;
+        let mut drawn = draw_groups(&mut source, carried, &mut counters)?;
+        (self.state.counters, self.state.order) = (counters, order);
         self.state.carried = std::mem::take(&mut drawn.carried);
         Ok(drawn)
     }

@@ -88,7 +88,7 @@ pub fn warm_start<B: Kernels>(
     mut watch: impl FnMut(WarmStartOutcome) -> bool,
 ) -> Result<(Decoder<Autodiff<B>>, WarmStartOutcome), TrainError> {
     let options = &EvalOptions { samples: 0, ..options.clone() };
-    let lessons = Lessons::new(settings, tokenizer, problems, options)?;
+    let mut lessons = Lessons::new(settings, tokenizer, problems, options)?;
     let mut optimizer = Optimizer::new(optimizer_config(settings), settings.max_steps);
     let mut outcome = WarmStartOutcome { steps: 0, accuracy: 0.0, loss: f64::NAN };
     while outcome.steps < settings.max_steps {
@@ -170,7 +170,7 @@ impl Lessons {
         })
     }
 
-    fn batch(&self, step: u64, size: usize) -> Vec<(&[u32], &[u32])> {
+    fn batch(&mut self, step: u64, size: usize) -> Vec<(&[u32], &[u32])> {
         let drawn = self.order.take(step * size as u64, size);
         let lessons = drawn.into_iter().map(|index| &self.shown[index]);
         lessons.map(|(prompt, answer)| (&**prompt, answer.as_slice())).collect()

@@ -6,7 +6,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
-use crate::kernel::cpu::gemm::{Matrix, Panels, Threads, pack, product, product_of_panels};
+use crate::kernel::cpu::gemm::{Matrix, Panels, pack, product, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -78,11 +78,9 @@ impl Op<2, 1> for Linear {
         [match self.weight {
             Layout::Rows => {
                 let [output, _] = weight.dims();
-                product(x, Matrix::new(&weight, output, input).t(), Threads::All)
+                product(x, Matrix::new(&weight, output, input).t())
             }
-            Layout::Panels { output } => {
-                product_of_panels(x, Panels::new(&weight, input, output), Threads::All)
-            }
+            Layout::Panels { output } => product_of_panels(x, Panels::new(&weight, input, output)),
         }]
     }
 
@@ -146,16 +144,16 @@ pub fn visit(visitor: &mut impl Visitor) {
 
 /// The panels of a weight `[output, input]`.
 pub fn packed(weight: &[f32], output: usize, input: usize) -> Vec<f32> {
-    pack(Matrix::new(weight, output, input).t(), Threads::All)
+    pack(Matrix::new(weight, output, input).t())
 }
 
 fn input_gradient(dy: &[f32], w: &[f32], input: usize) -> Vec<f32> {
     let output = w.len() / input;
-    product(Matrix::new(dy, dy.len() / output, output), Matrix::new(w, output, input), Threads::All)
+    product(Matrix::new(dy, dy.len() / output, output), Matrix::new(w, output, input))
 }
 
 fn weight_gradient(dy: &[f32], x: &[f32], input: usize) -> Vec<f32> {
     let n = x.len() / input;
     let output = dy.len() / n.max(1);
-    product(Matrix::new(dy, n, output).t(), Matrix::new(x, n, input), Threads::All)
+    product(Matrix::new(dy, n, output).t(), Matrix::new(x, n, input))
 }

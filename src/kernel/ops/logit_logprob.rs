@@ -204,7 +204,15 @@ pub(super) fn log_sum_exp(logits: &[f32], inverse: f32) -> LogSumExp {
 /// The largest of a row; −∞ for none.
 #[inline(always)]
 pub(super) fn largest(logits: &[f32]) -> f32 {
-    logits.iter().fold(f32::NEG_INFINITY, |a, b| a.max(*b))
+    // Sixteen at a time: one after another, each comparison would wait for the one before.
+    let (chunks, rest) = logits.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (lane, logit) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*logit);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, logit| largest.max(*logit))
 }
 
 /// `Σ e^(z − max)` and `Σ e^(z − max)·(z − max)` over at most [`SUM_BLOCK`] logits.

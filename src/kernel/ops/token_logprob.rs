@@ -15,9 +15,7 @@ use burn::tensor::{Shape, Tensor};
 
 use super::logit_logprob::{Part, Rows, columns, of_logits, turn_into_gradients};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
-use crate::kernel::cpu::gemm::{
-    Matrix, Panels, Threads, pack, product, product_into, product_of_panels,
-};
+use crate::kernel::cpu::gemm::{Matrix, Panels, pack, product, product_into, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
 use crate::kernel::{Kernels, Op, primitive};
 
@@ -144,12 +142,12 @@ fn blocks(whole: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
 
 fn forward(inputs: Inputs) -> [Vec<f32>; 2] {
     let (v, n) = (inputs.vocabulary(), inputs.tokens.len());
-    let panels = pack(inputs.head(0..v).t(), Threads::All);
+    let panels = pack(inputs.head(0..v).t());
     let head = Panels::new(&panels, inputs.width(), v);
     let (mut out, mut lse) = (Vec::with_capacity(2 * n), Vec::with_capacity(n));
     for rows in blocks(n, v) {
         let tokens = &inputs.tokens[rows.clone()];
-        let logits = product_of_panels(inputs.hidden(rows), head, Threads::All);
+        let logits = product_of_panels(inputs.hidden(rows), head);
         let [block_out, block_lse] = of_logits(&logits, tokens, inputs.temperature);
         out.extend(block_out);
         lse.extend(block_lse);
@@ -164,19 +162,19 @@ fn backward(inputs: Inputs, given: Rows, [of_hidden, of_head]: [bool; 2]) -> [Ve
     let hidden = inputs.hidden(0..n);
     let mut dhidden = vec![0.0; if of_hidden { n * d } else { 0 }];
     let mut dhead = Vec::with_capacity(if of_head { v * d } else { 0 });
-    let panels = if of_head { pack(hidden, Threads::All) } else { Vec::new() };
+    let panels = if of_head { pack(hidden) } else { Vec::new() };
     for tokens in blocks(v, n) {
         let head = inputs.head(tokens.clone());
-        let mut dlogits = product(hidden, head.t(), Threads::All);
+        let mut dlogits = product(hidden, head.t());
         let part = Part { tokens: inputs.tokens, first: tokens.start, count: tokens.len() };
         turn_into_gradients(&mut dlogits, part, inputs.temperature, given);
         let dlogits = Matrix::new(&dlogits, n, tokens.len());
         if of_hidden {
-            product_into(&mut dhidden, d, dlogits, head, 1.0, true, Threads::All);
+            product_into(&mut dhidden, d, dlogits, head, true);
         }
         if of_head {
             let hidden = Panels::new(&panels, n, d);
-            dhead.extend(product_of_panels(dlogits.t(), hidden, Threads::All));
+            dhead.extend(product_of_panels(dlogits.t(), hidden));
         }
     }
     [dhidden, dhead]

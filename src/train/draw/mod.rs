@@ -44,12 +44,12 @@ pub(super) struct DrawnGroup {
     pub counts: bool,
 }
 
-/// What drawing looks at; it changes none of it.
+/// What drawing looks at; of it, it changes only what the order remembers.
 pub(super) struct Source<'a, B: Kernels> {
     pub settings: &'a TrainSettings,
     /// Made for inference once, for all rounds.
     pub policy: &'a Decoder<B>,
-    pub order: &'a Order,
+    pub order: &'a mut Order,
     pub scorer: Scorer<'a>,
     pub estimation: &'a Estimation<'a, B>,
     pub moments: RunningMoments,
@@ -69,7 +69,7 @@ struct Pool {
 ///
 /// `carried` are the groups that waited for this step.
 pub(super) fn draw_groups<B: Kernels>(
-    source: &Source<B>,
+    source: &mut Source<B>,
     carried: Vec<ScoredGroup>,
     counters: &mut Counters,
 ) -> Result<Drawn, TrainError> {
@@ -94,7 +94,7 @@ pub(super) fn draw_groups<B: Kernels>(
 
 impl<B: Kernels> Source<'_, B> {
     /// One round of prompts.
-    fn add_round(&self, pool: &mut Pool, counters: &mut Counters) -> Result<(), TrainError> {
+    fn add_round(&mut self, pool: &mut Pool, counters: &mut Counters) -> Result<(), TrainError> {
         let started = Instant::now();
         let rollouts = self.roll_out(pool.rounds, counters)?;
         let rollout_secs = started.elapsed().as_secs_f64();
@@ -109,7 +109,7 @@ impl<B: Kernels> Source<'_, B> {
     }
 
     fn roll_out(
-        &self,
+        &mut self,
         round: usize,
         counters: &mut Counters,
     ) -> Result<Vec<RolloutGroup>, TrainError> {

@@ -27,8 +27,6 @@ pub struct Block<'a> {
     pub b: Panels<'a>,
     /// of which these panels count.
     pub panels: (usize, usize),
-    /// Multiplies the product.
-    pub scale: f32,
     /// Whether the product is added to what is there.
     pub accumulate: bool,
 }
@@ -198,7 +196,7 @@ impl Piece<'_> {
         // SAFETY: the piece's part of the inner dimension is inside `a` and the panels.
         unsafe {
             let a = self.a.at(row);
-            tile::<FUSED, M, P>(a, panels, self.inner.len(), y, self.start, self.block.scale);
+            tile::<FUSED, M, P>(a, panels, self.inner.len(), y, self.start);
         }
     }
 }

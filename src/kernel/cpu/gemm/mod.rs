@@ -63,69 +63,38 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Whether a product may use every thread or runs on the caller's alone.
-#[derive(Clone, Copy)]
-pub enum Threads {
-    /// All of rayon's threads.
-    All,
-    /// The calling thread: for products inside a loop that is already parallel.
-    One,
-}
-
 /// `a · b` as a new contiguous row-major buffer.
-pub fn product(a: Matrix, b: Matrix, threads: Threads) -> Vec<f32> {
+pub fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
-    let panels = pack(b, threads);
-    product_of_panels(a, Panels::new(&panels, b.rows, b.cols), threads)
+    let panels = pack(b);
+    product_of_panels(a, Panels::new(&panels, b.rows, b.cols))
 }
 
 /// `a · b` as a new contiguous row-major buffer, for a right side that was packed before.
-pub fn product_of_panels(a: Matrix, b: Panels, threads: Threads) -> Vec<f32> {
+pub fn product_of_panels(a: Matrix, b: Panels) -> Vec<f32> {
     let len = a.rows * b.columns();
     let mut out = Vec::with_capacity(len);
     // SAFETY: the pointer owns room for `len` elements, and each of them is written and not read.
     unsafe {
         let place = Place { first: out.as_mut_ptr(), stride: b.columns() };
-        multiply(place, a, b, 1.0, false, threads);
+        multiply(place, a, b, false);
         out.set_len(len);
     }
     out
 }
 
-/// `out ← scale · a · b`, plus what `out` held where `accumulate`; rows of `out` are `row_stride` apart.
-pub fn product_into(
-    out: &mut [f32],
-    row_stride: usize,
-    a: Matrix,
-    b: Matrix,
-    scale: f32,
-    accumulate: bool,
-    threads: Threads,
-) {
+/// `out ← a · b`, plus what `out` held where `accumulate`; rows of `out` are `row_stride` apart.
+pub fn product_into(out: &mut [f32], row_stride: usize, a: Matrix, b: Matrix, accumulate: bool) {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
-    let panels = pack(b, threads);
-    let b = Panels::new(&panels, b.rows, b.cols);
-    product_of_panels_into(out, row_stride, a, b, scale, accumulate, threads);
-}
-
-/// The same for a right side that was packed before.
-pub fn product_of_panels_into(
-    out: &mut [f32],
-    row_stride: usize,
-    a: Matrix,
-    b: Panels,
-    scale: f32,
-    accumulate: bool,
-    threads: Threads,
-) {
-    if a.rows * b.columns() == 0 {
+    if a.rows * b.cols == 0 {
         return;
     }
-    let end = (a.rows - 1) * row_stride + b.columns();
-    assert!(end <= out.len() && b.columns() <= row_stride, "the product does not fit its output");
+    let end = (a.rows - 1) * row_stride + b.cols;
+    assert!(end <= out.len() && b.cols <= row_stride, "the product does not fit its output");
+    let panels = pack(b);
     let place = Place { first: out.as_mut_ptr(), stride: row_stride };
     // SAFETY: the assertion above keeps every element inside `out`, and no two rows overlap.
-    unsafe { multiply(place, a, b, scale, accumulate, threads) }
+    unsafe { multiply(place, a, Panels::new(&panels, b.rows, b.cols), accumulate) }
 }
 
 /// Where an element of a result lies; rows are `stride` apart.
@@ -143,6 +112,7 @@ unsafe impl Sync for Place {}
 impl Place {
     /// # Safety
     /// The element must lie inside the result.
+    #[inline(always)]
     unsafe fn at(self, row: usize, column: usize) -> Self {
         // SAFETY: as the caller promises.
         Self { first: unsafe { self.first.add(row * self.stride + column) }, ..self }
@@ -152,30 +122,21 @@ impl Place {
 /// # Safety
 /// `out` must be valid for writes (and reads where `accumulate`) of `a.rows` rows of `b.columns()`
 /// elements.
-unsafe fn multiply(
-    out: Place,
-    a: Matrix,
-    b: Panels,
-    scale: f32,
-    accumulate: bool,
-    threads: Threads,
-) {
+unsafe fn multiply(out: Place, a: Matrix, b: Panels, accumulate: bool) {
     assert_eq!(a.cols, b.inner(), "inner dimensions of a matrix product differ");
-    let grid = Grid::new(a, b, threads);
+    let grid = Grid::new(a, b);
     let work = |task: usize| {
         let (rows, panels) = grid.task(task);
         // SAFETY: tasks of a grid are disjoint blocks of the result.
         unsafe {
             let out = out.at(rows.0, panels.0 * WIDTH);
             let a = a.some_rows(rows.0, rows.1);
-            block::compute(Block { out, a, b, panels, scale, accumulate });
+            block::compute(Block { out, a, b, panels, accumulate });
         }
     };
-    match (grid.tasks(), threads) {
-        (tasks @ 2.., Threads::All) => {
-            (0..tasks).into_par_iter().with_min_len(grid.least).for_each(work)
-        }
-        (tasks, _) => (0..tasks).for_each(work),
+    match grid.tasks() {
+        tasks @ 2.. => (0..tasks).into_par_iter().with_min_len(grid.least).for_each(work),
+        tasks => (0..tasks).for_each(work),
     }
 }
 
@@ -192,7 +153,7 @@ struct Grid {
 impl Grid {
     /// A block of rows takes all panels where there are blocks enough for the threads; else its panels are
     /// shared out too.
-    fn new(a: Matrix, b: Panels, threads: Threads) -> Self {
+    fn new(a: Matrix, b: Panels) -> Self {
         let (rows, panels) = (a.rows, b.columns().div_ceil(WIDTH));
         let most_rows = if a.col_stride == 1 { ROWS } else { ROWS_OF_COLUMNS };
         let row_blocks = rows.div_ceil(most_rows).max(1);
@@ -200,10 +161,7 @@ impl Grid {
         let work_of_panel = (rows.min(rows_of_task) * b.inner() * WIDTH).max(1);
         let fair = (row_blocks * panels).div_ceil(8 * rayon::current_num_threads());
         let worth_it = WORTH_A_THREAD.div_ceil(work_of_panel);
-        let panels_of_task = match threads {
-            Threads::All => fair.max(worth_it).clamp(1, panels.max(1)),
-            Threads::One => panels.max(1),
-        };
+        let panels_of_task = fair.max(worth_it).clamp(1, panels.max(1));
         let least = WORTH_A_THREAD.div_ceil(work_of_panel * panels_of_task);
         Self { rows, panels, rows_of_task, panels_of_task, least }
     }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Matrix, Threads, WORTH_A_THREAD};
+use super::{Matrix, WORTH_A_THREAD};
 use crate::kernel::cpu::dots::Lanes;
 
 /// Columns of a panel.
@@ -42,17 +42,15 @@ impl<'a> Panels<'a> {
 }
 
 /// The panels of a matrix, one after another.
-pub fn pack(b: Matrix, threads: Threads) -> Vec<f32> {
+pub fn pack(b: Matrix) -> Vec<f32> {
     let len = b.rows * b.cols.div_ceil(WIDTH);
     let mut lanes: Vec<Lanes> = Vec::with_capacity(len);
     let places = &mut lanes.spare_capacity_mut()[..len];
     let write = |(index, panel): (usize, &mut [_])| write_panel(b, index * WIDTH, panel);
-    match (len, threads) {
-        (0, _) => {}
-        (_, Threads::All) if len * WIDTH > WORTH_A_THREAD => {
-            places.par_chunks_mut(b.rows).enumerate().with_min_len(4).for_each(write)
-        }
-        _ => places.chunks_mut(b.rows).enumerate().for_each(write),
+    match len * WIDTH {
+        0 => {}
+        1..WORTH_A_THREAD => places.chunks_mut(b.rows).enumerate().for_each(write),
+        _ => places.par_chunks_mut(b.rows).enumerate().with_min_len(4).for_each(write),
     }
     // SAFETY: each panel was written whole.
     unsafe { lanes.set_len(len) };

@@ -35,8 +35,7 @@ fn a_product_is_its_definition_for_every_size_and_layout_of_both_sides() {
             let (at, bt) = (transposed(&a, n, inner), transposed(&b, inner, columns));
             for a in [Matrix::new(&a, n, inner), Matrix::new(&at, inner, n).t()] {
                 for b in [Matrix::new(&b, inner, columns), Matrix::new(&bt, columns, inner).t()] {
-                    assert_eq!(product(a, b, Threads::One), expected, "{shape:?}");
-                    assert_eq!(product(a, b, Threads::All), expected, "{shape:?}");
+                    assert_eq!(product(a, b), expected, "{shape:?}");
                 }
             }
         }
@@ -48,16 +47,16 @@ fn an_element_depends_on_its_row_and_its_column_alone() {
     let (n, inner, columns) = (131, 700, 83);
     let (a, b) = (wave(n * inner, 0.7), wave(inner * columns, 0.3));
     let b = Matrix::new(&b, inner, columns);
-    let together = product(Matrix::new(&a, n, inner), b, Threads::All);
+    let together = product(Matrix::new(&a, n, inner), b);
     for rows in [1, 2, 5, 13, 40] {
         for (block, a) in a.chunks(rows * inner).enumerate() {
-            let alone = product(Matrix::new(a, a.len() / inner, inner), b, Threads::One);
+            let alone = product(Matrix::new(a, a.len() / inner, inner), b);
             let at = block * rows * columns;
             assert_eq!(alone, together[at..at + alone.len()], "{rows} rows at a time");
         }
     }
     let first = Matrix::strided(b.data, inner, 20, columns);
-    let narrow = product(Matrix::new(&a, n, inner), first, Threads::All);
+    let narrow = product(Matrix::new(&a, n, inner), first);
     for (narrow, wide) in narrow.chunks(20).zip(together.chunks(columns)) {
         assert_eq!(narrow, &wide[..20]);
     }
@@ -67,12 +66,12 @@ fn an_element_depends_on_its_row_and_its_column_alone() {
 fn a_sum_in_pieces_has_the_order_of_a_sum_in_one() {
     let (n, inner, columns) = (9, 90, 21);
     let (a, b) = (wave(n * inner, 0.7), wave(inner * columns, 0.3));
-    let whole = product(Matrix::new(&a, n, inner), Matrix::new(&b, inner, columns), Threads::One);
+    let whole = product(Matrix::new(&a, n, inner), Matrix::new(&b, inner, columns));
     let mut pieces = vec![0.0; n * columns];
     for k in (0..inner).step_by(30) {
         let a = Matrix::strided(&a[k..], n, 30, inner);
         let b = Matrix::new(&b[k * columns..(k + 30) * columns], 30, columns);
-        product_into(&mut pieces, columns, a, b, 1.0, true, Threads::One);
+        product_into(&mut pieces, columns, a, b, true);
     }
     assert_eq!(pieces, whole);
 }
@@ -81,25 +80,8 @@ fn a_sum_in_pieces_has_the_order_of_a_sum_in_one() {
 fn accumulating_adds_to_what_was_there_and_leaves_the_gaps_alone() {
     let column = Matrix::strided(&A, 2, 1, 3);
     let mut out = [10.0, 7.0, 20.0, 7.0];
-    product_into(&mut out, 2, column, Matrix::new(&[2.0], 1, 1), 0.5, true, Threads::One);
+    product_into(&mut out, 2, column, Matrix::new(&[0.5], 1, 1), true);
     assert_eq!(out, [11.0, 7.0, 24.0, 7.0]);
-}
-
-#[test]
-fn a_scale_multiplies_the_product_and_not_what_was_there() {
-    for inner in [3, 300] {
-        let (a, b) = (whole(7 * inner, 1), whole(inner * 18, 2));
-        let mut out = whole(7 * 20, 5);
-        let before = out.clone();
-        let (left, right) = (Matrix::new(&a, 7, inner), Matrix::new(&b, inner, 18));
-        product_into(&mut out, 20, left, right, 0.5, true, Threads::All);
-        let product = exact(&a, &b, [7, inner, 18]);
-        for (at, out) in out.iter().enumerate() {
-            let (row, column) = (at / 20, at % 20);
-            let added = if column < 18 { 0.5 * product[row * 18 + column] } else { 0.0 };
-            assert_eq!(*out, before[at] + added, "{row}, {column} of {inner}");
-        }
-    }
 }
 
 #[test]
@@ -107,18 +89,17 @@ fn a_side_that_is_packed_once_serves_many_products() {
     let (inner, columns) = (40, 50);
     let b = whole(inner * columns, 3);
     let b = Matrix::new(&b, inner, columns);
-    let packed = pack(b, Threads::All);
+    let packed = pack(b);
     for n in [1, 30] {
         let a = whole(n * inner, n);
         let a = Matrix::new(&a, n, inner);
         let panels = Panels::new(&packed, inner, columns);
-        assert_eq!(product_of_panels(a, panels, Threads::All), product(a, b, Threads::One));
+        assert_eq!(product_of_panels(a, panels), product(a, b));
     }
 }
 
 #[test]
 fn an_empty_inner_dimension_gives_zeros_and_empty_sides_give_nothing() {
-    let product = |a, b| product(a, b, Threads::All);
     assert_eq!(product(Matrix::new(&[], 200, 0), Matrix::new(&[], 0, 2)), [0.0; 400]);
     assert_eq!(product(Matrix::new(&[], 0, 3), Matrix::new(&A, 3, 2)), [0.0; 0]);
     assert_eq!(product(Matrix::new(&A, 2, 3), Matrix::new(&[], 3, 0)), [0.0; 0]);
@@ -130,7 +111,7 @@ fn the_tasks_of_a_grid_cover_every_element_once() {
     for (rows, inner, panels) in [(1, 70, 40), (300, 70, 3), (97, 2, 40), (1000, 1, 1)] {
         let b = Panels::new(&lanes[..16 * inner * panels], inner, 16 * panels);
         let a = Matrix { data: &[], rows, cols: inner, row_stride: inner, col_stride: 1 };
-        let grid = Grid::new(a, b, Threads::All);
+        let grid = Grid::new(a, b);
         let mut seen = vec![0; rows * panels];
         for task in 0..grid.tasks() {
             let (rows, columns) = grid.task(task);

@@ -39,7 +39,7 @@ pub enum Start {
     Result,
 }
 
-/// `M` rows and `P` panels of a product: `y[i][p] = Σ_k a[i][k] · panels[p][k]`, scaled.
+/// `M` rows and `P` panels of a product: `y[i][p] = Σ_k a[i][k] · panels[p][k]`.
 ///
 /// Each element is added up in the order of k, whatever the size of the tile and wherever it lies; so
 /// with `FUSED` it is the same on every machine, to the last bit.
@@ -54,13 +54,11 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
     inner: usize,
     y: Place,
     start: Start,
-    scale: f32,
 ) {
-    let plain = scale == 1.0;
     let mut sums = [[[0.0_f32; WIDTH]; P]; M];
     // SAFETY: all places are those that the caller promises.
     unsafe {
-        if plain && start == Start::Result {
+        if start == Start::Result {
             for (i, sums) in sums.iter_mut().enumerate() {
                 for (p, sums) in sums.iter_mut().enumerate() {
                     *sums = y.at(i, WIDTH * p).first.cast::<Lanes>().read();
@@ -88,19 +86,7 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
         }
         for i in 0..M {
             for p in 0..P {
-                let place = y.at(i, WIDTH * p).first.cast::<Lanes>();
-                if plain {
-                    place.write(sums[i][p]);
-                } else {
-                    let mut result = [0.0; WIDTH];
-                    if start == Start::Result {
-                        result = place.read();
-                    }
-                    for lane in 0..WIDTH {
-                        result[lane] += scale * sums[i][p][lane];
-                    }
-                    place.write(result);
-                }
+                y.at(i, WIDTH * p).first.cast::<Lanes>().write(sums[i][p]);
             }
         }
     }

@@ -4,6 +4,8 @@
 //! generator hidden in a device. The reported log-probability is that of the temperature-scaled distribution
 //! before top-k and top-p, which is the distribution that the trainer differentiates.
 
+mod truncation;
+
 use std::sync::Arc;
 
 use burn::tensor::{Shape, Tensor};
@@ -11,6 +13,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::truncation::most_probable_set;
 use super::logit_logprob::{SUM_BLOCK, block_sums, largest, log_sum_exp};
 use crate::kernel::check::{Case, N, Visitor, noise};
 use crate::kernel::cpu::simd::exp;
@@ -99,11 +102,13 @@ pub fn visit(visitor: &mut impl Visitor) {
 
 /// Token and log-probability of every row of `logits [n, v]`, from `uniforms [n]` in (0, 1).
 fn forward(logits: &[f32], uniforms: &[f32], sampling: Sampling) -> (Vec<u32>, Vec<f32>) {
-    let v = logits.len() / uniforms.len().max(1);
+    // Fewer logits are drawn from before a second thread has woken.
+    const LOGITS_OF_JOB: usize = 8 * 1024;
+    let v = (logits.len() / uniforms.len().max(1)).max(1);
     logits
-        .par_chunks_exact(v.max(1))
+        .par_chunks_exact(v)
         .zip(uniforms)
-        .with_min_len(16)
+        .with_min_len(LOGITS_OF_JOB.div_ceil(v))
         .map(|(row, uniform)| draw(row, *uniform, sampling))
         .unzip()
 }
@@ -193,30 +198,14 @@ fn place_of(target: f64, masses: impl Iterator<Item = f64>) -> Option<(usize, f6
 }
 
 /// The first of the largest logits.
+#[multiversion(targets = "simd")]
 fn most_probable(logits: &[f32]) -> usize {
-    (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
-}
-
-/// Tokens that top-k and top-p leave, most probable first; ties in the order of their ids.
-fn most_probable_set(row: &Row, sampling: Sampling) -> Vec<usize> {
-    let logits = row.logits;
-    let mut tokens: Vec<usize> = (0..logits.len()).collect();
-    let larger = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
-    if (1..tokens.len()).contains(&sampling.top_k) {
-        tokens.select_nth_unstable_by(sampling.top_k - 1, larger);
-        tokens.truncate(sampling.top_k);
-    }
-    tokens.sort_unstable_by(larger);
-    if sampling.top_p < 1.0 {
-        let total: f64 = tokens.iter().map(|token| row.mass(*token)).sum();
-        let mut sum = 0.0;
-        let enough = tokens.iter().position(|token| {
-            sum += row.mass(*token);
-            sum >= f64::from(sampling.top_p) * total
-        });
-        tokens.truncate(enough.map_or(tokens.len(), |last| last + 1));
-    }
-    tokens
+    // Whole chunks are looked through without a branch, so that the compiler takes several at once.
+    const CHUNK: usize = 64;
+    let max = largest(logits);
+    let holds = |chunk: &[f32]| chunk.iter().fold(false, |found, logit| found | (*logit == max));
+    let first = logits.chunks(CHUNK).position(holds).unwrap_or(0) * CHUNK;
+    first + logits[first..].iter().position(|logit| *logit == max).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -258,6 +247,19 @@ pub(in crate::kernel) mod tests {
     #[test]
     fn temperature_zero_takes_the_first_of_the_largest() {
         assert_eq!(forward(&[1.0, 3.0, 3.0], &[0.9], Sampling::greedy()).0, [1]);
+    }
+
+    #[test]
+    fn the_most_probable_token_is_the_first_of_the_largest_wherever_it_stands() {
+        for length in [1, 15, 63, 64, 65, 200] {
+            for at in [0, length / 2, length - 1] {
+                let mut logits = vec![-1.0; length];
+                logits[at] = 2.0;
+                logits[length - 1] = 2.0;
+                assert_eq!(most_probable(&logits), at, "{length}");
+            }
+        }
+        assert_eq!(most_probable(&[f32::NAN; 70]), 0);
     }
 
     #[test]
