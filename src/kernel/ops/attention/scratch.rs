@@ -127,7 +127,11 @@ impl HeadRows {
     /// Which row of `[n·heads, d]` row `i` is.
     #[inline(always)]
     pub fn index(self, i: usize) -> usize {
-        self.start + i / self.group * self.heads + i % self.group
+        // A division costs as much as a row of keys.
+        match self.group {
+            1 => self.start + i * self.heads,
+            group => self.start + i / group * self.heads + i % group,
+        }
     }
 
     /// Its elements.
@@ -212,12 +216,22 @@ impl KeyTile {
     ) {
         let is_there = if self.first == *first { first.len() } else { 0 };
         self.first = first.clone();
-        let keys = first.clone().chain(second.clone()).enumerate().skip(is_there);
-        for (at, key) in keys {
-            copy(&k[head.elements(key)], self.k.row_mut(at, head.d));
-            copy(&v[head.elements(key)], self.v.row_mut(at, head.d));
-        }
+        read_keys(head, k, [first, second], is_there, &mut self.k);
+        read_keys(head, v, [first, second], is_there, &mut self.v);
     }
+}
+
+/// Copies the rows of some keys, but for the first that are there already.
+#[multiversion(targets = "simd")]
+fn read_keys(
+    of: HeadRows,
+    from: &[f32],
+    [first, second]: [&Range<usize>; 2],
+    is_there: usize,
+    to: &mut Tile,
+) {
+    let keys = first.clone().chain(second.clone()).enumerate().skip(is_there);
+    keys.for_each(|(at, key)| copy(&from[of.elements(key)], to.row_mut(at, of.d)));
 }
 
 /// Copies a row: too short for a call of the library's.
