@@ -80,7 +80,7 @@ fn a_sum_in_pieces_has_the_order_of_a_sum_in_one() {
 fn accumulating_adds_to_what_was_there_and_leaves_the_gaps_alone() {
     let column = Matrix::strided(&A, 2, 1, 3);
     let mut out = [10.0, 7.0, 20.0, 7.0];
-    product_into(&mut out, 2, column, Matrix::new(&[0.5], 1, 1), true);
+    product_into(&mut out, 2, column, Matrix::new(&[1.0], 1, 1), true);
     assert_eq!(out, [11.0, 7.0, 24.0, 7.0]);
 }
 

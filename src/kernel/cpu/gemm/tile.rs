@@ -72,21 +72,21 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
             for p in 0..P {
                 b[p] = panels[p].add(k).read();
             }
-            for i in 0..M {
+            for (i, sums) in sums.iter_mut().enumerate() {
                 let x = *a.first.add(i * a.row_stride + k * a.inner_stride);
                 for p in 0..P {
                     for lane in 0..WIDTH {
-                        sums[i][p][lane] = match FUSED {
-                            true => x.mul_add(b[p][lane], sums[i][p][lane]),
-                            false => x * b[p][lane] + sums[i][p][lane],
+                        sums[p][lane] = match FUSED {
+                            true => x.mul_add(b[p][lane], sums[p][lane]),
+                            false => x * b[p][lane] + sums[p][lane],
                         };
                     }
                 }
             }
         }
-        for i in 0..M {
-            for p in 0..P {
-                y.at(i, WIDTH * p).first.cast::<Lanes>().write(sums[i][p]);
+        for (i, sums) in sums.iter().enumerate() {
+            for (p, sums) in sums.iter().enumerate() {
+                y.at(i, WIDTH * p).first.cast::<Lanes>().write(*sums);
             }
         }
     }
