@@ -1,3 +1,5 @@
+//! Products against their definition, and what an element of one depends on.
+
 use super::*;
 
 const A: [f32; 6] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
