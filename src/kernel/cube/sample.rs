@@ -121,7 +121,7 @@ fn block_mass(logits: &Array<f32>, from: usize, to: usize, inverse: f32, largest
 impl GpuForm<1, 1> for Sample {
     fn cubecl<R: CubeRuntime>(&self, [logits]: [CubeTensor<R>; 1]) -> [CubeTensor<R>; 1] {
         if self.sampling.truncates() && self.sampling.temperature != 0.0 {
-            // Top-k and top-p need the order of the whole vocabulary, which a sort on the host gives.
+            // Top-k and top-p need the most probable tokens in order, which the host finds.
             return through_host(self, [logits]);
         }
         [draw(&logits, &self.uniforms, self.sampling.temperature)]
