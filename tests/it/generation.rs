@@ -43,13 +43,13 @@ fn generate(generator: &Generator, prompts: &[Prompt]) -> Vec<RolloutGroup> {
     generator.generate(&policy(), prompts, noise()).unwrap()
 }
 
-/// Tokens and finish of every completion must be equal, log-probabilities close.
+/// Tokens, finish and log-probabilities of every completion must be equal, to the last bit.
 #[track_caller]
 fn assert_same(actual: &[Completion], expected: &[Completion]) {
     assert_eq!(actual.len(), expected.len());
     for (actual, expected) in actual.iter().zip(expected) {
         assert_eq!((&actual.ids, actual.finish), (&expected.ids, expected.finish));
-        assert_close(&actual.logps, &widen(&expected.logps), 1e-4, 0.0);
+        assert_eq!(actual.logps, expected.logps);
     }
 }
 

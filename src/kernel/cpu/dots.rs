@@ -5,8 +5,11 @@
 
 use std::ops::AddAssign;
 
-/// Numbers that are added up side by side: one register of AVX-512, two of AVX2, four of NEON.
-pub type Lanes = [f32; 16];
+/// How many numbers are added up side by side: one register of AVX-512, two of AVX2, four of NEON.
+pub const LANES: usize = 16;
+
+/// So many numbers.
+pub type Lanes = [f32; LANES];
 
 /// Dot products of `X` rows with `W` rows of the same length, `[x][w]`.
 ///
@@ -86,15 +89,20 @@ fn add_weighted_columns<'a, const FUSED: bool, const X: usize, const C: usize>(
     for (k, row) in rows.take(weights[0].len()).enumerate() {
         let row = row[columns.clone()].as_chunks::<16>().0;
         for i in 0..X {
-            let weight = [weights[i][k]; 16];
             for (sums, row) in sums[i].iter_mut().zip(row) {
-                add_products::<FUSED>(sums, &weight, row);
+                add_scaled::<FUSED>(sums, weights[i][k], row);
             }
         }
     }
     for (sums, out) in sums.iter().zip(outs.iter_mut()) {
         out[columns.clone()].copy_from_slice(sums.as_flattened());
     }
+}
+
+/// `sums += x · row`, in one instruction where `FUSED`.
+#[inline(always)]
+pub fn add_scaled<const FUSED: bool>(sums: &mut Lanes, x: f32, row: &Lanes) {
+    add_products::<FUSED>(sums, &[x; LANES], row);
 }
 
 #[inline(always)]

@@ -3,3 +3,6 @@
 pub mod dots;
 pub mod gemm;
 pub mod simd;
+
+/// Products of two numbers that are worth handing to a thread.
+pub const WORTH_A_THREAD: usize = 1 << 17;

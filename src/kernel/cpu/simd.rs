@@ -88,6 +88,20 @@ pub fn sum_over_rows(
     total
 }
 
+/// The largest of some numbers; −∞ for none. Sixteen at a time: one after another, each comparison would
+/// wait for the one before.
+#[inline(always)]
+pub fn largest(numbers: &[f32]) -> f32 {
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (lane, number) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*number);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, number| largest.max(*number))
+}
+
 /// Dot product of two rows of the same length.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::kernel::check::{Case, N, Visitor, noise, tokens};
 use crate::kernel::cpu::dots::sum_of_lanes;
-use crate::kernel::cpu::simd::exp;
+use crate::kernel::cpu::simd::{exp, largest};
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -199,20 +199,6 @@ pub(super) fn log_sum_exp(logits: &[f32], inverse: f32) -> LogSumExp {
         mean += block_mean;
     }
     LogSumExp { max, log_sum: f64::ln(sum) as f32, mean: (mean / sum) as f32 }
-}
-
-/// The largest of a row; −∞ for none.
-#[inline(always)]
-pub(super) fn largest(logits: &[f32]) -> f32 {
-    // Sixteen at a time: one after another, each comparison would wait for the one before.
-    let (chunks, rest) = logits.as_chunks::<16>();
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in chunks {
-        for (lane, logit) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.max(*logit);
-        }
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, logit| largest.max(*logit))
 }
 
 /// `Σ e^(z − max)` and `Σ e^(z − max)·(z − max)` over at most [`SUM_BLOCK`] logits.

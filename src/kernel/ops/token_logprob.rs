@@ -15,7 +15,7 @@ use burn::tensor::{Shape, Tensor};
 
 use super::logit_logprob::{Part, Rows, columns, of_logits, turn_into_gradients};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
-use crate::kernel::cpu::gemm::{Matrix, Panels, pack, product, product_into, product_of_panels};
+use crate::kernel::cpu::gemm::{Matrix, Panels, add_product, pack, product, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
 use crate::kernel::{Kernels, Op, primitive};
 
@@ -170,7 +170,7 @@ fn backward(inputs: Inputs, given: Rows, [of_hidden, of_head]: [bool; 2]) -> [Ve
         turn_into_gradients(&mut dlogits, part, inputs.temperature, given);
         let dlogits = Matrix::new(&dlogits, n, tokens.len());
         if of_hidden {
-            product_into(&mut dhidden, d, dlogits, head, true);
+            add_product(&mut dhidden, dlogits, head);
         }
         if of_head {
             let hidden = Panels::new(&panels, n, d);

@@ -5,10 +5,10 @@ use std::ops::Range;
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
-use super::panels::{Panels, WIDTH};
+use super::panels::Panels;
 use super::tile::{Rows, Start, tile};
 use super::{Matrix, Place};
-use crate::kernel::cpu::dots::Lanes;
+use crate::kernel::cpu::dots::{LANES, Lanes};
 
 /// Rows of a panel that stay in the first cache while rows of the left side pass.
 const INNER: usize = 256;
@@ -63,20 +63,20 @@ impl Block<'_> {
             let start = if go_on { Start::Result } else { Start::Zero };
             let piece = Piece { block: self, a, inner: range, start };
             let (first, end) = self.panels;
-            let full = end.min(self.b.columns() / WIDTH);
+            let full = end.min(self.b.columns() / LANES);
             let mut panel = first;
             // SAFETY: panels of the block, each to its own columns.
             unsafe {
                 while panel + P <= full {
-                    piece.strip::<FUSED, M, P>(panel, self.out.at(0, (panel - first) * WIDTH));
+                    piece.strip::<FUSED, M, P>(panel, self.out.at(0, (panel - first) * LANES));
                     panel += P;
                 }
                 while panel < full {
-                    piece.strip::<FUSED, M, 1>(panel, self.out.at(0, (panel - first) * WIDTH));
+                    piece.strip::<FUSED, M, 1>(panel, self.out.at(0, (panel - first) * LANES));
                     panel += 1;
                 }
                 if panel < end {
-                    let out = self.out.at(0, (panel - first) * WIDTH);
+                    let out = self.out.at(0, (panel - first) * LANES);
                     piece.last_strip::<FUSED, M>(panel, out);
                 }
             }
@@ -162,9 +162,9 @@ impl Piece<'_> {
     /// The panel must be one of the block, and `y` have room for all rows of its columns.
     #[inline(always)]
     unsafe fn last_strip<const FUSED: bool, const M: usize>(&self, panel: usize, y: Place) {
-        let width = self.block.b.columns() - panel * WIDTH;
-        let mut full: Vec<Lanes> = vec![[0.0; WIDTH]; self.block.a.rows];
-        let place = Place { first: full.as_mut_ptr().cast(), stride: WIDTH };
+        let width = self.block.b.columns() - panel * LANES;
+        let mut full: Vec<Lanes> = vec![[0.0; LANES]; self.block.a.rows];
+        let place = Place { first: full.as_mut_ptr().cast(), stride: LANES };
         // SAFETY: rows of the block and the columns that the panel has.
         unsafe {
             let row_of = |row| std::slice::from_raw_parts_mut(y.at(row, 0).first, width);

@@ -13,17 +13,15 @@ mod tile;
 use rayon::prelude::*;
 
 use self::block::Block;
-use self::panels::WIDTH;
 pub use self::panels::{Panels, pack};
+use super::WORTH_A_THREAD;
+use super::dots::LANES;
 
 /// Rows of the left side that stay in a core's second cache while panels pass: whole tiles of 6 and of 8.
 const ROWS: usize = 96;
 
 /// The same for a left side whose columns are contiguous. Parts of them are copied first, in longer runs.
 const ROWS_OF_COLUMNS: usize = 384;
-
-/// Multiplications that are worth handing to a thread.
-const WORTH_A_THREAD: usize = 1 << 17;
 
 /// A matrix inside a slice: element `(row, col)` is `data[row * row_stride + col * col_stride]`.
 #[derive(Clone, Copy)]
@@ -83,18 +81,14 @@ pub fn product_of_panels(a: Matrix, b: Panels) -> Vec<f32> {
     out
 }
 
-/// `out ← a · b`, plus what `out` held where `accumulate`; rows of `out` are `row_stride` apart.
-pub fn product_into(out: &mut [f32], row_stride: usize, a: Matrix, b: Matrix, accumulate: bool) {
+/// `out ← out + a · b`, for a contiguous row-major `out`.
+pub fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
-    if a.rows * b.cols == 0 {
-        return;
-    }
-    let end = (a.rows - 1) * row_stride + b.cols;
-    assert!(end <= out.len() && b.cols <= row_stride, "the product does not fit its output");
+    assert_eq!(out.len(), a.rows * b.cols, "the product does not fit its output");
     let panels = pack(b);
-    let place = Place { first: out.as_mut_ptr(), stride: row_stride };
-    // SAFETY: the assertion above keeps every element inside `out`, and no two rows overlap.
-    unsafe { multiply(place, a, Panels::new(&panels, b.rows, b.cols), accumulate) }
+    let place = Place { first: out.as_mut_ptr(), stride: b.cols };
+    // SAFETY: the assertion above keeps every element inside `out`.
+    unsafe { multiply(place, a, Panels::new(&panels, b.rows, b.cols), true) }
 }
 
 /// Where an element of a result lies; rows are `stride` apart.
@@ -129,7 +123,7 @@ unsafe fn multiply(out: Place, a: Matrix, b: Panels, accumulate: bool) {
         let (rows, panels) = grid.task(task);
         // SAFETY: tasks of a grid are disjoint blocks of the result.
         unsafe {
-            let out = out.at(rows.0, panels.0 * WIDTH);
+            let out = out.at(rows.0, panels.0 * LANES);
             let a = a.some_rows(rows.0, rows.1);
             block::compute(Block { out, a, b, panels, accumulate });
         }
@@ -154,11 +148,11 @@ impl Grid {
     /// A block of rows takes all panels where there are blocks enough for the threads; else its panels are
     /// shared out too.
     fn new(a: Matrix, b: Panels) -> Self {
-        let (rows, panels) = (a.rows, b.columns().div_ceil(WIDTH));
+        let (rows, panels) = (a.rows, b.columns().div_ceil(LANES));
         let most_rows = if a.col_stride == 1 { ROWS } else { ROWS_OF_COLUMNS };
         let row_blocks = rows.div_ceil(most_rows).max(1);
         let rows_of_task = rows.div_ceil(row_blocks).next_multiple_of(24);
-        let work_of_panel = (rows.min(rows_of_task) * b.inner() * WIDTH).max(1);
+        let work_of_panel = (rows.min(rows_of_task) * b.inner() * LANES).max(1);
         let fair = (row_blocks * panels).div_ceil(8 * rayon::current_num_threads());
         let worth_it = WORTH_A_THREAD.div_ceil(work_of_panel);
         let panels_of_task = fair.max(worth_it).clamp(1, panels.max(1));

@@ -5,11 +5,9 @@ use std::mem::MaybeUninit;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Matrix, WORTH_A_THREAD};
-use crate::kernel::cpu::dots::Lanes;
-
-/// Columns of a panel.
-pub const WIDTH: usize = 16;
+use super::Matrix;
+use crate::kernel::cpu::WORTH_A_THREAD;
+use crate::kernel::cpu::dots::{LANES, Lanes};
 
 /// Panels of a matrix `[inner, columns]`: 16 columns each, row after row; the last is filled up with zeros.
 #[derive(Clone, Copy)]
@@ -22,8 +20,8 @@ pub struct Panels<'a> {
 impl<'a> Panels<'a> {
     /// Panels that were written by [`pack`].
     pub fn new(values: &'a [f32], inner: usize, columns: usize) -> Self {
-        let lanes = values.as_chunks::<WIDTH>().0;
-        assert_eq!(lanes.len(), inner * columns.div_ceil(WIDTH), "panels of [{inner}, {columns}]");
+        let lanes = values.as_chunks::<LANES>().0;
+        assert_eq!(lanes.len(), inner * columns.div_ceil(LANES), "panels of [{inner}, {columns}]");
         Self { lanes, inner, columns }
     }
 
@@ -43,11 +41,11 @@ impl<'a> Panels<'a> {
 
 /// The panels of a matrix, one after another.
 pub fn pack(b: Matrix) -> Vec<f32> {
-    let len = b.rows * b.cols.div_ceil(WIDTH);
+    let len = b.rows * b.cols.div_ceil(LANES);
     let mut lanes: Vec<Lanes> = Vec::with_capacity(len);
     let places = &mut lanes.spare_capacity_mut()[..len];
-    let write = |(index, panel): (usize, &mut [_])| write_panel(b, index * WIDTH, panel);
-    match len * WIDTH {
+    let write = |(index, panel): (usize, &mut [_])| write_panel(b, index * LANES, panel);
+    match len * LANES {
         0 => {}
         1..WORTH_A_THREAD => places.chunks_mut(b.rows).enumerate().for_each(write),
         _ => places.par_chunks_mut(b.rows).enumerate().with_min_len(4).for_each(write),
@@ -60,16 +58,16 @@ pub fn pack(b: Matrix) -> Vec<f32> {
 /// Writes the panel that begins with column `first`.
 #[multiversion(targets = "simd")]
 fn write_panel(b: Matrix<'_>, first: usize, panel: &mut [MaybeUninit<Lanes>]) {
-    let width = WIDTH.min(b.cols - first);
+    let width = LANES.min(b.cols - first);
     let data = &b.data[first * b.col_stride..];
     match (width, b.row_stride, b.col_stride) {
-        (WIDTH, stride, 1) => {
+        (LANES, stride, 1) => {
             for (k, lanes) in panel.iter_mut().enumerate() {
-                lanes.write(std::array::from_fn(|lane| data[k * stride..][..WIDTH][lane]));
+                lanes.write(std::array::from_fn(|lane| data[k * stride..][..LANES][lane]));
             }
         }
-        (WIDTH, 1, stride) => {
-            let columns: [&[f32]; WIDTH] =
+        (LANES, 1, stride) => {
+            let columns: [&[f32]; LANES] =
                 std::array::from_fn(|lane| &data[lane * stride..][..panel.len()]);
             for (k, lanes) in panel.iter_mut().enumerate() {
                 lanes.write(std::array::from_fn(|lane| columns[lane][k]));

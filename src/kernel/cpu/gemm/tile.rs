@@ -1,8 +1,7 @@
 //! The innermost loop of every matrix product: a tile of the result whose sums stay in registers.
 
 use super::Place;
-use super::panels::WIDTH;
-use crate::kernel::cpu::dots::Lanes;
+use crate::kernel::cpu::dots::{LANES, Lanes, add_scaled};
 
 /// Rows of `a`: element `(i, k)` of the tile that begins with `row` is
 /// `first[row * step + i * row_stride + k * inner_stride]`.
@@ -55,38 +54,33 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
     y: Place,
     start: Start,
 ) {
-    let mut sums = [[[0.0_f32; WIDTH]; P]; M];
+    let mut sums = [[[0.0_f32; LANES]; P]; M];
     // SAFETY: all places are those that the caller promises.
     unsafe {
         if start == Start::Result {
             for (i, sums) in sums.iter_mut().enumerate() {
                 for (p, sums) in sums.iter_mut().enumerate() {
-                    *sums = y.at(i, WIDTH * p).first.cast::<Lanes>().read();
+                    *sums = y.at(i, LANES * p).first.cast::<Lanes>().read();
                 }
             }
         }
         for k in 0..inner {
             // Plain loops: what `map` and `from_fn` call does not have the instructions of the caller, and may
             // not be inlined.
-            let mut b = [[0.0_f32; WIDTH]; P];
+            let mut b = [[0.0_f32; LANES]; P];
             for p in 0..P {
                 b[p] = panels[p].add(k).read();
             }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = *a.first.add(i * a.row_stride + k * a.inner_stride);
                 for p in 0..P {
-                    for lane in 0..WIDTH {
-                        sums[p][lane] = match FUSED {
-                            true => x.mul_add(b[p][lane], sums[p][lane]),
-                            false => x * b[p][lane] + sums[p][lane],
-                        };
-                    }
+                    add_scaled::<FUSED>(&mut sums[p], x, &b[p]);
                 }
             }
         }
         for (i, sums) in sums.iter().enumerate() {
             for (p, sums) in sums.iter().enumerate() {
-                y.at(i, WIDTH * p).first.cast::<Lanes>().write(*sums);
+                y.at(i, LANES * p).first.cast::<Lanes>().write(*sums);
             }
         }
     }

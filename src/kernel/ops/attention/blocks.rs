@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Span;
-use super::tile::LANES;
+use crate::kernel::cpu::dots::LANES;
 
 /// Most rows of a block and most keys of a tile; a row is a query in one of the heads of a key head.
 /// Whole registers, and whole groups of a product's rows; the tiles of a task stay in a core's cache.

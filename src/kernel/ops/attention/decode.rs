@@ -9,9 +9,10 @@ use std::ops::Range;
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
-use super::forward::{Inputs, softmax};
+use super::forward::Inputs;
 use super::{AttentionPlan, Span};
-use crate::kernel::cpu::dots::{add_weighted, dots};
+use crate::kernel::cpu::dots::{add_weighted, dots, sum_of_lanes};
+use crate::kernel::cpu::simd::{exp, largest};
 
 /// What a thread computes in, kept from one run of spans to the next.
 #[derive(Default)]
@@ -201,4 +202,28 @@ impl<'a> KeyHead<'a> {
         let d = self.plan.head_dim;
         &of[(key * self.plan.kv_heads + self.kv_head) * d..][..d]
     }
+}
+
+/// Turns scores into probabilities and returns their log-sum-exp.
+#[inline(always)]
+fn softmax(scores: &mut [f32]) -> f32 {
+    let max = largest(scores);
+    let (chunks, rest) = scores.as_chunks_mut::<16>();
+    let mut sums = [0.0; 16];
+    for chunk in chunks {
+        for (score, sum) in chunk.iter_mut().zip(&mut sums) {
+            *score = exp(*score - max);
+            *sum += *score;
+        }
+    }
+    let mut sum = sum_of_lanes(sums);
+    for score in rest {
+        *score = exp(*score - max);
+        sum += *score;
+    }
+    let inverse = 1.0 / sum;
+    for score in scores.iter_mut() {
+        *score *= inverse;
+    }
+    max + sum.ln()
 }

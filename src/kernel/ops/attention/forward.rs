@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::blocks::{Block, Mask, Meeting, blocks};
 use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, read_turned};
-use super::tile::{LANES, RowsMut, add_over_keys, scores};
+use super::tile::{RowsMut, add_over_keys, scores};
 use super::work::for_each_task;
 use super::{AttentionPlan, Span, decode};
-use crate::kernel::cpu::dots::sum_of_lanes;
+use crate::kernel::cpu::dots::LANES;
 use crate::kernel::cpu::simd::exp;
 
 /// Tensors of one attention: `q [n, heads·d]`, `k` and `v` `[m, kv_heads·d]`.
@@ -234,40 +234,4 @@ fn absorb(scores: RowsMut<'_>, [max, sum, factor]: [&mut [f32]; 3], keys: usize,
 #[inline(always)]
 pub(super) fn lanes_mut(data: &mut [f32], at: usize) -> Option<&mut [f32; LANES]> {
     data[at..].first_chunk_mut()
-}
-
-/// Turns scores into probabilities and returns their log-sum-exp.
-#[inline(always)]
-pub(super) fn softmax(scores: &mut [f32]) -> f32 {
-    let max = largest(scores);
-    let (chunks, rest) = scores.as_chunks_mut::<16>();
-    let mut sums = [0.0; 16];
-    for chunk in chunks {
-        for (score, sum) in chunk.iter_mut().zip(&mut sums) {
-            *score = exp(*score - max);
-            *sum += *score;
-        }
-    }
-    let mut sum = sum_of_lanes(sums);
-    for score in rest {
-        *score = exp(*score - max);
-        sum += *score;
-    }
-    let inverse = 1.0 / sum;
-    for score in scores.iter_mut() {
-        *score *= inverse;
-    }
-    max + sum.ln()
-}
-
-#[inline(always)]
-fn largest(scores: &[f32]) -> f32 {
-    let (chunks, rest) = scores.as_chunks::<16>();
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    for chunk in chunks {
-        for (lane, score) in lanes.iter_mut().zip(chunk) {
-            *lane = lane.max(*score);
-        }
-    }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |largest, score| largest.max(*score))
 }

@@ -6,7 +6,8 @@ use multiversion::multiversion;
 
 use super::AttentionPlan;
 use super::blocks::{Block, MOST};
-use super::tile::{LANES, Rows, RowsMut, stride};
+use super::tile::{Rows, RowsMut, stride};
+use crate::kernel::cpu::dots::LANES;
 
 /// Sizes of the tiles that some blocks need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,7 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::blocks::Mask;
-
-/// Floats that are computed side by side: one register of AVX-512, two of AVX2, four of NEON.
-pub const LANES: usize = 16;
+use crate::kernel::cpu::dots::{LANES, Lanes, add_scaled};
 
 /// Row stride of a tile that is `width` wide: whole registers and one to spare, for a product that
 /// begins between two of them. The odd number of cache lines spreads rows over the cache's sets.
@@ -38,11 +36,10 @@ pub struct RowsMut<'a> {
 
 /// `scores[key][query] = Σ_i keys[key][i] · queries[i][query]` for `[keys, queries, i]`, but for
 /// whole registers of queries that do not see the key.
-#[multiversion(targets = "simd")]
 pub fn scores(
-    scores: RowsMut<'_>,
-    keys: Rows<'_>,
-    queries: Rows<'_>,
+    scores: RowsMut,
+    keys: Rows,
+    queries: Rows,
     [n_keys, n_queries, d]: [usize; 3],
     mask: Mask,
 ) {
@@ -50,41 +47,27 @@ pub fn scores(
         let start = mask.first_query(first).min(n_queries) / LANES * LANES;
         Part { columns: start..n_queries, inner: 0..d }
     };
-    let product = Product::<_, false, false> { out: scores, left: keys, right: queries, part };
-    match_target! {
-        "x86_64+avx512f" => product.in_groups::<true, 12>(n_keys),
-        "x86_64+fma" => product.in_groups::<true, 6>(n_keys),
-        "aarch64" => product.in_groups::<true, 6>(n_keys),
-        _ => product.in_groups::<false, 2>(n_keys),
-    }
+    compute(Product::<_, false, false> { out: scores, left: keys, right: queries, part }, n_keys);
 }
 
 /// `out[query][·] += Σ_key weights[key][query] · x[key][·]` for `[queries, keys, width]`.
-#[multiversion(targets = "simd")]
 pub fn add_over_keys(
-    out: RowsMut<'_>,
-    weights: Rows<'_>,
-    x: Rows<'_>,
+    out: RowsMut,
+    weights: Rows,
+    x: Rows,
     [n_queries, n_keys, width]: [usize; 3],
     mask: Mask,
 ) {
     let part =
         |_, last: usize| Part { columns: 0..width, inner: 0..mask.keys_of(last).min(n_keys) };
-    let product = Product::<_, true, true> { out, left: weights, right: x, part };
-    match_target! {
-        "x86_64+avx512f" => product.in_groups::<true, 12>(n_queries),
-        "x86_64+fma" => product.in_groups::<true, 6>(n_queries),
-        "aarch64" => product.in_groups::<true, 6>(n_queries),
-        _ => product.in_groups::<false, 2>(n_queries),
-    }
+    compute(Product::<_, true, true> { out, left: weights, right: x, part }, n_queries);
 }
 
 /// `out[key][·] += Σ_query weights[key][query] · x[query][·]` for `[keys, queries, width]`.
-#[multiversion(targets = "simd")]
 pub fn add_over_queries(
-    out: RowsMut<'_>,
-    weights: Rows<'_>,
-    x: Rows<'_>,
+    out: RowsMut,
+    weights: Rows,
+    x: Rows,
     [n_keys, n_queries, width]: [usize; 3],
     mask: Mask,
 ) {
@@ -92,13 +75,7 @@ pub fn add_over_queries(
         columns: 0..width,
         inner: mask.first_query(first).min(n_queries)..n_queries,
     };
-    let product = Product::<_, false, true> { out, left: weights, right: x, part };
-    match_target! {
-        "x86_64+avx512f" => product.in_groups::<true, 12>(n_keys),
-        "x86_64+fma" => product.in_groups::<true, 6>(n_keys),
-        "aarch64" => product.in_groups::<true, 6>(n_keys),
-        _ => product.in_groups::<false, 2>(n_keys),
-    }
+    compute(Product::<_, false, true> { out, left: weights, right: x, part }, n_keys);
 }
 
 /// What is computed for some rows of the result.
@@ -116,6 +93,22 @@ struct Product<'a, P, const TURNED: bool, const ADD: bool> {
     left: Rows<'a>,
     right: Rows<'a>,
     part: P,
+}
+
+/// All of a product, in groups of rows that fit the registers.
+#[multiversion(targets = "simd")]
+fn compute<P, const TURNED: bool, const ADD: bool>(
+    product: Product<'_, P, TURNED, ADD>,
+    rows: usize,
+) where
+    P: Fn(usize, usize) -> Part,
+{
+    match_target! {
+        "x86_64+avx512f" => product.in_groups::<true, 12>(rows),
+        "x86_64+fma" => product.in_groups::<true, 6>(rows),
+        "aarch64" => product.in_groups::<true, 6>(rows),
+        _ => product.in_groups::<false, 2>(rows),
+    }
 }
 
 impl<P, const TURNED: bool, const ADD: bool> Product<'_, P, TURNED, ADD>
@@ -181,21 +174,21 @@ where
         unsafe {
             if ADD {
                 for (x, sums) in sums.iter_mut().enumerate() {
-                    *sums = out.add(place(x)).cast::<[f32; LANES]>().read();
+                    *sums = out.add(place(x)).cast::<Lanes>().read();
                 }
             }
             for k in inner {
-                let b = right.add(k * self.right.stride + column).cast::<[f32; LANES]>().read();
+                let b = right.add(k * self.right.stride + column).cast::<Lanes>().read();
                 for (x, sums) in sums.iter_mut().enumerate() {
                     let a = match TURNED {
                         true => *left.add(k * self.left.stride + row + x),
                         false => *left.add((row + x) * self.left.stride + k),
                     };
-                    add_product::<FUSED>(sums, a, &b);
+                    add_scaled::<FUSED>(sums, a, &b);
                 }
             }
             for (x, sums) in sums.iter().enumerate() {
-                out.add(place(x)).cast::<[f32; LANES]>().write(*sums);
+                out.add(place(x)).cast::<Lanes>().write(*sums);
             }
         }
     }
@@ -207,15 +200,5 @@ impl Rows<'_> {
     fn check(self, rows: &std::ops::Range<usize>, columns: &std::ops::Range<usize>) {
         let end = (rows.end.max(1) - 1) * self.stride + columns.end;
         assert!(end <= self.data.len(), "a tile reaches beyond its buffer");
-    }
-}
-
-#[inline(always)]
-fn add_product<const FUSED: bool>(sums: &mut [f32; LANES], a: f32, b: &[f32; LANES]) {
-    for lane in 0..LANES {
-        sums[lane] = match FUSED {
-            true => a.mul_add(b[lane], sums[lane]),
-            false => sums[lane] + a * b[lane],
-        };
     }
 }

@@ -4,9 +4,7 @@ use rayon::prelude::*;
 
 use super::AttentionPlan;
 use super::blocks::Block;
-
-/// Products of two numbers that are worth handing to a thread.
-const WORTH_A_THREAD: usize = 1 << 17;
+use crate::kernel::cpu::WORTH_A_THREAD;
 
 impl Block<'_> {
     /// About how many products its scores in the heads of one key head take.

@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::truncation::most_probable_set;
-use super::logit_logprob::{SUM_BLOCK, block_sums, largest, log_sum_exp};
+use super::logit_logprob::{SUM_BLOCK, block_sums, log_sum_exp};
 use crate::kernel::check::{Case, N, Visitor, noise};
-use crate::kernel::cpu::simd::exp;
+use crate::kernel::cpu::simd::{exp, largest};
 use crate::kernel::op::Elements;
 use crate::kernel::{Kernels, Op, float, primitive};
 
