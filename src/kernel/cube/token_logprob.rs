@@ -9,7 +9,7 @@ use burn_cubecl::{CubeBackend, CubeRuntime};
 
 use super::tensor::nothing;
 use super::{GpuForm, run};
-use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
 use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
 use crate::kernel::ops::token_logprob::{TokenLogprob, TokenLogprobBackward};
 
@@ -23,7 +23,8 @@ impl GpuForm<2, 2> for TokenLogprob {
     fn cubecl<R: CubeRuntime>(&self, [hidden, head]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 2] {
         let (mut outs, mut lses) = (Vec::new(), Vec::new());
         for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
-            let [logits] = run(&Linear, [rows_of(&hidden, &rows), head.clone()]);
+            let [logits] =
+                run(&Linear { weight: Layout::Rows }, [rows_of(&hidden, &rows), head.clone()]);
             let tokens = self.tokens[rows].into();
             let [out, lse] = run(&LogitLogprob { tokens, temperature: self.temperature }, [logits]);
             outs.push(out);
@@ -42,7 +43,7 @@ impl GpuForm<5, 2> for TokenLogprobBackward {
         for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
             let [hidden, out, lse, dout] =
                 [&hidden, &out, &lse, &dout].map(|tensor| rows_of(tensor, &rows));
-            let [logits] = run(&Linear, [hidden.clone(), head.clone()]);
+            let [logits] = run(&Linear { weight: Layout::Rows }, [hidden.clone(), head.clone()]);
             let (tokens, temperature) = (self.tokens[rows].into(), self.temperature);
             let op = LogitLogprobBackward { tokens, temperature };
             let [dlogits] = run(&op, [logits, out, lse, dout]);
