@@ -2,6 +2,7 @@
 
 mod advantages;
 mod bench;
+mod bench_decode;
 mod check;
 mod config;
 mod devices;
@@ -38,7 +39,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
-    /// Time whole training steps
+    /// Time whole training steps, or generation alone
     Bench(bench::BenchArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),

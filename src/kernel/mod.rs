@@ -26,7 +26,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
-pub use memory::DeviceMemory;
+pub use memory::{DeviceMemory, read_bandwidth};
 pub use op::Op;
 pub use ops::*;
 
