@@ -3,10 +3,10 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::decoder::Decoder;
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, Kernels, PAGE};
 
-/// One slot a token and layer. Which row sees which slot is said by the spans of each pass, so the
-/// rows of a group share their prompt's slots and a finished row simply is not mentioned again.
+/// One slot a token and layer, in pages of [`PAGE`]. Which row sees which pages is said with each step, so
+/// the rows of a group share their prompt's and a finished row simply is not mentioned again.
 #[derive(Debug)]
 pub struct KvCache<B: Backend> {
     layers: Vec<LayerCache<B>>,
@@ -20,9 +20,10 @@ pub struct LayerCache<B: Backend> {
 }
 
 impl<B: Backend> KvCache<B> {
-    /// An empty cache of `slots` tokens for `decoder`.
-    pub fn new(decoder: &Decoder<B>, slots: usize) -> Self {
-        let empty = || Some(Tensor::zeros([slots, decoder.kv_width()], &decoder.device()));
+    /// An empty cache of so many pages for `decoder`.
+    pub fn new(decoder: &Decoder<B>, pages: usize) -> Self {
+        let shape = [pages * PAGE, decoder.kv_width()];
+        let empty = || Some(Tensor::zeros(shape, &decoder.device()));
         let layers = (0..decoder.depth()).map(|_| LayerCache { keys: empty(), values: empty() });
         Self { layers: layers.collect() }
     }

@@ -8,6 +8,7 @@
 
 mod adamw;
 mod attention;
+mod decode_attention;
 mod gather_rows;
 mod group_advantage;
 mod group_baseline;

@@ -3,6 +3,7 @@
 
 pub(super) mod adamw;
 pub(super) mod attention;
+pub(super) mod decode_attention;
 pub(super) mod gather_rows;
 pub mod group_advantage;
 pub mod group_baseline;
@@ -20,6 +21,7 @@ pub(super) mod write_rows;
 
 pub use adamw::{AdamW, adamw_step};
 pub use attention::{AttentionPlan, Span, attention};
+pub use decode_attention::{DecodePlan, PAGE, Paged, decode_attention};
 pub use gather_rows::gather_rows;
 pub use group_advantage::group_advantage;
 pub use group_baseline::group_baseline;
@@ -45,6 +47,7 @@ pub fn every_operation(visitor: &mut impl Visitor) {
     swiglu::visit(visitor);
     rope::visit(visitor);
     attention::visit(visitor);
+    decode_attention::visit(visitor);
     gather_rows::visit(visitor);
     write_rows::visit(visitor);
     token_logprob::visit(visitor);
