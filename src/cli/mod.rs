@@ -2,6 +2,7 @@
 
 mod advantages;
 mod bench;
+mod bench_counts;
 mod check;
 mod config;
 mod devices;

@@ -11,6 +11,7 @@
 
 mod backend;
 pub mod check;
+mod counts;
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
@@ -26,6 +27,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+pub use counts::{CannotCount, count_launches, draws_tokens, executed};
 pub use memory::DeviceMemory;
 pub use op::Op;
 pub use ops::*;
@@ -55,6 +57,9 @@ pub trait Kernels: Backend {
 
     /// As the function [`device_memory`].
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
+
+    /// As the function [`executed`].
+    fn executed(device: &Self::Device) -> Option<Vec<String>>;
 }
 
 /// What the device holds for this process, once it has done all that it was given; `None` where its

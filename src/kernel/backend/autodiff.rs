@@ -70,4 +70,8 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         B::device_memory(device)
     }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        B::executed(device)
+    }
 }

@@ -18,4 +18,8 @@ impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
         let usage = R::client(device).memory_usage().ok()?;
         Some(DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
     }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        cube::executed::take(&R::client(device))
+    }
 }

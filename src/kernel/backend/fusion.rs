@@ -4,6 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, TensorMetadata};
 use burn_fusion::stream::{Operation, OperationStreams};
@@ -62,5 +63,11 @@ impl<B: FusionBackend + Kernels> Kernels for Fusion<B> {
 
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         B::device_memory(device)
+    }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        // What still waits in the stream is executed first. A device that failed has its own ways to say so.
+        let _ = Self::sync(device);
+        B::executed(device)
     }
 }

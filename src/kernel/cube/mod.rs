@@ -8,6 +8,7 @@
 
 mod adamw;
 mod attention;
+pub(super) mod executed;
 mod gather_rows;
 mod group_advantage;
 mod group_baseline;
@@ -92,7 +93,7 @@ fn upload<R: CubeRuntime, N: bytemuck::Pod + Default>(
 ) -> ArrayArg<R> {
     let one = [N::default()];
     let numbers = if numbers.is_empty() { &one } else { numbers };
-    let handle = client.create_from_slice(bytemuck::cast_slice(numbers));
+    let handle = tensor::send(client, numbers);
     // SAFETY: the buffer was made from exactly these numbers.
     unsafe { ArrayArg::from_raw_parts(handle, numbers.len()) }
 }
