@@ -20,8 +20,10 @@ pub mod groups;
 mod memory;
 pub mod op;
 mod ops;
+mod precision;
 #[cfg(test)]
 mod tests;
+mod uploaded;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
@@ -31,6 +33,8 @@ pub use counts::{CannotCount, count_launches, draws_tokens, executed};
 pub use memory::DeviceMemory;
 pub use op::Op;
 pub use ops::*;
+pub use precision::{ComputeDtype, NoSuchPrecision, compute_in};
+pub use uploaded::Table;
 
 /// The backend of every graphics API, with Burn's fusion.
 #[cfg(feature = "wgpu")]
@@ -57,6 +61,12 @@ pub trait Kernels: Backend {
 
     /// As the function [`device_memory`].
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
+
+    /// Whether this backend's products of f32 can be computed like this.
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        let _ = device;
+        dtype == ComputeDtype::F32
+    }
 
     /// As the function [`executed`].
     fn executed(device: &Self::Device) -> Option<Vec<String>>;

@@ -11,7 +11,7 @@ use super::linear::{Linear, Norm, in_f32, parameter};
 use super::packing::Packed;
 use super::parameters::Source;
 use super::{ModelConfig, ModelError};
-use crate::kernel::{self, AttentionPlan, Kernels, PackedWeight, Rotary};
+use crate::kernel::{self, AttentionPlan, Kernels, PackedWeight, Rotary, Table};
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
@@ -130,21 +130,23 @@ impl<B: Kernels> Backbone<B> {
         let pass = Pass {
             rotary: Rotary::new(&packed.positions, first.self_attn.head_dim, self.rope_theta),
             plan: first.self_attn.plan(packed),
-            slots: &packed.slots,
+            slots: Table::new(&packed.slots[..]),
         };
+        let mut normed = first.input_layernorm.forward(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| cache.layer(index));
-            x = layer.forward(x, &pass, cache);
+            let next = self.layers.get(index + 1).map_or(&self.norm, |next| &next.input_layernorm);
+            [x, normed] = layer.forward([x, normed], next, &pass, cache);
         }
-        self.norm.forward(&x)
+        normed
     }
 }
 
 /// What all layers of one forward pass share.
-struct Pass<'a> {
+struct Pass {
     rotary: Rotary,
     plan: AttentionPlan,
-    slots: &'a [u32],
+    slots: Table<u32>,
 }
 
 #[derive(Module, Debug)]
@@ -188,14 +190,18 @@ impl<B: Kernels> Layer<B> {
         }
     }
 
+    /// The residual stream and its norm after this layer, from those before it; `next` is the norm of
+    /// whatever follows.
     fn forward(
         &self,
-        x: Tensor<B, 2>,
+        [x, normed]: [Tensor<B, 2>; 2],
+        next: &Norm<B>,
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
-    ) -> Tensor<B, 2> {
-        let x = self.self_attn.forward(&self.input_layernorm.forward(&x), pass, cache) + x;
-        self.mlp.forward(&self.post_attention_layernorm.forward(&x)) + x
+    ) -> [Tensor<B, 2>; 2] {
+        let attended = self.self_attn.forward(&normed, pass, cache);
+        let [x, normed] = self.post_attention_layernorm.forward_sum(x, attended);
+        next.forward_sum(x, self.mlp.forward(&normed))
     }
 }
 
@@ -245,12 +251,14 @@ impl<B: Kernels> Attention<B> {
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let q = kernel::rope(self.per_head(&self.q_norm, self.q_proj.forward(x)), &pass.rotary);
-        let k = kernel::rope(self.per_head(&self.k_norm, self.k_proj.forward(x)), &pass.rotary);
-        let v = self.v_proj.forward(x);
-        let (k, v) = match cache {
-            Some(cache) => cache.write(pass.slots, &k, &v),
-            None => (k, v),
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let (q, k) = (self.per_head(&self.q_norm, q), self.per_head(&self.k_norm, k));
+        let (q, k, v) = match cache {
+            Some(cache) => {
+                let cached = cache.rotate_into(&pass.slots, &pass.rotary, [q, k, v]);
+                (cached.queries, cached.keys, cached.values)
+            }
+            None => (kernel::rope(q, &pass.rotary), kernel::rope(k, &pass.rotary), v),
         };
         self.o_proj.forward(&kernel::attention(&q, &k, &v, &pass.plan))
     }
@@ -284,7 +292,7 @@ impl<B: Backend> Mlp<B> {
 
 impl<B: Kernels> Mlp<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let (gate, up) = (self.gate_proj.forward(x), self.up_proj.forward(x));
-        self.down_proj.forward(&kernel::swiglu(&gate, &up))
+        let (gate, up) = (self.gate_proj.as_weight(), self.up_proj.as_weight());
+        self.down_proj.forward(&kernel::gated_linear(x, gate, up))
     }
 }

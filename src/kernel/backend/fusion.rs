@@ -11,7 +11,7 @@ use burn_fusion::stream::{Operation, OperationStreams};
 use burn_fusion::{Fusion, FusionBackend};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
-use crate::kernel::{DeviceMemory, Kernels, Op};
+use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op};
 
 /// An operation that waits in the stream, and where its inputs and outputs are.
 struct Pending<B, T, const I: usize, const O: usize> {
@@ -63,6 +63,10 @@ impl<B: FusionBackend + Kernels> Kernels for Fusion<B> {
 
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         B::device_memory(device)
+    }
+
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        B::can_compute_in(dtype, device)
     }
 
     fn executed(device: &Self::Device) -> Option<Vec<String>> {

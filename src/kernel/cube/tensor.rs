@@ -90,14 +90,17 @@ pub(in crate::kernel) fn floats<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Vec<f
     }
 }
 
-/// Numbers, at least one, as a tensor beside `like`.
-pub(in crate::kernel) fn upload<R: CubeRuntime>(
+/// Numbers of four bytes as a tensor beside `like`; never empty, because no binding may be.
+pub(in crate::kernel) fn numbers<R: CubeRuntime, N: bytemuck::Pod + Default>(
     like: &CubeTensor<R>,
-    numbers: &[u32],
+    numbers: &[N],
 ) -> CubeTensor<R> {
-    let buffer = send(&like.client, numbers);
+    const { assert!(size_of::<N>() == size_of::<u32>()) };
+    let one = [N::default()];
+    let numbers = if numbers.is_empty() { &one } else { numbers };
     let (client, device) = (like.client.clone(), like.device.clone());
-    CubeTensor::new_contiguous(client, device, Shape::new([numbers.len()]), buffer, DType::U32)
+    let (buffer, shape) = (send(&client, numbers), Shape::new([numbers.len()]));
+    CubeTensor::new_contiguous(client, device, shape, buffer, DType::U32)
 }
 
 /// A buffer of these numbers: every upload of a kernel goes through here.
