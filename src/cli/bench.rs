@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use clap::Args;
 use serde::Serialize;
 
+use super::bench_counts::{StepCounts, Work};
 use super::bench_decode::{DecodeBench, MOST_ROWS};
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
@@ -13,7 +14,7 @@ use crate::device::{self, Device, OnDevice};
 use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::random::Stream;
-use crate::readback;
+use crate::readback::{self, traffic};
 use crate::reward::{Completion, Item, Reward, Rewards};
 use crate::run::Opened;
 
@@ -39,6 +40,10 @@ pub(super) struct BenchArgs {
     /// speed; without it, rewards are seeded uniform numbers and every row is trained
     #[arg(long)]
     real_rewards: bool,
+    /// Count kernel launches, uploads and readbacks of a decoded token and of an update on a GPU, which
+    /// makes the times a little longer
+    #[arg(long)]
+    count: bool,
 }
 
 impl BenchArgs {
@@ -47,7 +52,7 @@ impl BenchArgs {
         let mut config = self.file.load()?;
         config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
-        let Self { warmup, real_rewards, decode: rows, steps, .. } = self;
+        let Self { warmup, real_rewards, decode: rows, count, steps, .. } = self;
         if !rows.is_empty() {
             return device.run(DecodeBench {
                 config,
@@ -56,8 +61,19 @@ impl BenchArgs {
                 repeats: steps,
             })?;
         }
-        let bench = Bench { config, warmup, real_rewards, device: device.clone() };
+        if count {
+            anyhow::ensure!(
+                !matches!(device, Device::Host(_)),
+                "--count counts what a GPU is given, and {device} is none; take --device vulkan or cuda"
+            );
+            kernel::count_launches()?;
+            traffic::begin();
+        }
+        let bench = Bench { config, warmup, real_rewards, count, device: device.clone() };
         let result = device.run(bench)??;
+        if let Some(counts) = &result.counts {
+            output::say(&counts.table());
+        }
         output::print_json(&result)
     }
 }
@@ -66,6 +82,7 @@ struct Bench {
     config: RunConfig,
     warmup: u64,
     real_rewards: bool,
+    count: bool,
     device: Device,
 }
 
@@ -91,6 +108,9 @@ struct BenchResult {
     max_rss_mib: Option<f64>,
     /// What tensors take on a GPU after the last step.
     device_mib: Option<f64>,
+    /// What the last step gave the device to do, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<StepCounts>,
 }
 
 impl OnDevice for Bench {
@@ -107,7 +127,10 @@ impl OnDevice for Bench {
         let progress = Progress::new(false);
         let mut timed = Vec::new();
         let mut rollouts_per_step = 0;
+        let mut work = None;
         for step in 0..config.training.max_steps {
+            // What came before this step is not its work.
+            let _ = self.count.then(|| work_of::<B>(&device));
             let report = trainer.step()?;
             let metrics = report.metrics();
             progress.message(&format!("step {}: {:.3} s", step + 1, metrics.step_secs));
@@ -115,14 +138,27 @@ impl OnDevice for Bench {
             if step >= self.warmup {
                 timed.push(metrics);
             }
+            work = if self.count { work_of::<B>(&device) } else { None };
         }
         readback::sync_and_check::<B>(&device)?;
         let in_use = kernel::device_memory::<B>(&device).map(|memory| memory.in_use);
         let device_mib = in_use.map(|bytes| bytes as f64 / (1 << 20) as f64);
         let result = result(&timed, parameters, rollouts_per_step, self.device.to_string());
         let rewards = if self.real_rewards { "of the configuration" } else { "seeded uniform" };
-        Ok(BenchResult { device_mib, rewards, ..result })
+        let counts = work.as_ref().and_then(StepCounts::of);
+        anyhow::ensure!(
+            counts.is_some() || !self.count,
+            "nothing to count: the last step drew no two tokens by the kernel that draws; raise \
+             response_length, and leave top_k and top_p out"
+        );
+        Ok(BenchResult { device_mib, rewards, counts, ..result })
     }
+}
+
+/// What the device was given since the last call.
+fn work_of<B: Kernels>(device: &B::Device) -> Option<Work> {
+    let kernels = kernel::executed::<B>(device)?;
+    Some(Work { kernels, crossings: traffic::take() })
 }
 
 /// A seeded uniform number whatever was written.
@@ -184,6 +220,7 @@ fn result(
         mean_length: median_of(|m| m.mean_length),
         max_rss_mib: peak_rss_mib().map(f64::round),
         device_mib: None,
+        counts: None,
     }
 }
 

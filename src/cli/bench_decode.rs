@@ -130,7 +130,8 @@ impl<B: Kernels> Timing<'_, B> {
 
     /// How long rows of so many tokens take, prompts and all.
     fn seconds(&self, prompts: &[Prompt], tokens: usize) -> anyhow::Result<f64> {
-        let generator = Generator { response_length: tokens, ..self.generator.clone() };
+        let (response_length, rows_at_once) = (tokens, prompts.len());
+        let generator = Generator { response_length, rows_at_once, ..self.generator.clone() };
         let began = Instant::now();
         generator.generate(self.decoder, prompts, Noise::new(0, Purpose::Reading, 0))?;
         Ok(began.elapsed().as_secs_f64())

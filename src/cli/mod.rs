@@ -2,6 +2,7 @@
 
 mod advantages;
 mod bench;
+mod bench_counts;
 mod bench_decode;
 mod check;
 mod config;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{AlphaMode, GpgAlpha};
+use crate::kernel::ComputeDtype;
 use crate::model::{ModelConfig, WeightStorage};
 use crate::train::{DrawWindow, OnExhausted, Surplus};
 
@@ -35,6 +36,9 @@ pub struct DeviceBlock {
     pub cache_tokens: usize,
     /// How the frozen reference's weights are stored: f32, or f16 or bf16 where the device can.
     pub reference_dtype: WeightStorage,
+    /// What the factors of matrix products are rounded to: f32, which is nothing, or tf32, which only CUDA's
+    /// tensor cores do.
+    pub compute_dtype: ComputeDtype,
 }
 
 impl Default for DeviceBlock {
@@ -44,6 +48,7 @@ impl Default for DeviceBlock {
             micro_batch_tokens: 4096,
             cache_tokens: 16_384,
             reference_dtype: WeightStorage::F32,
+            compute_dtype: ComputeDtype::F32,
         }
     }
 }

@@ -108,14 +108,14 @@ fn numbers<B: Kernels, T: Op<I, O>, const I: usize, const O: usize>(
     numbers
 }
 
-/// Outputs, and the first input once more where the operation may write over it: here somebody else
-/// holds it too, who must not see it change.
+/// Outputs, and once more the inputs that the operation may write over: here somebody else holds them too,
+/// who must not see them change.
 fn forward<B: Kernels, T: Op<I, O>, const I: usize, const O: usize>(
     case: &Case<T, I>,
     device: &B::Device,
 ) -> Vec<f32> {
     let inputs = case.inputs.each_ref().map(|input| upload::<B>(input, device));
-    let held = (T::IN_PLACE > 0).then(|| inputs[0].clone());
+    let held = inputs[..T::IN_PLACE].to_vec();
     let outputs = B::run(case.op.clone(), inputs);
     outputs.into_iter().chain(held).flat_map(read::<B>).collect()
 }

@@ -1,12 +1,13 @@
 //! Rewards of many groups through the group kernels of whatever backend there is, and back to the host.
 
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::{Tensor, Transaction};
 
 use super::group_advantage::RolloutAdvantages;
 use super::group_baseline::{GroupBaselines, GroupTable};
 use super::group_rule::{GroupRule, PivotDraws};
 use super::whiten::LARGEST_TABLE;
 use super::{Kernels, group_advantage, group_baseline, whiten};
+use crate::readback::{self, traffic};
 
 /// The most elements of a buffer made here: 64 MiB, half of what every WebGPU adapter binds.
 const LARGEST_BUFFER: usize = (64 << 20) / size_of::<f32>();
@@ -88,13 +89,16 @@ pub fn whitened<B: Kernels>(advantages: &[f32], tokens: &[u32], device: &B::Devi
 
 fn table_on<B: Kernels>(values: Vec<f32>, g: usize, device: &B::Device) -> Tensor<B, 2> {
     let shape = [values.len() / g, g];
-    Tensor::from_data(TensorData::new(values, shape), device)
+    readback::upload(values, shape, device)
 }
 
 /// Waits for the device once for all of them.
 fn read<B: Kernels, const N: usize>(tensors: [Tensor<B, 2>; N]) -> [Vec<f32>; N] {
     let all = tensors.into_iter().fold(Transaction::default(), Transaction::register);
-    let mut data = all.execute().into_iter();
+    let data = all.execute();
+    let bytes = data.iter().map(|data| data.bytes.len()).sum();
+    traffic::note(traffic::Crossing::Readback(bytes));
+    let mut data = data.into_iter();
     std::array::from_fn(|_| data.next().map(|data| data.iter().collect()).unwrap_or_default())
 }
 

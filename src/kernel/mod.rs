@@ -11,6 +11,7 @@
 
 mod backend;
 pub mod check;
+mod counts;
 mod cpu;
 #[cfg(feature = "cube")]
 mod cube;
@@ -19,16 +20,21 @@ pub mod groups;
 mod memory;
 pub mod op;
 mod ops;
+mod precision;
 #[cfg(test)]
 mod tests;
+mod uploaded;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+pub use counts::{CannotCount, count_launches, draws_tokens, executed};
 pub use memory::{DeviceMemory, read_bandwidth};
 pub use op::Op;
 pub use ops::*;
+pub use precision::{ComputeDtype, NoSuchPrecision, compute_in};
+pub use uploaded::Table;
 
 /// The backend of every graphics API, with Burn's fusion.
 #[cfg(feature = "wgpu")]
@@ -55,6 +61,15 @@ pub trait Kernels: Backend {
 
     /// As the function [`device_memory`].
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
+
+    /// Whether this backend's products of f32 can be computed like this.
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        let _ = device;
+        dtype == ComputeDtype::F32
+    }
+
+    /// As the function [`executed`].
+    fn executed(device: &Self::Device) -> Option<Vec<String>>;
 }
 
 /// What the device holds for this process, once it has done all that it was given; `None` where its

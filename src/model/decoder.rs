@@ -138,11 +138,13 @@ impl<B: Kernels> Backbone<B> {
             return self.norm.forward(&x);
         };
         let pass = Pass::new(&tokens, first.self_attn.shape(), self.rope_theta);
+        let mut normed = first.input_layernorm.forward(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| cache.layer(index));
-            x = layer.forward(x, &pass, cache);
+            let next = self.layers.get(index + 1).map_or(&self.norm, |next| &next.input_layernorm);
+            [x, normed] = layer.forward([x, normed], next, &pass, cache);
         }
-        self.norm.forward(&x)
+        normed
     }
 }
 
@@ -187,14 +189,18 @@ impl<B: Kernels> Layer<B> {
         }
     }
 
+    /// The residual stream and its norm after this layer, from those before it; `next` is the norm of
+    /// whatever follows.
     fn forward(
         &self,
-        x: Tensor<B, 2>,
+        [x, normed]: [Tensor<B, 2>; 2],
+        next: &Norm<B>,
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
-    ) -> Tensor<B, 2> {
-        let x = self.self_attn.forward(&self.input_layernorm.forward(&x), pass, cache) + x;
-        self.mlp.forward(&self.post_attention_layernorm.forward(&x)) + x
+    ) -> [Tensor<B, 2>; 2] {
+        let attended = self.self_attn.forward(&normed, pass, cache);
+        let [x, normed] = self.post_attention_layernorm.forward_sum(x, attended);
+        next.forward_sum(x, self.mlp.forward(&normed))
     }
 }
 
@@ -245,10 +251,9 @@ impl<B: Kernels> Attention<B> {
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let q = kernel::rope(self.per_head(&self.q_norm, self.q_proj.forward(x)), &pass.rotary);
-        let k = kernel::rope(self.per_head(&self.k_norm, self.k_proj.forward(x)), &pass.rotary);
-        let v = self.v_proj.forward(x);
-        self.o_proj.forward(&pass.attend([&q, &k, &v], cache))
+        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let (q, k) = (self.per_head(&self.q_norm, q), self.per_head(&self.k_norm, k));
+        self.o_proj.forward(&pass.attend([q, k, v], cache))
     }
 
     /// Normalises every head by itself where the family does so.
@@ -280,7 +285,7 @@ impl<B: Backend> Mlp<B> {
 
 impl<B: Kernels> Mlp<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let (gate, up) = (self.gate_proj.forward(x), self.up_proj.forward(x));
-        self.down_proj.forward(&kernel::swiglu(&gate, &up))
+        let (gate, up) = (self.gate_proj.as_weight(), self.up_proj.as_weight());
+        self.down_proj.forward(&kernel::gated_linear(x, gate, up))
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Tensor, backend::Backend};
 
-use crate::kernel::{self, Kernels, PackedWeight};
+use crate::kernel::{self, Kernels, PackedWeight, Weight};
 
 /// `y = x·Wᵀ + b`, with a bias only where the family has one.
 #[derive(Module, Debug)]
@@ -25,10 +25,27 @@ impl<B: Backend> Linear<B> {
 impl<B: Kernels> Linear<B> {
     /// `[n, output]` of `x` `[n, input]`.
     pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let y = match &self.packed {
-            Some(packed) => kernel::packed_linear(x, packed),
-            None => kernel::linear(x, &self.matrix()),
-        };
+        self.with_bias(self.as_weight().linear(x))
+    }
+
+    /// Three maps of one `x` `[n, input]`.
+    pub(super) fn forward_all(maps: [&Self; 3], x: &Tensor<B, 2>) -> [Tensor<B, 2>; 3] {
+        let mut outputs = kernel::linears(x, maps.map(Self::as_weight)).into_iter();
+        maps.map(|map| match outputs.next() {
+            Some(y) => map.with_bias(y),
+            None => unreachable!("an output for each map"),
+        })
+    }
+
+    /// The weight alone, as products take it.
+    pub(super) fn as_weight(&self) -> Weight<'_, B> {
+        match &self.packed {
+            Some(packed) => Weight::Packed(packed),
+            None => Weight::Rows(self.matrix()),
+        }
+    }
+
+    fn with_bias(&self, y: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.bias {
             Some(bias) => y + in_f32(bias).unsqueeze(),
             None => y,
@@ -64,6 +81,11 @@ impl<B: Kernels> Norm<B> {
     /// `x` `[n, width]`, every row by itself.
     pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
+    }
+
+    /// `x + y` `[n, width]`, and that sum normalised.
+    pub(super) fn forward_sum(&self, x: Tensor<B, 2>, y: Tensor<B, 2>) -> [Tensor<B, 2>; 2] {
+        kernel::add_norm(x, y, &in_f32(&self.weight), self.epsilon as f32)
     }
 }
 

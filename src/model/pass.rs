@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::kv_cache::LayerCache;
-use crate::kernel::{self, AttentionPlan, DecodePlan, Kernels, Paged, Rotary, Span};
+use crate::kernel::{self, AttentionPlan, Cached, DecodePlan, Kernels, Paged, Rotary, Span, Table};
 
 /// Tokens of one forward pass.
 pub(super) struct Tokens<'a> {
@@ -26,11 +26,10 @@ pub(super) enum Keys<'a> {
 }
 
 /// What all layers of a pass share.
-pub(super) struct Pass<'a> {
-    /// Angles of the tokens' positions.
-    pub(super) rotary: Rotary,
+pub(super) struct Pass {
+    rotary: Rotary,
     plan: Plan,
-    slots: &'a [u32],
+    slots: Table<u32>,
 }
 
 enum Plan {
@@ -38,9 +37,9 @@ enum Plan {
     OfCache(DecodePlan),
 }
 
-impl<'a> Pass<'a> {
+impl Pass {
     /// The pass of these tokens, in layers of this shape: `[heads, kv_heads, head_dim]`.
-    pub(super) fn new(tokens: &Tokens<'a>, shape: [usize; 3], rope_theta: f64) -> Self {
+    pub(super) fn new(tokens: &Tokens, shape: [usize; 3], rope_theta: f64) -> Self {
         let [heads, kv_heads, d] = shape;
         let plan = match tokens.keys {
             Keys::OfPass(spans) => {
@@ -49,20 +48,29 @@ impl<'a> Pass<'a> {
             Keys::OfCache(rows) => Plan::OfCache(DecodePlan::new(rows, heads, kv_heads, d)),
         };
         let rotary = Rotary::new(tokens.positions, d, rope_theta);
-        Self { rotary, plan, slots: tokens.slots }
+        Self { rotary, plan, slots: Table::new(tokens.slots) }
     }
 
-    /// Attention of a layer's `q [n, heads·d]` and new `k`, `v` `[n, kv_heads·d]`, which join the layer's
-    /// cache where there is one.
+    /// Attention of a layer's `q [n, heads·d]` and new `k`, `v` `[n, kv_heads·d]`, which are yet to be
+    /// rotated and join the layer's cache where there is one.
     pub(super) fn attend<B: Kernels>(
         &self,
-        [q, k, v]: [&Tensor<B, 2>; 3],
+        [q, k, v]: [Tensor<B, 2>; 3],
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let cached = cache.map(|cache| cache.write(self.slots, k, v));
-        match (&self.plan, cached) {
-            (Plan::OfPass(plan), _) => kernel::attention(q, k, v, plan),
-            (Plan::OfCache(plan), Some((k, v))) => kernel::decode_attention(q, &k, &v, plan),
+        match (&self.plan, cache) {
+            (Plan::OfPass(plan), cache) => {
+                let [q, k] = [q, k].map(|x| kernel::rope(x, &self.rotary));
+                if let Some(cache) = cache {
+                    cache.write(&self.slots, &k, &v);
+                }
+                kernel::attention(&q, &k, &v, plan)
+            }
+            (Plan::OfCache(plan), Some(cache)) => {
+                let Cached { keys, values, queries } =
+                    cache.rotate_into(&self.slots, &self.rotary, [q, k, v]);
+                kernel::decode_attention(&queries, &keys, &values, plan)
+            }
             (Plan::OfCache(_), None) => unreachable!("rows over a cache come with it"),
         }
     }

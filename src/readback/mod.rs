@@ -1,4 +1,4 @@
-//! Numbers off a device, or why they are not to be believed.
+//! Numbers to a device, and off it again or why they are not to be believed.
 //!
 //! CubeCL works on threads of its own. A panic there is caught and logged, and errors wait in a
 //! stream, while the caller goes on with whatever the memory holds: a 262 MB tensor on a device that
@@ -9,6 +9,7 @@
 
 mod panics;
 mod session;
+pub mod traffic;
 
 use std::panic::{self, AssertUnwindSafe};
 
@@ -45,7 +46,19 @@ impl DeviceFailed {
 pub fn read<B: Backend, const D: usize, K: BasicOps<B>>(
     tensor: Tensor<B, D, K>,
 ) -> Result<TensorData, DeviceFailed> {
-    believed::<B, _>(|| tensor.try_into_data())
+    let data = believed::<B, _>(|| tensor.try_into_data())?;
+    traffic::note(traffic::Crossing::Readback(data.bytes.len()));
+    Ok(data)
+}
+
+/// A tensor on `device` of these numbers, row-major.
+pub fn upload<B: Backend, const D: usize>(
+    values: Vec<f32>,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Tensor<B, D> {
+    traffic::note(traffic::Crossing::Upload(size_of_val(&values[..])));
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// The numbers of a tensor as f32, row-major.

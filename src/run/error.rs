@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::data::DataError;
 use crate::device::TooLarge;
+use crate::kernel::NoSuchPrecision;
 use crate::model::ModelError;
 use crate::monitor::{RecordFailed, RunFolderError};
 use crate::readback::DeviceFailed;
@@ -33,6 +34,9 @@ pub enum RunError {
     /// A tensor that the device cannot hold.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// A precision that the device lacks.
+    #[error(transparent)]
+    Precision(#[from] NoSuchPrecision),
     /// A device that failed.
     #[error(transparent)]
     Device(#[from] DeviceFailed),

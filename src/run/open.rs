@@ -9,7 +9,7 @@ use super::RunError;
 use crate::config::{ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
-use crate::kernel::Kernels;
+use crate::kernel::{self, Kernels};
 use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError, find_model};
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
@@ -31,8 +31,10 @@ impl<B: Kernels> Opened<B> {
     /// Opens all that a run needs, if a device of these limits can hold it.
     ///
     /// # Errors
-    /// A model, problems or rewards that cannot be had; the first tensor that is too large.
+    /// A model, problems or rewards that cannot be had; the first tensor that is too large; a precision that
+    /// the device lacks.
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
+        kernel::compute_in::<B>(config.device.compute_dtype, device)?;
         let model = model(config, device, limits)?;
         let rewards = Rewards::new(&config.rewards)?;
         let problems = Problems::load(config, &model.tokenizer)?;

@@ -1,12 +1,13 @@
 //! Rows that are trained on, and their micro-batches.
 
 use burn::backend::Autodiff;
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 
 use crate::advantage::{GroupAdvantages, TokenAdvantages};
 use crate::kernel::{self, Kernels, TokenWeighting};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
 use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
+use crate::readback;
 use crate::rollout::RolloutGroup;
 
 use super::advantages::ValuedGroup;
@@ -337,7 +338,7 @@ fn weighting(
 /// Values of `b` rows.
 fn on_device<B: Backend>(values: Vec<f32>, b: usize, device: &B::Device) -> Tensor<B, 2> {
     let shape = [b, values.len() / b.max(1)];
-    Tensor::from_data(TensorData::new(values, shape), device)
+    readback::upload(values, shape, device)
 }
 
 fn prompt_group<'a>(group: &TrainingGroup<'a>) -> PromptGroup<'a> {

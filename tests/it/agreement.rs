@@ -121,3 +121,28 @@ fn three_hundred_steps_of_varying_length_take_no_more_memory_than_sixty() {
         assert!(long[0] <= short[0] + noise && long[1] <= short[1] + 0.25, "{says}");
     }
 }
+
+/// What the counter of `bench` counts of one decoded token of a model with so many layers.
+fn a_token_of(scene: &Scene, layers: &str) -> Value {
+    let layers = format!("model.architecture.num_hidden_layers={layers}");
+    let arguments = ["bench", "tiny.yaml", "--device", "vulkan", "--count"];
+    let steps = ["--steps", "1", "--warmup", "0", "--set", &layers];
+    let bench = scene.succeed(&[&arguments[..], &steps].concat());
+    says(&bench.stderr, &["decoded token", "readback bytes"]);
+    let line: Value = serde_json::from_str(&bench.stdout).unwrap();
+    line["counts"]["decoded_token"].clone()
+}
+
+#[test]
+fn a_decoded_token_takes_at_most_nine_launches_a_layer_and_one_readback() {
+    if adapter().is_none() {
+        return;
+    }
+    let scene = Scene::with(TINY);
+    let [one, three] = ["1", "3"].map(|layers| a_token_of(&scene, layers));
+    let [of_one, of_three] = [&one, &three].map(|token| token["launches"].as_u64().unwrap());
+    let a_layer = (of_three - of_one) / 2;
+    assert!((1..=9).contains(&a_layer), "{a_layer} launches a layer: {one} and {three}");
+    assert_eq!((one["readbacks"].as_u64(), three["readbacks"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(one["uploads"], three["uploads"], "tables go to the device once a pass");
+}

@@ -302,6 +302,20 @@ fn how_the_reference_is_stored_is_said_where_it_was_asked_for() {
 }
 
 #[test]
+fn what_a_cpu_is_given_to_do_is_not_counted() {
+    let scene = Scene::new();
+    let refusal = scene.refused(&["bench", "tiny.yaml", "--count", "--device", "cpu"]);
+    says(&refusal, &["--count", "ndarray is none", "--device vulkan"]);
+}
+
+#[test]
+fn tf32_is_refused_where_only_f32_is_computed() {
+    let scene = Scene::new();
+    let refusal = scene.refused(&["train", "tiny.yaml", "--set", "device.compute_dtype=tf32"]);
+    says(&refusal, &["device.compute_dtype is tf32", "only CUDA", "--device cuda"]);
+}
+
+#[test]
 fn a_finished_run_can_be_taken_further() {
     let scene = Scene::changed(|config| format!("{config}optimizer: {{schedule: constant}}\n"));
     scene.train("whole", &["--set", "max_steps=4"]);

@@ -14,7 +14,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
 
 use crate::kernel::op::Saved;
-use crate::kernel::{DeviceMemory, Kernels, Op};
+use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op};
 
 /// The one Burn `Backward` step behind all operations.
 #[derive(Debug)]
@@ -69,5 +69,13 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
 
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         B::device_memory(device)
+    }
+
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        B::can_compute_in(dtype, device)
+    }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        B::executed(device)
     }
 }

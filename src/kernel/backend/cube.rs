@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn_cubecl::element::BoolElement;
 use burn_cubecl::{CubeBackend, CubeRuntime};
 
-use crate::kernel::{DeviceMemory, Kernels, Op, cube};
+use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op, cube};
 
 impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
     fn run<T: Op<I, O>, const I: usize, const O: usize>(
@@ -17,5 +17,13 @@ impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         let usage = R::client(device).memory_usage().ok()?;
         Some(DeviceMemory { in_use: usage.bytes_in_use, reserved: usage.bytes_reserved })
+    }
+
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        dtype == ComputeDtype::F32 || cube::is_cuda(&R::client(device))
+    }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        cube::executed::take(&R::client(device))
     }
 }

@@ -4,13 +4,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, TensorMetadata};
 use burn_fusion::stream::{Operation, OperationStreams};
 use burn_fusion::{Fusion, FusionBackend};
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
-use crate::kernel::{DeviceMemory, Kernels, Op};
+use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op};
 
 /// An operation that waits in the stream, and where its inputs and outputs are.
 struct Pending<B, T, const I: usize, const O: usize> {
@@ -62,5 +63,15 @@ impl<B: FusionBackend + Kernels> Kernels for Fusion<B> {
 
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory> {
         B::device_memory(device)
+    }
+
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
+        B::can_compute_in(dtype, device)
+    }
+
+    fn executed(device: &Self::Device) -> Option<Vec<String>> {
+        // What still waits in the stream is executed first. A device that failed has its own ways to say so.
+        let _ = Self::sync(device);
+        B::executed(device)
     }
 }

@@ -50,6 +50,10 @@ impl<H: Host> Kernels for H {
     fn device_memory(_: &Self::Device) -> Option<DeviceMemory> {
         None
     }
+
+    fn executed(_: &Self::Device) -> Option<Vec<String>> {
+        None
+    }
 }
 
 fn paired<A, B, const N: usize>(left: [A; N], right: [B; N]) -> [(A, B); N] {

@@ -7,8 +7,8 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tensor::{dims, empty};
-use super::{GpuForm, ROW_UNITS, a_cube_each, array, upload};
+use super::tensor::{dims, empty, numbers};
+use super::{GpuForm, ROW_UNITS, a_cube_each, array};
 use crate::kernel::ops::decode_attention::{DecodeAttention, DecodePlan, PAGE};
 
 /// Keys of a tile: one for each unit of the cube.
@@ -126,6 +126,8 @@ impl GpuForm<3, 1> for DecodeAttention {
         let ([n, width], plan, client) = (dims(&q), &self.plan, &q.client);
         let out = empty(&q, [n, width]);
         if n > 0 {
+            let make = || [numbers(&q, &table(plan)), numbers(&q, &plan.pages)];
+            let [rows, pages] = plan.tables.beside(&q, make);
             let (cubes, units) = a_cube_each(n * plan.heads);
             decode_kernel::launch(
                 client,
@@ -134,8 +136,8 @@ impl GpuForm<3, 1> for DecodeAttention {
                 array(&q),
                 array(&k),
                 array(&v),
-                upload(client, &table(plan)),
-                upload(client, &plan.pages),
+                rows.into_array_arg(),
+                pages.into_array_arg(),
                 array(&out),
                 plan.heads as u32,
                 plan.kv_heads as u32,

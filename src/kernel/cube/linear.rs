@@ -1,18 +1,28 @@
-//! Matrix products, which are Burn's.
+//! Matrix products: those of a few rows are in `few_rows`, all others are Burn's.
 
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
+use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems, MatmulSetupError};
+use cubek::matmul::launch::{Strategy, launch_ref};
+use cubek::matmul::routines::BlueprintStrategy;
+use cubek::std::InputBinding;
 
-use super::GpuForm;
-use super::tensor::{dims, zeros};
+use super::few_rows::are_few;
+use super::tensor::{dims, empty, zeros};
+use super::{GpuForm, few_rows, is_cuda};
 use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::precision::rounds_to_tf32;
 
 impl GpuForm<2, 1> for Linear {
     fn cubecl<R: CubeRuntime>(&self, [x, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
         assert!(self.weight == Layout::Rows, "a GPU packs no weights");
-        [product(x, transposed(weight))]
+        let [n, _] = dims(&x);
+        [match are_few(n) {
+            true => few_rows::product(&x, &weight),
+            false => product_with_transposed(x, weight),
+        }]
     }
 }
 
@@ -28,19 +38,63 @@ impl GpuForm<2, 1> for LinearWeightGradient {
     }
 }
 
+/// `x · weightᵀ`.
+pub(super) fn product_with_transposed<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+) -> CubeTensor<R> {
+    product(x, transposed(weight))
+}
+
 /// `lhs · rhs`, of no rows where `lhs` has none.
 fn product<R: CubeRuntime>(lhs: CubeTensor<R>, rhs: CubeTensor<R>) -> CubeTensor<R> {
     let ([n, inner], [_, columns]) = (dims(&lhs), dims(&rhs));
     if n * inner * columns == 0 {
         return zeros(&lhs, [n, columns]);
     }
-    match matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32) {
+    // Of what times kernels and takes the fastest, some round to TF32 on CUDA. Elsewhere none does.
+    let product = match is_cuda(&lhs.client) && !rounds_to_tf32() {
+        true => strict_product(lhs, rhs),
+        false => matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32),
+    };
+    match product {
         Ok(product) => product,
         Err(error) => panic!("no matrix product for {n} × {inner} × {columns}: {error:?}"),
     }
 }
 
+/// `lhs · rhs` by a kernel that uses no tensor core, whose every multiplication and sum is of f32. It is the
+/// one that Burn takes where there are no tensor cores.
+pub(in crate::kernel) fn strict_product<R: CubeRuntime>(
+    lhs: CubeTensor<R>,
+    rhs: CubeTensor<R>,
+) -> Result<CubeTensor<R>, MatmulSetupError> {
+    let out = empty(&lhs, [lhs.meta.shape()[0], rhs.meta.shape()[1]]);
+    let (client, dtype) = (lhs.client.clone(), DType::F32.into());
+    let globals = MatmulGlobalElems { lhs: dtype, rhs: dtype, out: dtype };
+    launch_ref(
+        &Strategy::SimpleUnit(BlueprintStrategy::default()),
+        &client,
+        InputBinding::new(lhs.binding(), dtype),
+        InputBinding::new(rhs.binding(), dtype),
+        out.clone().binding(),
+        &mut MatmulElems::from_globals(&globals),
+    )?;
+    Ok(out)
+}
+
 fn transposed<R: CubeRuntime>(mut tensor: CubeTensor<R>) -> CubeTensor<R> {
     tensor.meta.swap(0, 1);
     tensor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strict_product_names_no_kernel_of_tensor_cores() {
+        let name = Strategy::SimpleUnit(BlueprintStrategy::default()).to_string();
+        assert!(name.contains("simple_unit") && !name.contains("mma"), "{name}");
+    }
 }

@@ -9,7 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::shader::Shader;
-use super::tensor::{contiguous, dims, empty, grid, upload};
+use super::tensor::{contiguous, dims, empty, grid, numbers};
 use super::{GpuForm, LANES};
 use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
 
@@ -42,7 +42,7 @@ impl GpuForm<1, 2> for LogitLogprob {
                 grid(n),
                 CubeDim::new_1d(LANES as u32),
                 logits.clone().into_array_arg(),
-                upload(&logits, &self.tokens).into_array_arg(),
+                numbers(&logits, &self.tokens).into_array_arg(),
                 out.clone().into_array_arg(),
                 lse.clone().into_array_arg(),
                 v,
@@ -57,7 +57,7 @@ impl GpuForm<1, 2> for LogitLogprob {
         let [n, v] = shape(&logits, &self.tokens);
         let (out, lse) = (empty(&logits, [n, 2]), empty(&logits, [n]));
         if n > 0 {
-            let tokens = upload(&logits, &self.tokens);
+            let tokens = numbers(&logits, &self.tokens);
             FORWARD.run(n, &[&logits, &tokens, &out, &lse], &info(n, v, self.temperature));
         }
         [out, lse]
@@ -76,7 +76,7 @@ impl GpuForm<4, 1> for LogitLogprobBackward {
                 grid((n * v).div_ceil(LANES)),
                 CubeDim::new_1d(LANES as u32),
                 logits.clone().into_array_arg(),
-                upload(&logits, &self.tokens).into_array_arg(),
+                numbers(&logits, &self.tokens).into_array_arg(),
                 out.into_array_arg(),
                 lse.into_array_arg(),
                 dout.into_array_arg(),
@@ -94,7 +94,7 @@ impl GpuForm<4, 1> for LogitLogprobBackward {
         assert!(dims(&out) == [n, 2] && dims(&lse) == [n] && dims(&dout) == [n, 2]);
         let dlogits = empty(&logits, [n, v]);
         if n > 0 {
-            let tokens = upload(&logits, &self.tokens);
+            let tokens = numbers(&logits, &self.tokens);
             let tensors = [&logits, &tokens, &out, &lse, &dout, &dlogits];
             BACKWARD.run_each(n * v, &tensors, &info(n, v, self.temperature));
         }

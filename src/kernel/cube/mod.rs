@@ -7,15 +7,21 @@
 //! or relies on their size.
 
 mod adamw;
+mod add_norm;
 mod attention;
 mod decode_attention;
+pub(super) mod executed;
+mod few_rows;
+mod gated_linear;
 mod gather_rows;
 mod group_advantage;
 mod group_baseline;
 mod linear;
+mod linears;
 mod logit_logprob;
 mod rms_norm;
 mod rope;
+mod rotate_into_cache;
 mod sample;
 mod shader;
 mod sum_of_squares;
@@ -25,6 +31,9 @@ mod token_logprob;
 mod token_weights;
 mod whiten;
 mod write_rows;
+
+#[cfg(test)]
+pub(super) use linear::strict_product;
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
@@ -56,6 +65,11 @@ pub(super) fn run<R: CubeRuntime, T: Op<I, O>, const I: usize, const O: usize>(
         true => op.wgsl(inputs),
         false => op.cubecl(inputs),
     }
+}
+
+/// Whether a runtime is NVIDIA's own.
+pub(super) fn is_cuda<R: CubeRuntime>(client: &ComputeClient<R>) -> bool {
+    R::name(client) == "cuda"
 }
 
 /// Runs an operation by its CPU body: for tables of a few thousand floats, which are read back and brought
@@ -93,7 +107,7 @@ fn upload<R: CubeRuntime, N: bytemuck::Pod + Default>(
 ) -> ArrayArg<R> {
     let one = [N::default()];
     let numbers = if numbers.is_empty() { &one } else { numbers };
-    let handle = client.create_from_slice(bytemuck::cast_slice(numbers));
+    let handle = tensor::send(client, numbers);
     // SAFETY: the buffer was made from exactly these numbers.
     unsafe { ArrayArg::from_raw_parts(handle, numbers.len()) }
 }

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::tensor::empty_like;
-use super::{GpuForm, alone, array, upload};
+use super::{GpuForm, alone, array};
 use crate::kernel::ops::rope::Rope;
 
 #[cube(launch)]
@@ -44,8 +44,8 @@ impl GpuForm<1, 1> for Rope {
                 cubes,
                 units,
                 array(&x),
-                upload(client, rotary.cos()),
-                upload(client, rotary.sin()),
+                rotary.cos().beside(&x).into_array_arg(),
+                rotary.sin().beside(&x).into_array_arg(),
                 array(&y),
                 (count / rotary.tokens()) as u32,
                 (rotary.head_dim() / 2) as u32,

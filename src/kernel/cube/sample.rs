@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::tensor::{dims, empty};
 use super::{GpuForm, ROW_UNITS, a_cube_each, array, cube_max, cube_sum, through_host, upload};
 use crate::kernel::ops::sample::Sample;
+use crate::readback::traffic::{self, Crossing};
 
 /// Neighbours whose probabilities are summed before they meet the others.
 const BLOCK: usize = 64;
@@ -120,6 +121,7 @@ fn block_mass(logits: &Array<f32>, from: usize, to: usize, inverse: f32, largest
 
 impl GpuForm<1, 1> for Sample {
     fn cubecl<R: CubeRuntime>(&self, [logits]: [CubeTensor<R>; 1]) -> [CubeTensor<R>; 1] {
+        traffic::note(Crossing::Draw);
         if self.sampling.truncates() && self.sampling.temperature != 0.0 {
             // Top-k and top-p need the most probable tokens in order, which the host finds.
             return through_host(self, [logits]);

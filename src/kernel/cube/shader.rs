@@ -7,7 +7,7 @@ use cubecl::CubeDim;
 use cubecl::prelude::KernelId;
 use cubecl::server::KernelArguments;
 
-use super::tensor::{grid, upload};
+use super::tensor::{grid, numbers};
 
 /// A file of `shaders/`, valid as it stands.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Shader {
         if workgroups == 0 {
             return;
         }
-        let info = upload(tensors[0], info);
+        let info = numbers(tensors[0], info);
         let buffers = tensors.iter().copied().chain([&info]);
         let bindings = buffers.map(|tensor| tensor.handle.clone().binding()).collect();
         let arguments = KernelArguments::new().with_buffers(bindings);

@@ -9,7 +9,7 @@ use super::{GpuForm, alone, array};
 use crate::kernel::ops::swiglu::{SwiGlu, SwiGluBackward};
 
 #[cube]
-fn sigmoid(x: f32) -> f32 {
+pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 

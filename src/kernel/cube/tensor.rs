@@ -8,6 +8,10 @@ use burn_cubecl::ops::into_data_sync;
 use burn_cubecl::ops::numeric::zeros_client;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::CubeCount;
+use cubecl::client::ComputeClient;
+use cubecl::server::Handle;
+
+use crate::readback::traffic::{self, Crossing};
 
 /// The most workgroups that WebGPU lets a dispatch have in one dimension.
 const WIDEST_GRID: usize = 65_535;
@@ -54,7 +58,7 @@ pub(in crate::kernel) fn tensor_of<R: CubeRuntime>(
     if values.is_empty() {
         return unwritten(like, shape.into());
     }
-    let buffer = like.client.create_from_slice(bytemuck::cast_slice(values));
+    let buffer = send(&like.client, values);
     let (client, device) = (like.client.clone(), like.device.clone());
     CubeTensor::new_contiguous(client, device, shape.into(), buffer, DType::F32)
 }
@@ -78,19 +82,34 @@ pub(in crate::kernel) fn floats<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Vec<f
         return Vec::new();
     }
     match into_data_sync(contiguous(tensor)).into_vec() {
-        Ok(values) => values,
+        Ok(values) => {
+            traffic::note(Crossing::Readback(size_of_val(&values[..])));
+            values
+        }
         Err(error) => panic!("a tensor of f32 reads back as such: {error:?}"),
     }
 }
 
-/// Numbers, at least one, as a tensor beside `like`.
-pub(in crate::kernel) fn upload<R: CubeRuntime>(
+/// Numbers of four bytes as a tensor beside `like`; never empty, because no binding may be.
+pub(in crate::kernel) fn numbers<R: CubeRuntime, N: bytemuck::Pod + Default>(
     like: &CubeTensor<R>,
-    numbers: &[u32],
+    numbers: &[N],
 ) -> CubeTensor<R> {
-    let buffer = like.client.create_from_slice(bytemuck::cast_slice(numbers));
+    const { assert!(size_of::<N>() == size_of::<u32>()) };
+    let one = [N::default()];
+    let numbers = if numbers.is_empty() { &one } else { numbers };
     let (client, device) = (like.client.clone(), like.device.clone());
-    CubeTensor::new_contiguous(client, device, Shape::new([numbers.len()]), buffer, DType::U32)
+    let (buffer, shape) = (send(&client, numbers), Shape::new([numbers.len()]));
+    CubeTensor::new_contiguous(client, device, shape, buffer, DType::U32)
+}
+
+/// A buffer of these numbers: every upload of a kernel goes through here.
+pub(in crate::kernel) fn send<R: CubeRuntime, N: bytemuck::Pod>(
+    client: &ComputeClient<R>,
+    numbers: &[N],
+) -> Handle {
+    traffic::note(Crossing::Upload(size_of_val(numbers)));
+    client.create_from_slice(bytemuck::cast_slice(numbers))
 }
 
 /// A tensor of zeros beside `like`.

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::shader::Shader;
-use super::tensor::{contiguous, dims, empty, grid, upload};
+use super::tensor::{contiguous, dims, empty, grid, numbers};
 use super::{GpuForm, LANES};
 use crate::kernel::ops::token_weights::TokenWeights;
 
@@ -26,7 +26,7 @@ impl GpuForm<1, 2> for TokenWeights {
                 grid((b * tokens).div_ceil(LANES)),
                 CubeDim::new_1d(LANES as u32),
                 advantages.clone().into_array_arg(),
-                upload(&advantages, &self.lengths).into_array_arg(),
+                numbers(&advantages, &self.lengths).into_array_arg(),
                 weights.clone().into_array_arg(),
                 spread.clone().into_array_arg(),
                 tokens,
@@ -43,7 +43,7 @@ impl GpuForm<1, 2> for TokenWeights {
         let [b, tokens, width] = self.sizes(&advantages);
         let both = [(); 2].map(|()| empty(&advantages, [b, tokens]));
         if b * tokens > 0 {
-            let lengths = upload(&advantages, &self.lengths);
+            let lengths = numbers(&advantages, &self.lengths);
             let tensors = [&advantages, &lengths, &both[0], &both[1]];
             let (factor, per_row) = (self.weighting.factor, self.weighting.per_row_length);
             let sizes = [b, tokens, width].map(|size| size as u32);

@@ -42,6 +42,39 @@ impl<B: Kernels> PackedWeight<B> {
     }
 }
 
+/// A weight `[output, input]` as products take it.
+#[derive(Debug, Clone)]
+pub enum Weight<'a, B: Backend> {
+    /// As Hugging Face stores it.
+    Rows(Tensor<B, 2>),
+    /// Packed.
+    Packed(&'a PackedWeight<B>),
+}
+
+impl<B: Kernels> Weight<'_, B> {
+    /// The linear map of it alone.
+    pub fn linear(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        match self {
+            Self::Rows(weight) => linear(x, weight),
+            Self::Packed(weight) => packed_linear(x, weight),
+        }
+    }
+
+    pub(in crate::kernel) fn layout(&self) -> Layout {
+        match self {
+            Self::Rows(_) => Layout::Rows,
+            Self::Packed(weight) => Layout::Panels { output: weight.output },
+        }
+    }
+
+    pub(in crate::kernel) fn elements(&self) -> FloatTensor<B> {
+        match self {
+            Self::Rows(weight) => primitive(weight),
+            Self::Packed(weight) => primitive(&weight.panels),
+        }
+    }
+}
+
 /// `y [n, output]` from x `[n, input]` and weight `[output, input]`.
 #[derive(Debug, Clone)]
 pub struct Linear {
@@ -61,27 +94,38 @@ pub enum Layout {
     },
 }
 
+impl Layout {
+    /// Rows of a weight that is laid out so.
+    pub fn outputs(self, weight: &Shape) -> usize {
+        match self {
+            Self::Rows => weight[0],
+            Self::Panels { output } => output,
+        }
+    }
+
+    /// `x · weightᵀ` on the CPU.
+    pub fn product(self, x: &Elements, weight: &Elements) -> Vec<f32> {
+        let [n, input] = x.dims();
+        let x = Matrix::new(x, n, input);
+        match self {
+            Self::Rows => {
+                let [output, _] = weight.dims();
+                product(x, Matrix::new(weight, output, input).t())
+            }
+            Self::Panels { output } => product_of_panels(x, Panels::new(weight, input, output)),
+        }
+    }
+}
+
 impl Op<2, 1> for Linear {
     const NAME: &'static str = "linear";
 
     fn shapes(&self, [x, weight]: [&Shape; 2]) -> [Shape; 1] {
-        let output = match self.weight {
-            Layout::Rows => weight[0],
-            Layout::Panels { output } => output,
-        };
-        [Shape::new([x[0], output])]
+        [Shape::new([x[0], self.weight.outputs(weight)])]
     }
 
     fn cpu(&self, [x, weight]: [Elements; 2]) -> [Vec<f32>; 1] {
-        let [n, input] = x.dims();
-        let x = Matrix::new(&x, n, input);
-        [match self.weight {
-            Layout::Rows => {
-                let [output, _] = weight.dims();
-                product(x, Matrix::new(&weight, output, input).t())
-            }
-            Layout::Panels { output } => product_of_panels(x, Panels::new(&weight, input, output)),
-        }]
+        [self.weight.product(&x, &weight)]
     }
 
     // A frozen weight keeps no activations: each gradient is made from the other input.
@@ -140,6 +184,12 @@ impl Op<2, 1> for LinearWeightGradient {
 pub fn visit(visitor: &mut impl Visitor) {
     let inputs = [noise([N, WIDTH], 1), noise([130, WIDTH], 2)];
     visitor.visit(Case::new("linear", Linear { weight: Layout::Rows }, inputs));
+    // A few rows, as in generation; the outputs fill no whole number of tiles.
+    for rows in [1, 3, 21] {
+        let inputs = [noise([rows, WIDTH + 1], 1), noise([131, WIDTH + 1], 2)];
+        let op = Linear { weight: Layout::Rows };
+        visitor.visit(Case::new("linear: a few rows", op, inputs).without_gradients());
+    }
 }
 
 /// The panels of a weight `[output, input]`.

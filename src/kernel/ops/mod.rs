@@ -2,15 +2,19 @@
 //! of the program calls it. The GPU form is in the file of the same name in `kernel/cube`.
 
 pub(super) mod adamw;
+pub(super) mod add_norm;
 pub(super) mod attention;
 pub(super) mod decode_attention;
+pub(super) mod gated_linear;
 pub(super) mod gather_rows;
 pub mod group_advantage;
 pub mod group_baseline;
 pub(super) mod linear;
+pub(super) mod linears;
 pub(super) mod logit_logprob;
 pub(super) mod rms_norm;
 pub(super) mod rope;
+pub(super) mod rotate_into_cache;
 pub(super) mod sample;
 pub(super) mod sum_of_squares;
 pub(super) mod swiglu;
@@ -20,15 +24,19 @@ pub mod whiten;
 pub(super) mod write_rows;
 
 pub use adamw::{AdamW, adamw_step};
+pub use add_norm::add_norm;
 pub use attention::{AttentionPlan, Span, attention};
 pub use decode_attention::{DecodePlan, PAGE, Paged, decode_attention};
+pub use gated_linear::gated_linear;
 pub use gather_rows::gather_rows;
 pub use group_advantage::group_advantage;
 pub use group_baseline::group_baseline;
-pub use linear::{PackedWeight, linear, packed_linear};
+pub use linear::{PackedWeight, Weight, linear, packed_linear};
+pub use linears::linears;
 pub use logit_logprob::logit_logprob;
 pub use rms_norm::rms_norm;
 pub use rope::{Rotary, rope};
+pub use rotate_into_cache::{Cached, rotate_into_cache};
 pub use sample::{Sampling, sample};
 pub use sum_of_squares::sum_of_squares;
 pub use swiglu::swiglu;
@@ -43,9 +51,13 @@ use super::check::Visitor;
 /// the kernels on a GPU are made.
 pub fn every_operation(visitor: &mut impl Visitor) {
     linear::visit(visitor);
+    linears::visit(visitor);
+    gated_linear::visit(visitor);
     rms_norm::visit(visitor);
+    add_norm::visit(visitor);
     swiglu::visit(visitor);
     rope::visit(visitor);
+    rotate_into_cache::visit(visitor);
     attention::visit(visitor);
     decode_attention::visit(visitor);
     gather_rows::visit(visitor);

@@ -5,8 +5,6 @@
 //! y[i + d/2] = x[i+d/2]·cos(p·f_i) + x[i]·sin(p·f_i),   f_i = θ^(−2i/d)
 //! ```
 
-use std::sync::Arc;
-
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 use multiversion::multiversion;
@@ -15,7 +13,7 @@ use super::gather_rows::gather;
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
 use crate::kernel::cpu::simd::for_rows;
 use crate::kernel::op::{Elements, Keeps, Saved};
-use crate::kernel::{Kernels, Op, float};
+use crate::kernel::{Kernels, Op, Table, float};
 
 /// Rotates the heads of `x [n, heads · head_dim]` by their tokens' positions; in place where `x` is
 /// unshared.
@@ -73,8 +71,8 @@ pub fn visit(visitor: &mut impl Visitor) {
 /// Cosines and sines of every token's position, shared by all layers of a forward pass.
 #[derive(Debug, Clone)]
 pub struct Rotary {
-    cos_nd: Arc<[f32]>,
-    sin_nd: Arc<[f32]>,
+    cos_nd: Table<f32>,
+    sin_nd: Table<f32>,
     head_dim: usize,
 }
 
@@ -93,7 +91,7 @@ impl Rotary {
             angles.map(f64::sin_cos).map(|(sin, cos)| (sin as f32, cos as f32)).unzip();
         let rows: Vec<u32> =
             positions.iter().map(|p| distinct.partition_point(|d| d < p) as u32).collect();
-        let of_tokens = |table: &[f32]| Arc::from(gather(table, half, &rows));
+        let of_tokens = |table: &[f32]| Table::new(gather(table, half, &rows));
         Self { cos_nd: of_tokens(&cos), sin_nd: of_tokens(&sin), head_dim }
     }
 
@@ -110,18 +108,18 @@ impl Rotary {
 
     /// Cosines `[n, head_dim / 2]`.
     #[cfg(feature = "cube")]
-    pub(in crate::kernel) fn cos(&self) -> &[f32] {
+    pub(in crate::kernel) fn cos(&self) -> &Table<f32> {
         &self.cos_nd
     }
 
     /// Sines `[n, head_dim / 2]`.
     #[cfg(feature = "cube")]
-    pub(in crate::kernel) fn sin(&self) -> &[f32] {
+    pub(in crate::kernel) fn sin(&self) -> &Table<f32> {
         &self.sin_nd
     }
 
     /// Rotates `x [n, heads · head_dim]` in place; `inverse` turns back, which is the gradient.
-    fn rotate(&self, x: &mut [f32], inverse: bool) {
+    pub(super) fn rotate(&self, x: &mut [f32], inverse: bool) {
         let (half, width) = (self.head_dim / 2, x.len() / self.tokens().max(1));
         let sign = if inverse { -1.0 } else { 1.0 };
         for_rows(x, width, |first, rows| {

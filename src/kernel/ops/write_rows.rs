@@ -38,10 +38,15 @@ impl Op<2, 1> for WriteRows {
     fn cpu(&self, [x, rows]: [Elements; 2]) -> [Vec<f32>; 1] {
         let [_, width] = x.dims();
         let mut x = x.into_vec();
-        for (row, to) in rows.chunks_exact(width).zip(self.index.iter()) {
-            x[*to as usize * width..(*to as usize + 1) * width].copy_from_slice(row);
-        }
+        write(&mut x, width, &self.index, &rows);
         [x]
+    }
+}
+
+/// Rows of this width to where they go.
+pub(super) fn write(x: &mut [f32], width: usize, index: &[u32], rows: &[f32]) {
+    for (row, to) in rows.chunks_exact(width).zip(index) {
+        x[*to as usize * width..(*to as usize + 1) * width].copy_from_slice(row);
     }
 }
 

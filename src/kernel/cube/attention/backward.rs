@@ -1,13 +1,17 @@
-//! The backward pass of attention on a device.
+//! The backward pass of attention on a device: the gradient of queries.
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::tables::{keys_of_queries, queries_of_keys};
-use super::{TILE, dot, key_row, keys_seen, load};
+use super::key_gradient::key_gradients;
+use super::tables::NUMBERS_OF_A_BLOCK;
+use super::{
+    TILE, TILE_STRIDE, blocks_beside, dots, key_row, keys_seen, load, pair_of_row, place_of_pair,
+    query_rows, zero_sums,
+};
 use crate::kernel::cube::tensor::{dims, empty, empty_if};
-use crate::kernel::cube::{GpuForm, a_cube_each, array, upload};
+use crate::kernel::cube::{GpuForm, a_cube_each, array};
 use crate::kernel::ops::attention::AttentionBackward;
 
 #[cube(launch)]
@@ -15,7 +19,7 @@ fn query_gradient_kernel(
     q: &Array<f32>,
     k: &Array<f32>,
     v: &Array<f32>,
-    seen: &Array<u32>,
+    blocks: &Array<u32>,
     out: &Array<f32>,
     lse: &Array<f32>,
     dout: &Array<f32>,
@@ -26,6 +30,7 @@ fn query_gradient_kernel(
     scale: f32,
     jobs: u32,
     #[comptime] head_dim: usize,
+    #[comptime] rows: usize,
     #[comptime] of_q: bool,
 ) {
     let job = CUBE_POS;
@@ -33,43 +38,70 @@ fn query_gradient_kernel(
         terminate!();
     }
     let (heads, kv_heads) = (heads as usize, kv_heads as usize);
-    let (query, head, unit) = (job / heads, job % heads, UNIT_POS as usize);
-    let kv_width = kv_heads * head_dim;
-    let kv_column = head / (heads / kv_heads) * head_dim;
-    let mut vector = SharedMemory::<f32>::new(head_dim);
-    let mut slope = SharedMemory::<f32>::new(head_dim);
-    let mut changes = SharedMemory::<f32>::new(TILE);
-    load(q, job * head_dim, &mut vector, head_dim);
-    load(dout, job * head_dim, &mut slope, head_dim);
-    sync_cube();
-    // Σ dout·out of this query and head: what every score's gradient is measured against.
-    let mean = dot(&slope, out, job * head_dim, head_dim);
-    if unit == 0 {
-        along[job] = mean;
+    let (block, kv_head) = (job / kv_heads * NUMBERS_OF_A_BLOCK, job % kv_heads);
+    let (unit, sharing) = (UNIT_POS as usize, heads / kv_heads);
+    let (kv_width, kv_column) = (kv_heads * head_dim, kv_head * head_dim);
+    let pairs = blocks[block + 2] as usize;
+    let mut queries = SharedMemory::<f32>::new(comptime!(rows * head_dim));
+    let mut slopes = SharedMemory::<f32>::new(comptime!(rows * head_dim));
+    let mut changes = SharedMemory::<f32>::new(comptime!(rows * TILE_STRIDE));
+    let mut means = SharedMemory::<f32>::new(rows);
+    let mut masses = SharedMemory::<f32>::new(rows);
+    #[unroll]
+    for r in 0..rows {
+        let pair = pair_of_row(blocks, block, r);
+        let place = place_of_pair(blocks, block, pair, heads, kv_heads, kv_head);
+        load(q, place * head_dim, &mut queries, r, head_dim);
+        load(dout, place * head_dim, &mut slopes, r, head_dim);
     }
+    sync_cube();
+    if unit < rows {
+        let pair = pair_of_row(blocks, block, unit);
+        let place = place_of_pair(blocks, block, pair, heads, kv_heads, kv_head);
+        // Σ dout·out of this query and head: what every score's gradient is measured against.
+        let mut mean = 0.0f32;
+        for i in 0..head_dim {
+            mean += slopes[unit * head_dim + i] * out[place * head_dim + i];
+        }
+        means[unit] = mean;
+        masses[unit] = lse[place];
+        if unit < pairs {
+            along[place] = mean;
+        }
+    }
+    sync_cube();
     if comptime!(of_q) {
         let per_unit = comptime!(head_dim.div_ceil(TILE));
-        let mut sums = Array::<f32>::new(per_unit);
-        #[unroll]
-        for c in 0..per_unit {
-            sums[c] = 0.0;
-        }
-        let keys = keys_seen(seen, query);
+        let mut sums = zero_sums(comptime!(rows * per_unit));
+        let last = pair_of_row(blocks, block, comptime!(rows - 1));
+        let keys = keys_seen(blocks, block, last, sharing);
         let mut start = 0usize;
         while start < keys {
-            if start + unit < keys {
-                let row = key_row(seen, query, start + unit) * kv_width + kv_column;
-                let weight = (dot(&vector, k, row, head_dim) * scale - lse[job]).exp();
-                changes[unit] = weight * (dot(&slope, v, row, head_dim) - mean) * scale;
+            let key = start + unit;
+            let row = key_row(blocks, block, min(key, keys - 1)) * kv_width + kv_column;
+            let scores = dots(&queries, k, row, head_dim, rows);
+            let values = dots(&slopes, v, row, head_dim, rows);
+            #[unroll]
+            for r in 0..rows {
+                let pair = pair_of_row(blocks, block, r);
+                let is_seen = key < keys_seen(blocks, block, pair, sharing);
+                let weight = (scores[r] * scale - masses[r]).exp();
+                let change = weight * (values[r] - means[r]) * scale;
+                changes[r * TILE_STRIDE + unit] = select(is_seen, change, 0.0f32);
             }
             sync_cube();
             let count = min(keys - start, TILE);
             for i in 0..count {
-                let row = key_row(seen, query, start + i) * kv_width + kv_column;
+                let row = key_row(blocks, block, start + i) * kv_width + kv_column;
                 #[unroll]
                 for c in 0..per_unit {
-                    if unit + c * TILE < head_dim {
-                        sums[c] += changes[i] * k[row + unit + c * TILE];
+                    let column = unit + c * TILE;
+                    if column < head_dim {
+                        let number = k[row + column];
+                        #[unroll]
+                        for r in 0..rows {
+                            sums[r * per_unit + c] += changes[r * TILE_STRIDE + i] * number;
+                        }
                     }
                 }
             }
@@ -77,109 +109,24 @@ fn query_gradient_kernel(
             start += TILE;
         }
         #[unroll]
-        for c in 0..per_unit {
-            if unit + c * TILE < head_dim {
-                dq[job * head_dim + unit + c * TILE] = sums[c];
-            }
-        }
-    }
-}
-
-#[cube(launch)]
-fn key_gradient_kernel(
-    q: &Array<f32>,
-    k: &Array<f32>,
-    v: &Array<f32>,
-    runs: &Array<u32>,
-    run_starts: &Array<u32>,
-    lse: &Array<f32>,
-    dout: &Array<f32>,
-    along: &Array<f32>,
-    dk: &mut Array<f32>,
-    dv: &mut Array<f32>,
-    heads: u32,
-    kv_heads: u32,
-    scale: f32,
-    jobs: u32,
-    #[comptime] head_dim: usize,
-    #[comptime] of_k: bool,
-    #[comptime] of_v: bool,
-) {
-    let job = CUBE_POS;
-    if job >= jobs as usize {
-        terminate!();
-    }
-    let (heads, kv_heads) = (heads as usize, kv_heads as usize);
-    let (key, kv_head, unit) = (job / kv_heads, job % kv_heads, UNIT_POS as usize);
-    let sharing = heads / kv_heads;
-    let mut key_vector = SharedMemory::<f32>::new(head_dim);
-    let mut value_vector = SharedMemory::<f32>::new(head_dim);
-    let mut weights = SharedMemory::<f32>::new(TILE);
-    let mut changes = SharedMemory::<f32>::new(TILE);
-    load(k, job * head_dim, &mut key_vector, head_dim);
-    load(v, job * head_dim, &mut value_vector, head_dim);
-    sync_cube();
-    let per_unit = comptime!(head_dim.div_ceil(TILE));
-    let mut key_sums = Array::<f32>::new(per_unit);
-    let mut value_sums = Array::<f32>::new(per_unit);
-    #[unroll]
-    for c in 0..per_unit {
-        key_sums[c] = 0.0;
-        value_sums[c] = 0.0;
-    }
-    for run in run_starts[key]..run_starts[key + 1] {
-        let first = runs[run as usize * 2] as usize;
-        let pairs = runs[run as usize * 2 + 1] as usize * sharing;
-        let mut start = 0usize;
-        while start < pairs {
-            let pair = start + unit;
-            if pair < pairs {
-                let at = (first + pair / sharing) * heads + kv_head * sharing + pair % sharing;
-                let score = dot(&key_vector, q, at * head_dim, head_dim) * scale;
-                let weight = (score - lse[at]).exp();
-                weights[unit] = weight;
-                if comptime!(of_k) {
-                    let change = dot(&value_vector, dout, at * head_dim, head_dim) - along[at];
-                    changes[unit] = weight * change * scale;
-                }
-            }
-            sync_cube();
-            let count = min(pairs - start, TILE);
-            for i in 0..count {
-                let pair = start + i;
-                let at = (first + pair / sharing) * heads + kv_head * sharing + pair % sharing;
+        for r in 0..rows {
+            if r < pairs {
+                let pair = pair_of_row(blocks, block, r);
+                let place = place_of_pair(blocks, block, pair, heads, kv_heads, kv_head);
                 #[unroll]
                 for c in 0..per_unit {
-                    if unit + c * TILE < head_dim {
-                        let place = at * head_dim + unit + c * TILE;
-                        if comptime!(of_v) {
-                            value_sums[c] += weights[i] * dout[place];
-                        }
-                        if comptime!(of_k) {
-                            key_sums[c] += changes[i] * q[place];
-                        }
+                    let column = unit + c * TILE;
+                    if column < head_dim {
+                        dq[place * head_dim + column] = sums[r * per_unit + c];
                     }
                 }
-            }
-            sync_cube();
-            start += TILE;
-        }
-    }
-    #[unroll]
-    for c in 0..per_unit {
-        if unit + c * TILE < head_dim {
-            if comptime!(of_k) {
-                dk[job * head_dim + unit + c * TILE] = key_sums[c];
-            }
-            if comptime!(of_v) {
-                dv[job * head_dim + unit + c * TILE] = value_sums[c];
             }
         }
     }
 }
 
 /// `q`, `k`, `v`, `out`, `lse` and `dout`.
-type Given<R> = [CubeTensor<R>; 6];
+pub(super) type Given<R> = [CubeTensor<R>; 6];
 
 impl GpuForm<6, 3> for AttentionBackward {
     fn cubecl<R: CubeRuntime>(&self, given: Given<R>) -> [CubeTensor<R>; 3] {
@@ -194,7 +141,7 @@ impl GpuForm<6, 3> for AttentionBackward {
             self.query_gradient(&given, &dq, &along);
         }
         if n > 0 && (of_k || of_v) {
-            self.key_gradients(&given, &along, [&dk, &dv]);
+            key_gradients(self, &given, &along, [&dk, &dv]);
         }
         [dq, dk, dv]
     }
@@ -207,16 +154,17 @@ impl AttentionBackward {
         dq: &CubeTensor<R>,
         along: &CubeTensor<R>,
     ) {
-        let ([n, _], plan, client) = (dims(q), &self.plan, &q.client);
-        let (cubes, units) = a_cube_each(n * plan.heads);
+        let (plan, rows) = (&self.plan, query_rows(&self.plan));
+        let (blocks, count) = blocks_beside(plan, q, rows);
+        let (cubes, units) = a_cube_each(count * plan.kv_heads);
         query_gradient_kernel::launch(
-            client,
+            &q.client,
             cubes,
             units,
             array(q),
             array(k),
             array(v),
-            upload(client, &keys_of_queries(plan)),
+            blocks.into_array_arg(),
             array(out),
             array(lse),
             array(dout),
@@ -225,42 +173,10 @@ impl AttentionBackward {
             plan.heads as u32,
             plan.kv_heads as u32,
             plan.scale(),
-            (n * plan.heads) as u32,
+            (count * plan.kv_heads) as u32,
             plan.head_dim,
+            rows,
             self.needs[0],
-        );
-    }
-
-    fn key_gradients<R: CubeRuntime>(
-        &self,
-        [q, k, v, _, lse, dout]: &Given<R>,
-        along: &CubeTensor<R>,
-        [dk, dv]: [&CubeTensor<R>; 2],
-    ) {
-        let ([n, _], plan, client) = (dims(q), &self.plan, &q.client);
-        let (runs, run_starts) = queries_of_keys(plan, n);
-        let (cubes, units) = a_cube_each(n * plan.kv_heads);
-        key_gradient_kernel::launch(
-            client,
-            cubes,
-            units,
-            array(q),
-            array(k),
-            array(v),
-            upload(client, &runs),
-            upload(client, &run_starts),
-            array(lse),
-            array(dout),
-            array(along),
-            array(dk),
-            array(dv),
-            plan.heads as u32,
-            plan.kv_heads as u32,
-            plan.scale(),
-            (n * plan.kv_heads) as u32,
-            plan.head_dim,
-            self.needs[1],
-            self.needs[2],
         );
     }
 }

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+#[cfg(feature = "cube")]
+use crate::kernel::uploaded::Uploaded;
+
 /// One run of queries and the keys that they see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -33,6 +36,11 @@ pub struct AttentionPlan {
     pub(in crate::kernel) heads: usize,
     pub(in crate::kernel) kv_heads: usize,
     pub(in crate::kernel) head_dim: usize,
+    /// What the kernels of the two passes read of the plan, once it is on a GPU.
+    #[cfg(feature = "cube")]
+    pub(in crate::kernel) forward_tables: Uploaded,
+    #[cfg(feature = "cube")]
+    pub(in crate::kernel) backward_tables: Uploaded,
 }
 
 impl AttentionPlan {
@@ -49,7 +57,16 @@ impl AttentionPlan {
             assert!(span.own.len() >= span.queries.len(), "a query must see itself");
             next = span.queries.end;
         }
-        Self { spans: spans.into(), heads, kv_heads, head_dim }
+        Self {
+            spans: spans.into(),
+            heads,
+            kv_heads,
+            head_dim,
+            #[cfg(feature = "cube")]
+            forward_tables: Uploaded::default(),
+            #[cfg(feature = "cube")]
+            backward_tables: Uploaded::default(),
+        }
     }
 
     pub(super) fn width(&self) -> usize {

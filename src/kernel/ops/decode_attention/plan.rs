@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "cube")]
+use crate::kernel::uploaded::Uploaded;
+
 /// Slots of a page of the cache: slot `i` of page `p` is row `p · PAGE + i` of its keys and values.
 pub const PAGE: usize = 16;
 
@@ -31,6 +34,9 @@ pub struct DecodePlan {
     pub(in crate::kernel) heads: usize,
     pub(in crate::kernel) kv_heads: usize,
     pub(in crate::kernel) head_dim: usize,
+    /// What the kernel reads of the plan, once it is on a GPU.
+    #[cfg(feature = "cube")]
+    pub(in crate::kernel) tables: Uploaded,
 }
 
 /// What one query sees: its prompt, then its own tokens with itself as the last.
@@ -63,7 +69,15 @@ impl DecodePlan {
             let prompt = shared.map_or_else(|| list(&mut pages, *prompt), |row| row.prompt);
             listed.push(DecodeRow { prompt, own: list(&mut pages, *own) });
         }
-        Self { rows: listed.into(), pages: pages.into(), heads, kv_heads, head_dim }
+        Self {
+            rows: listed.into(),
+            pages: pages.into(),
+            heads,
+            kv_heads,
+            head_dim,
+            #[cfg(feature = "cube")]
+            tables: Uploaded::default(),
+        }
     }
 
     pub(in crate::kernel) fn scale(&self) -> f32 {

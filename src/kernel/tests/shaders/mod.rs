@@ -19,7 +19,8 @@ use self::tokens::{
     check_logit_logprob, check_logit_logprob_backward, check_tail, check_token_weights,
 };
 use crate::kernel::Op;
-use crate::kernel::check::{Case, Visitor};
+use crate::kernel::check::{Case, Visitor, noise};
+use crate::kernel::cube::strict_product;
 use crate::kernel::cube::tensor::tensor_of;
 use crate::kernel::op::Elements;
 use crate::kernel::ops::every_operation;
@@ -70,6 +71,22 @@ fn every_kernel_on_the_device_agrees_with_its_cpu_reference() {
             eprintln!("{kernel} in {form:?}: {worst:.2} of the tolerance, {secs:.1} s");
         }
         check_tail(form, &device);
+    }
+    check_strict_products(&device);
+}
+
+/// What CUDA multiplies f32 by runs here too: the kernel is the same, in another language.
+fn check_strict_products(device: &CubeTensor) {
+    for [n, inner, outputs] in [[1, 5, 3], [70, 96, 130], [33, 128, 64], [200, 40, 16]] {
+        let [x, weight] = [noise([n, inner], 1), noise([inner, outputs], 2)];
+        let on_device = |matrix: &Elements| tensor_of(device, matrix.shape().clone(), matrix);
+        let got = floats(strict_product(on_device(&x), on_device(&weight)).unwrap());
+        let element = |at: usize| -> f32 {
+            let (row, column) = (at / outputs, at % outputs);
+            (0..inner).map(|i| x[row * inner + i] * weight[i * outputs + column]).sum()
+        };
+        let want: Vec<f32> = (0..n * outputs).map(element).collect();
+        near("strict product", &got, &want, |_| 1e-5 * (inner as f32).sqrt());
     }
 }
 
