@@ -84,7 +84,7 @@ fn play(schedule: &mut Schedule, length: impl Fn(usize) -> usize) -> Played {
 #[test]
 fn every_row_ends_whatever_the_room_and_the_lengths_and_no_page_has_two_owners() {
     let mut waits = 0;
-    for seed in 0..40 {
+    for seed in 0..6 {
         for pages in [LEAST, LEAST + 1, 12, 20, 40, 400] {
             for rows in [1, 2, 5, 29, 100] {
                 waits += play(&mut schedule(pages, rows), |row| length(seed, row)).waits;
