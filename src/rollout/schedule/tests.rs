@@ -20,7 +20,7 @@ fn schedule(pages: usize, rows: usize) -> Schedule {
 
 /// Length of the completion of a row: some of every length, some of the longest.
 fn length(seed: usize, row: usize) -> usize {
-    let mixed = (row * 31 + seed * 17 + 7) * 2_654_435_761 % (1 << 32) >> 7;
+    let mixed = ((row * 31 + seed * 17 + 7) * 2_654_435_761 % (1 << 32)) >> 7;
     if mixed.is_multiple_of(3) { LONGEST } else { 1 + mixed % LONGEST }
 }
 
