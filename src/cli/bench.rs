@@ -1,4 +1,4 @@
-//! `wgrpo bench`: how long whole training steps take on this machine.
+//! `wgrpo bench`: how long whole training steps, or generation alone, take on this machine.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::bench_counts::{StepCounts, Work};
+use super::bench_decode::{DecodeBench, MOST_ROWS};
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
 use crate::data::Problem;
@@ -25,12 +26,16 @@ const REWARDS: u32 = 0x7277;
 pub(super) struct BenchArgs {
     #[command(flatten)]
     file: ConfigFile,
-    /// Steps to time
+    /// Steps to time; with --decode, how often
     #[arg(long, default_value_t = 10)]
     steps: u64,
     /// Steps before them that are not counted
     #[arg(long, default_value_t = 2)]
     warmup: u64,
+    /// Time generation alone, for each of these numbers of rows
+    #[arg(long, value_name = "ROWS", value_delimiter = ',', conflicts_with = "real_rewards",
+        value_parser = clap::value_parser!(u64).range(1..=MOST_ROWS))]
+    decode: Vec<u64>,
     /// Score by the configuration's rewards, so that what is left out for want of a signal counts as
     /// speed; without it, rewards are seeded uniform numbers and every row is trained
     #[arg(long)]
@@ -47,7 +52,16 @@ impl BenchArgs {
         let mut config = self.file.load()?;
         config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
-        if self.count {
+        let Self { warmup, real_rewards, decode: rows, count, steps, .. } = self;
+        if !rows.is_empty() {
+            return device.run(DecodeBench {
+                config,
+                device: device.clone(),
+                rows,
+                repeats: steps,
+            })?;
+        }
+        if count {
             anyhow::ensure!(
                 !matches!(device, Device::Host(_)),
                 "--count counts what a GPU is given, and {device} is none; take --device vulkan or cuda"
@@ -55,7 +69,6 @@ impl BenchArgs {
             kernel::count_launches()?;
             traffic::begin();
         }
-        let Self { warmup, real_rewards, count, .. } = self;
         let bench = Bench { config, warmup, real_rewards, count, device: device.clone() };
         let result = device.run(bench)??;
         if let Some(counts) = &result.counts {
@@ -187,7 +200,7 @@ fn result(
         values.sort_by(f64::total_cmp);
         values
     };
-    let (steps, rounded) = (of(|m| m.step_secs), |x: f64| (x * 1e4).round() / 1e4);
+    let steps = of(|m| m.step_secs);
     let median_of = |value: fn(&StepMetrics) -> f64| rounded(median(&of(value)));
     BenchResult {
         parameters,
@@ -211,8 +224,13 @@ fn result(
     }
 }
 
+/// To four places, which is what a clock tells.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
 /// The median of sorted values.
-fn median(sorted: &[f64]) -> f64 {
+pub(super) fn median(sorted: &[f64]) -> f64 {
     let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
     0.5 * (sorted[low] + sorted[high])
 }

@@ -118,8 +118,8 @@ impl OnDevice for Evaluating {
         self.limits.check(&evaluation_buffers(&model.config, &options, prompts, longest))?;
         let shown = Progress::new(false);
         let mut stage = None;
-        let mut watch = |EvalProgress { done, total, batches }| {
-            if batches > 1 {
+        let mut watch = |EvalProgress { done, total, waits }| {
+            if waits {
                 let stage = stage.get_or_insert_with(|| shown.begin(Phase::Evaluate, 0, total));
                 stage.advance(done, "");
             }

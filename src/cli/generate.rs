@@ -70,6 +70,7 @@ impl GenerateArgs {
             response_length: self.max_tokens,
             eos_ids: eos_ids.to_vec(),
             cache_tokens: 16_384,
+            rows_at_once: Generator::ROWS_AT_ONCE,
         }
     }
 
@@ -131,7 +132,7 @@ impl OnDevice for Generating {
             prompts: 1,
             longest_prompt: ids.len(),
             samples: args.samples,
-            otherwise: "lower --samples or --max-tokens, or shorten --prompt",
+            otherwise: "lower --max-tokens or shorten --prompt",
         };
         limits.check(&generation_buffers(&model.config, sizes))?;
         let prompt = Prompt { problem: 0, ids: ids.into(), samples: args.samples };

@@ -3,6 +3,7 @@
 mod advantages;
 mod bench;
 mod bench_counts;
+mod bench_decode;
 mod check;
 mod config;
 mod devices;
@@ -39,7 +40,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
-    /// Time whole training steps
+    /// Time whole training steps, or generation alone
     Bench(bench::BenchArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),

@@ -42,6 +42,7 @@ impl RunConfig {
             response_length: self.response_length,
             eos_ids: eos_ids.to_vec(),
             cache_tokens: self.device.cache_tokens,
+            rows_at_once: Generator::ROWS_AT_ONCE,
         }
     }
 }

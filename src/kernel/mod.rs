@@ -30,7 +30,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 pub use counts::{CannotCount, count_launches, draws_tokens, executed};
-pub use memory::DeviceMemory;
+pub use memory::{DeviceMemory, read_bandwidth};
 pub use op::Op;
 pub use ops::*;
 pub use precision::{ComputeDtype, NoSuchPrecision, compute_in};

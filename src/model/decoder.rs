@@ -8,10 +8,11 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
 use super::linear::{Linear, Norm, in_f32, parameter};
-use super::packing::Packed;
+use super::packing::{NextTokens, Packed};
 use super::parameters::Source;
+use super::pass::{Keys, Pass, Tokens};
 use super::{ModelConfig, ModelError};
-use crate::kernel::{self, AttentionPlan, Kernels, PackedWeight, Rotary, Table};
+use crate::kernel::{self, Kernels, PackedWeight};
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
@@ -64,11 +65,20 @@ impl<B: Backend> Decoder<B> {
 
 impl<B: Kernels> Decoder<B> {
     /// Hidden states `[n, d]` of packed tokens, after the final norm.
-    ///
-    /// With a cache, keys and values are written to the slots of `packed` and attention reads the
-    /// whole cache; without one it reads the keys of this pass.
-    pub fn forward(&self, packed: &Packed, cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
-        self.model.forward(packed, cache)
+    pub fn forward(&self, packed: &Packed) -> Tensor<B, 2> {
+        self.model.forward(packed.tokens(&[]), None)
+    }
+
+    /// The same; keys and values go to `slots [n]` of a cache, too.
+    pub fn prefill(&self, packed: &Packed, slots: &[u32], cache: &mut KvCache<B>) -> Tensor<B, 2> {
+        self.model.forward(packed.tokens(slots), Some(cache))
+    }
+
+    /// Hidden states `[n, d]` of the next tokens of rows in a cache, which their keys and values join.
+    pub fn decode(&self, next: &NextTokens, cache: &mut KvCache<B>) -> Tensor<B, 2> {
+        let (positions, slots) = (&next.positions(), &next.slots());
+        let (ids, keys) = (&next.ids, Keys::OfCache(&next.keys));
+        self.model.forward(Tokens { ids, positions, keys, slots }, Some(cache))
     }
 
     /// The decoder for a phase in which its weights do not change, as in rollouts: where the device gains by it,
@@ -122,16 +132,12 @@ impl<B: Backend> Backbone<B> {
 }
 
 impl<B: Kernels> Backbone<B> {
-    fn forward(&self, packed: &Packed, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
-        let mut x = kernel::gather_rows(&in_f32(&self.embed_tokens.weight), &packed.ids);
+    fn forward(&self, tokens: Tokens<'_>, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
+        let mut x = kernel::gather_rows(&in_f32(&self.embed_tokens.weight), tokens.ids);
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
         };
-        let pass = Pass {
-            rotary: Rotary::new(&packed.positions, first.self_attn.head_dim, self.rope_theta),
-            plan: first.self_attn.plan(packed),
-            slots: Table::new(&packed.slots[..]),
-        };
+        let pass = Pass::new(&tokens, first.self_attn.shape(), self.rope_theta);
         let mut normed = first.input_layernorm.forward(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| cache.layer(index));
@@ -140,13 +146,6 @@ impl<B: Kernels> Backbone<B> {
         }
         normed
     }
-}
-
-/// What all layers of one forward pass share.
-struct Pass {
-    rotary: Rotary,
-    plan: AttentionPlan,
-    slots: Table<u32>,
 }
 
 #[derive(Module, Debug)]
@@ -239,8 +238,9 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    fn plan(&self, packed: &Packed) -> AttentionPlan {
-        AttentionPlan::new(packed.spans.clone(), self.heads, self.kv_heads, self.head_dim)
+    /// Heads, key heads and the width of one.
+    fn shape(&self) -> [usize; 3] {
+        [self.heads, self.kv_heads, self.head_dim]
     }
 }
 
@@ -253,14 +253,7 @@ impl<B: Kernels> Attention<B> {
     ) -> Tensor<B, 2> {
         let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let (q, k) = (self.per_head(&self.q_norm, q), self.per_head(&self.k_norm, k));
-        let (q, k, v) = match cache {
-            Some(cache) => {
-                let cached = cache.rotate_into(&pass.slots, &pass.rotary, [q, k, v]);
-                (cached.queries, cached.keys, cached.values)
-            }
-            None => (kernel::rope(q, &pass.rotary), kernel::rope(k, &pass.rotary), v),
-        };
-        self.o_proj.forward(&kernel::attention(&q, &k, &v, &pass.plan))
+        self.o_proj.forward(&pass.attend([q, k, v], cache))
     }
 
     /// Normalises every head by itself where the family does so.

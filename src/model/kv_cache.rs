@@ -3,10 +3,10 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::decoder::Decoder;
-use crate::kernel::{self, Cached, Kernels, Rotary, Table};
+use crate::kernel::{self, Cached, Kernels, PAGE, Rotary, Table};
 
-/// One slot a token and layer. Which row sees which slot is said by the spans of each pass, so the
-/// rows of a group share their prompt's slots and a finished row simply is not mentioned again.
+/// One slot a token and layer, in pages of [`PAGE`]. Which row sees which pages is said with each step, so
+/// the rows of a group share their prompt's and a finished row simply is not mentioned again.
 #[derive(Debug)]
 pub struct KvCache<B: Backend> {
     layers: Vec<LayerCache<B>>,
@@ -20,9 +20,10 @@ pub struct LayerCache<B: Backend> {
 }
 
 impl<B: Backend> KvCache<B> {
-    /// An empty cache of `slots` tokens for `decoder`.
-    pub fn new(decoder: &Decoder<B>, slots: usize) -> Self {
-        let empty = || Some(Tensor::zeros([slots, decoder.kv_width()], &decoder.device()));
+    /// An empty cache of so many pages for `decoder`.
+    pub fn new(decoder: &Decoder<B>, pages: usize) -> Self {
+        let shape = [pages * PAGE, decoder.kv_width()];
+        let empty = || Some(Tensor::zeros(shape, &decoder.device()));
         let layers = (0..decoder.depth()).map(|_| LayerCache { keys: empty(), values: empty() });
         Self { layers: layers.collect() }
     }
@@ -33,6 +34,14 @@ impl<B: Backend> KvCache<B> {
 }
 
 impl<B: Kernels> LayerCache<B> {
+    /// Writes the keys and values of new tokens to their slots.
+    pub(super) fn write(&mut self, slots: &[u32], keys: &Tensor<B, 2>, values: &Tensor<B, 2>) {
+        for (cache, rows) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            // Taken out while it is written, so that nobody else holds it and it changes in place.
+            *cache = cache.take().map(|cache| kernel::write_rows(cache, slots, rows));
+        }
+    }
+
     /// Rotates new queries and keys, and writes new keys and values to their slots; gives the queries and
     /// the keys and values of all slots.
     pub(super) fn rotate_into(

@@ -8,7 +8,8 @@
 //! The last token of a completion predicts nothing that is trained, so it is never computed; the
 //! first one is predicted by the last token of the prompt, which all rows of the group share.
 
-use crate::kernel::Span;
+use super::pass::{Keys, Tokens};
+use crate::kernel::{Paged, Span};
 
 /// A prompt and completions of it.
 #[derive(Debug, Clone)]
@@ -28,8 +29,34 @@ pub struct Packed {
     pub positions: Vec<u32>,
     /// Which keys each run of tokens sees.
     pub spans: Vec<Span>,
-    /// Cache slot of each token `[n]`; empty without a cache.
-    pub slots: Vec<u32>,
+}
+
+/// The newest token of each of some rows, which sees what came before through a cache.
+#[derive(Debug, Clone, Default)]
+pub struct NextTokens<'a> {
+    /// Token ids `[n]`.
+    pub ids: Vec<u32>,
+    /// Where the keys of each row are: its prompt's, then its own with the token's as the last.
+    pub keys: Vec<[Paged<'a>; 2]>,
+}
+
+impl<'a> NextTokens<'a> {
+    /// Appends a row's token.
+    pub fn push(&mut self, id: u32, prompt: Paged<'a>, own: Paged<'a>) {
+        self.ids.push(id);
+        self.keys.push([prompt, own]);
+    }
+
+    /// Position of each token in its sequence `[n]`.
+    pub fn positions(&self) -> Vec<u32> {
+        let position = |[prompt, own]: &[Paged; 2]| (prompt.tokens + own.tokens - 1) as u32;
+        self.keys.iter().map(position).collect()
+    }
+
+    /// Cache slot of each token `[n]`.
+    pub fn slots(&self) -> Vec<u32> {
+        self.keys.iter().map(|[_, own]| own.slot(own.tokens - 1) as u32).collect()
+    }
 }
 
 /// Packed groups together with what is to be predicted.
@@ -58,6 +85,12 @@ impl Packed {
         self.positions.extend((first_position..first_position + ids.len()).map(|p| p as u32));
         self.spans.push(Span { queries: run.clone(), prefix, own: run.clone() });
         run
+    }
+
+    /// As a forward pass takes it, with a cache's slots where there is one.
+    pub(super) fn tokens<'a>(&'a self, slots: &'a [u32]) -> Tokens<'a> {
+        let Self { ids, positions, spans } = self;
+        Tokens { ids, positions, keys: Keys::OfPass(spans), slots }
     }
 
     /// Whole sequences, each by itself.
@@ -121,6 +154,16 @@ mod tests {
         assert_eq!(packing.predictors, [2, 3, 2, 2, 4, 5]);
         assert_eq!(packing.targets, [4, 5, 6, 7, 8, 9]);
         assert_eq!(packing.row_lengths, [2, 1, 3]);
+    }
+
+    #[test]
+    fn a_next_token_stands_behind_its_prompt_and_in_the_last_slot_of_its_own() {
+        let mut next = NextTokens::default();
+        let of = |pages, tokens| Paged { pages, tokens };
+        next.push(7, of(&[3], 5), of(&[9], 1));
+        next.push(8, of(&[3, 1], 20), of(&[2, 4], 18));
+        assert_eq!(next.positions(), [5, 37]);
+        assert_eq!(next.slots(), [9 * 16, 4 * 16 + 1]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct TokenLogps<B: Backend> {
 impl<B: Kernels> Decoder<B> {
     /// Log-probabilities of packed completions. Only their positions go through the output head.
     pub fn completion_logps(&self, packing: &PackedCompletions, temperature: f32) -> TokenLogps<B> {
-        let hidden = self.forward(&packing.packed, None);
+        let hidden = self.forward(&packing.packed);
         let hidden = kernel::gather_rows(&hidden, &packing.predictors);
         let [logps, entropies] =
             kernel::token_logprob(&hidden, &self.head(), &packing.targets, temperature);

@@ -48,7 +48,8 @@ pub enum Event<'a> {
     },
     /// A training step.
     Step(StepEvent<'a>),
-    /// Held-out problems are being tried, in several batches: told before the first and after each.
+    /// Held-out problems are being tried, more than at once: told before the first completion and whenever
+    /// there are more.
     Evaluating {
         /// Training steps done.
         step: u64,

@@ -1,15 +1,17 @@
 //! From prompts to completions: batched generation with a cache that a group shares.
 //!
 //! What is drawn for a completion depends on (seed, purpose, step, problem, sample, position) and on
-//! nothing else: not on the rows beside it, nor on how the prompts were cut into batches. Where a problem
-//! comes twice, the samples of its second prompt are numbered after those of its first.
+//! nothing else: not on the rows beside it, nor on when it was computed. Where a problem comes twice, the samples of its second prompt are numbered after those of its first.
 
+mod footprint;
 mod generate;
 mod noise;
+mod schedule;
 
 use std::sync::Arc;
 
 pub use crate::kernel::Sampling;
+pub use footprint::{Footprint, Wanted};
 pub use generate::{GenerationError, Generator};
 pub use noise::{Noise, Purpose};
 

@@ -119,9 +119,9 @@ impl Frame {
         let Some(problems) = held_out else { return Ok(None) };
         let count = problems.len() as u64;
         let mut told = Ok(());
-        let mut watch = |EvalProgress { done, total, batches }| {
-            // One batch is soon done; of several, each is told.
-            if batches > 1 {
+        let mut watch = |EvalProgress { done, total, waits }| {
+            // What is computed all at once is soon done.
+            if waits {
                 told = monitors.tell(&Event::Evaluating { step, problems: count, done, total });
             }
             match told.is_ok() && (done == total || !stop.is_asked()) {

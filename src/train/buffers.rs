@@ -1,19 +1,22 @@
 //! The largest tensors of a run, known before it starts, so that a device that cannot hold them is
 //! refused instead of failing half-way.
 //!
-//! Sizes are reckoned from the longest prompt there is and the longest completion allowed, and where
-//! short prompts make more rows, from prompts of one token. Logits of log-probabilities are missing:
-//! they are made in blocks that fit.
+//! Sizes are reckoned from the longest prompt there is and the longest completion allowed. Logits of
+//! log-probabilities are missing: they are made in blocks that fit.
 
 use super::evaluate::EvalOptions;
 use super::settings::TrainSettings;
 use super::sft::{JUDGED, WarmStart};
 use crate::advantage::AdvantageEstimator;
 use crate::device::{Buffer, Mend};
+use crate::kernel::PAGE;
 use crate::model::{ModelConfig, PackedCompletions};
-use crate::rollout::Generator;
+use crate::rollout::{Footprint, Generator, Wanted};
 
 const FLOAT: u64 = 4;
+
+/// What to change where one sequence is too much.
+const SHORTER: &str = "lower prompt_length or response_length";
 
 /// A call of [`Generator::generate`] that is to come; without prompts or samples there is none.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +29,7 @@ pub struct Generation<'a> {
     pub longest_prompt: usize,
     /// Completions of each.
     pub samples: usize,
-    /// What to change where even one prompt with its completions is too much.
+    /// What to change where even one prompt with one completion is too much.
     pub otherwise: &'static str,
 }
 
@@ -55,34 +58,34 @@ pub fn model_buffers(model: &ModelConfig) -> Vec<Buffer> {
     model.parameters().into_iter().map(buffer).collect()
 }
 
-/// Cache, activations of the prompts and logits of the fullest batch of a generation.
+/// Cache, widest activation and logits of the fullest step of a generation.
 pub fn generation_buffers(model: &ModelConfig, of: Generation) -> Vec<Buffer> {
     let Generation { generator, prompts, longest_prompt, samples, otherwise } = of;
     if prompts == 0 || samples == 0 {
         return Vec::new();
     }
-    let slots_of = |prompt: usize| prompt + samples * generator.response_length;
-    let (kv, width) = (kv_width(model), widest(model));
-    let buffer = |what: &str, prompt: usize, rows_of_prompt: usize, width: usize| {
-        let slots = slots_of(prompt).max(1);
-        let batch = (generator.cache_tokens / slots).clamp(1, prompts);
-        Buffer {
-            what: format!("{what} [{}, {width}]", batch * rows_of_prompt),
-            bytes: bytes(&[batch, rows_of_prompt, width]),
-            mend: Mend::Lower {
-                key: "device.cache_tokens",
-                value: generator.cache_tokens as u64,
-                least: slots as u64,
-                step: slots as u64,
-                bytes_per_step: bytes(&[rows_of_prompt, width]),
-                otherwise,
-            },
-        }
+    let rows = prompts.saturating_mul(samples);
+    let Footprint { slots, least_slots, rows, prefill_tokens, .. } =
+        generator.footprint(Wanted { prompts, longest_prompt, rows });
+    // Lowering `cache_tokens` by `step` takes a row off the tensor.
+    let buffer = |what: &str, [rows, width]: [usize; 2], step: usize| Buffer {
+        what: format!("{what} [{rows}, {width}]"),
+        bytes: bytes(&[rows, width]),
+        mend: Mend::Lower {
+            key: "device.cache_tokens",
+            value: generator.cache_tokens as u64,
+            least: least_slots as u64,
+            step: step as u64,
+            bytes_per_step: bytes(&[width]),
+            otherwise,
+        },
     };
+    let tokens = prefill_tokens.max(rows);
     vec![
-        buffer("the cache of keys of a layer", longest_prompt, slots_of(longest_prompt), kv),
-        buffer("the widest activation of the prompts", longest_prompt, longest_prompt, width),
-        buffer("the logits of a draw", 1, samples, model.vocab_size),
+        buffer("the cache of keys of a layer", [slots, kv_width(model)], 1),
+        buffer("the widest activation of a generation", [tokens, widest(model)], 1),
+        // An open completion holds a page of the cache at least.
+        buffer("the logits of a draw", [rows, model.vocab_size], PAGE),
     ]
 }
 
@@ -93,16 +96,12 @@ pub fn evaluation_buffers(
     prompts: usize,
     longest_prompt: usize,
 ) -> Vec<Buffer> {
-    let of = |samples, otherwise| Generation {
-        generator: &eval.generator,
-        prompts,
-        longest_prompt,
-        samples,
-        otherwise,
+    let generator = &eval.generator;
+    let of = |samples| {
+        let sizes = Generation { generator, prompts, longest_prompt, samples, otherwise: SHORTER };
+        generation_buffers(model, sizes)
     };
-    let greedy = generation_buffers(model, of(1, "lower response_length"));
-    let sampled = of(eval.samples, "take fewer samples of a problem or lower response_length");
-    [greedy, generation_buffers(model, sampled)].concat()
+    [of(1), of(eval.samples)].concat()
 }
 
 /// All tensors of a training run.
@@ -123,21 +122,17 @@ pub fn run_buffers(model: &ModelConfig, run: RunSizes) -> Vec<Buffer> {
 impl RunSizes<'_> {
     /// Those of the groups and of the diagnostics' oracle.
     fn rollouts(&self, model: &ModelConfig) -> Vec<Buffer> {
-        const GROUP: &str = "lower num_return_sequences_in_group or response_length";
-        const ORACLE: &str = "lower diagnostics.oracle_rollouts or response_length";
         let (settings, training) = (self.settings, &self.settings.training);
         let diagnostics = &training.diagnostics;
         let group = settings.estimator.rollouts_per_prompt(training.num_return_sequences_in_group);
-        let of = |prompts, samples, otherwise| Generation {
-            generator: &settings.generator,
-            prompts,
-            longest_prompt: self.longest_prompt,
-            samples,
-            otherwise,
+        let of = |prompts, samples| {
+            let (generator, longest_prompt) = (&settings.generator, self.longest_prompt);
+            let otherwise = SHORTER;
+            let sizes = Generation { generator, prompts, longest_prompt, samples, otherwise };
+            generation_buffers(model, sizes)
         };
-        let oracle = of(diagnostics.prompts, diagnostics.oracle_rollouts, ORACLE);
-        let groups = generation_buffers(model, of(training.rollout_batch_size, group, GROUP));
-        [groups, generation_buffers(model, oracle)].concat()
+        let oracle = of(diagnostics.prompts, diagnostics.oracle_rollouts);
+        [of(training.rollout_batch_size, group), oracle].concat()
     }
 
     /// What one forward and backward pass holds.
@@ -176,7 +171,7 @@ impl RunSizes<'_> {
                 least: row as u64,
                 step: 1,
                 bytes_per_step: bytes(&[width]),
-                otherwise: "lower prompt_length or response_length",
+                otherwise: SHORTER,
             },
         }
     }
@@ -205,7 +200,7 @@ impl RunSizes<'_> {
                 least: 1,
                 step: 1,
                 bytes_per_step: bytes(&[row, widest(model)]),
-                otherwise: "lower prompt_length or response_length",
+                otherwise: SHORTER,
             },
         }
     }

@@ -8,7 +8,7 @@ use super::score::{ScoredGroup, Scorer};
 use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::reward::Rewards;
-use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
+use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling, Wanted};
 use crate::text::Tokenizer;
 
 /// How to evaluate.
@@ -53,8 +53,8 @@ pub struct EvalProgress {
     pub done: u64,
     /// Those that there will be.
     pub total: u64,
-    /// Batches that each problem's completions come in.
-    pub batches: usize,
+    /// Whether some completions wait for others to end, so that it may take a while.
+    pub waits: bool,
 }
 
 /// Evaluates a policy; draws nothing from the random numbers of training.
@@ -74,7 +74,7 @@ pub fn evaluate<B: Kernels>(
 /// What is told how far an evaluation is; an error of its own ends it.
 pub type EvalWatch<'a> = dyn FnMut(EvalProgress) -> Result<(), TrainError> + 'a;
 
-/// The same, told to `watch` before the first batch of completions and after each.
+/// The same, told to `watch` before the first completions and whenever there are more.
 ///
 /// # Errors
 /// As [`evaluate`], and those of `watch`.
@@ -96,7 +96,7 @@ pub fn evaluate_watched<B: Kernels>(
             response_length: options.generator.response_length,
         },
         options,
-        progress: EvalProgress { done: 0, total: problems.len() as u64 * samples, batches: 0 },
+        progress: EvalProgress { done: 0, total: problems.len() as u64 * samples, waits: false },
         watch,
     };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
@@ -159,15 +159,14 @@ impl Judge<'_, '_> {
         let prompts: Vec<Prompt> =
             (0..problems.len()).map(|index| problems.prompt(index, samples)).collect();
         let noise = Noise::new(self.options.seed, Purpose::Evaluation, 0);
-        let batches = generator.batches(&prompts);
-        self.progress.batches = batches.len();
+        self.progress.waits = !generator.footprint(Wanted::of(&prompts)).is_at_once;
         (self.watch)(self.progress)?;
-        let mut groups = Vec::with_capacity(prompts.len());
-        for batch in batches {
-            groups.extend(generator.generate(policy, batch, noise)?);
-            self.progress.done += (batch.len() * samples) as u64;
-            (self.watch)(self.progress)?;
-        }
+        let before = self.progress.done;
+        let mut watch = |completions: usize| {
+            self.progress.done = before + completions as u64;
+            (self.watch)(self.progress)
+        };
+        let groups = generator.generate_watched(policy, &prompts, noise, &mut watch)?;
         Ok(self.scorer.score(groups)?)
     }
 }

@@ -21,7 +21,7 @@ impl<B: Kernels> Distribution<B> {
         packing: &PackedCompletions,
         head: Tensor<B, 2>,
     ) -> Self {
-        let hidden = decoder.forward(&packing.packed, None);
+        let hidden = decoder.forward(&packing.packed);
         let hidden = kernel::gather_rows(&hidden, &packing.predictors);
         Self { hidden, head }
     }

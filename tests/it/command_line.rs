@@ -188,6 +188,26 @@ fn bench_prints_its_figures_as_the_last_line() {
 }
 
 #[test]
+fn bench_times_generation_for_each_number_of_rows_it_is_given() {
+    let scene = Scene::new();
+    let tied = "model.architecture.tie_word_embeddings=true";
+    let rows = ["bench", "tiny.yaml", "--decode", "1,3", "--steps", "1", "--set", tied];
+    let ended = scene.succeed(&rows);
+    let figures = last_json(&ended);
+    assert!(figures["read_gb_per_s"].as_f64().unwrap() > 0.0, "{figures}");
+    let decode = figures["decode"].as_array().unwrap();
+    assert_eq!(decode.iter().map(|of| &of["rows"]).collect::<Vec<_>>(), [1, 3]);
+    for of in decode {
+        let figure = |name: &str| of[name].as_f64().unwrap();
+        let passes_per_s = figure("tokens_per_s") / figure("rows");
+        let read = passes_per_s * figures["parameters"].as_f64().unwrap() * 4.0 / 1e9;
+        assert!((figure("weights_gb_per_s") - read).abs() < 0.01 * read + 1e-4, "{figures}");
+        assert!(figure("share_of_read_bandwidth") > 0.0 || read < 1e-3, "{figures}");
+    }
+    says(&scene.run(&["bench", "tiny.yaml", "--decode", "0"]).stderr, &["1..=4096"]);
+}
+
+#[test]
 fn bench_asks_for_a_run() {
     says(&Scene::new().run(&["bench"]).stderr, &["<CONFIG>"]);
 }

@@ -17,6 +17,7 @@ fn generator() -> Generator {
         response_length: 12,
         eos_ids: EOS_IDS.to_vec(),
         cache_tokens: 100_000,
+        rows_at_once: Generator::ROWS_AT_ONCE,
     }
 }
 
@@ -91,13 +92,67 @@ fn a_problem_that_comes_again_draws_other_completions_and_the_first_keeps_its_ow
 }
 
 #[test]
-fn completions_are_the_same_whatever_the_cache_holds_at_once() {
-    let together = generate(&generator(), &prompts(3));
-    for cache_tokens in [1, 60, 100] {
-        let small = Generator { cache_tokens, ..generator() };
-        let groups = generate(&small, &prompts(3));
-        assert_same(&completions(&groups), &completions(&together));
+fn completions_are_the_same_whatever_is_under_way_at_once() {
+    // Completions of up to four pages, many of which end early: rows wait for pages and for places.
+    let generator = Generator { response_length: 50, eos_ids: vec![7], ..generator() };
+    let prompts = prompts(3);
+    let together = generate(&generator, &prompts);
+    let lengths: Vec<usize> = completions(&together).iter().map(|c| c.ids.len()).collect();
+    assert!(lengths.iter().any(|length| *length < 16) && lengths.contains(&50), "{lengths:?}");
+    let reversed: Vec<Prompt> = prompts.iter().rev().cloned().collect();
+    for cache_tokens in [100_000, 500, 230, 1] {
+        for rows_at_once in [0, 2, 7, 23] {
+            let small = Generator { cache_tokens, rows_at_once, ..generator.clone() };
+            assert_same(&completions(&generate(&small, &prompts)), &completions(&together));
+            let mut groups = generate(&small, &reversed);
+            groups.reverse();
+            assert_same(&completions(&groups), &completions(&together));
+        }
     }
+}
+
+#[test]
+fn prompts_beyond_one_pass_and_prompts_without_samples_change_nothing() {
+    // Three prompts of 1500 tokens do not go through the decoder in one pass.
+    let prompt = |problem: u32, length, samples| Prompt {
+        problem,
+        ids: token_ids(u64::from(problem), length, 64).into(),
+        samples,
+    };
+    let prompts = [
+        prompt(1, 1500, 1),
+        prompt(2, 3, 0),
+        prompt(3, 1500, 2),
+        prompt(4, 1500, 1),
+        prompt(5, 2, 2),
+        prompt(6, 9, 0),
+    ];
+    let generator = Generator { response_length: 3, eos_ids: Vec::new(), ..generator() };
+    let together = generate(&generator, &prompts);
+    for (prompt, group) in prompts.iter().zip(&together) {
+        assert_eq!(group.completions.len(), prompt.samples);
+        let alone = generate(&generator, std::slice::from_ref(prompt));
+        assert_same(&group.completions, &alone[0].completions);
+    }
+    assert!(generate(&generator, &[]).is_empty());
+}
+
+#[test]
+fn completions_are_told_as_they_end_and_whoever_is_told_can_end_it() {
+    let (generator, prompts) = (Generator { rows_at_once: 2, ..generator() }, prompts(1));
+    let mut told = Vec::new();
+    let mut watch = |ended| {
+        told.push(ended);
+        Ok::<(), GenerationError>(())
+    };
+    generator.generate_watched(&policy(), &prompts, noise(), &mut watch).unwrap();
+    assert_eq!(told.last(), Some(&8));
+    assert!(told.is_sorted_by(|a, b| a < b) && told.len() > 3, "{told:?}");
+    let stop = GenerationError::NotFinite { problem: 77 };
+    let mut stop = Some(stop);
+    let mut watch = |_| stop.take().map_or(Ok(()), Err);
+    let ended = generator.generate_watched(&policy(), &prompts, noise(), &mut watch).unwrap_err();
+    assert!(matches!(ended, GenerationError::NotFinite { problem: 77 }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use wgrpo::kernel::{self, AdamW, AttentionPlan, Rotary, Span};
+use wgrpo::kernel::{self, AdamW, AttentionPlan, DecodePlan, PAGE, Paged, Rotary, Span};
 
 use crate::support::{Cpu, Training, assert_close, device, floats, matrix, normals, widen};
 
@@ -289,15 +289,43 @@ fn attention_is_the_softmax_over_the_shared_prompt_and_what_came_before() {
 }
 
 #[test]
-fn attention_over_a_cache_sees_the_slots_of_its_spans_only() {
-    // Three rows in a cache of 60: two share slots 0..20, one of them with two queries at once.
-    let spans = [
-        Span { queries: 0..1, prefix: 0..20, own: 40..43 },
-        Span { queries: 1..3, prefix: 0..20, own: 50..53 },
-        Span { queries: 3..4, prefix: 20..20, own: 25..31 },
+fn attention_over_a_cache_sees_the_slots_of_its_rows_only() {
+    // Rows in a cache of ten pages: three share a prompt that lies in pages 3, 0 and 5, and one has pages
+    // of its own on both sides of it.
+    let of = |pages, tokens| Paged { pages, tokens };
+    let prompt = of(&[3, 0, 5], 36);
+    let rows = [
+        [prompt, of(&[7], 3)],
+        [prompt, of(&[9, 1], 17)],
+        [prompt, of(&[2], 16)],
+        [of(&[6], 1), of(&[8, 4], 22)],
     ];
-    for shape in SHAPES {
-        check_attention(&spans, [4, 60], shape);
+    for [heads, kv_heads, d] in SHAPES {
+        let (n, m) = (rows.len(), 10 * PAGE);
+        let (q, k, v) =
+            (input(1, [n, heads * d]), input(2, [m, kv_heads * d]), input(3, [m, kv_heads * d]));
+        let plan = DecodePlan::new(&rows, heads, kv_heads, d);
+        let [of_q, of_k, of_v] = [&q, &k, &v].map(|x| matrix::<Cpu>(x.values.clone(), x.shape));
+        let seen = floats(kernel::decode_attention(&of_q, &of_k, &of_v, &plan));
+        for (i, row) in rows.iter().enumerate() {
+            // The keys of the row one after another, as the only ones there are.
+            let slots: Vec<usize> = row
+                .iter()
+                .flat_map(|keys| {
+                    (0..keys.tokens).map(|at| keys.pages[at / 16] as usize * 16 + at % 16)
+                })
+                .collect();
+            let packed = |x: &[f32]| -> Vec<f32> {
+                let width = kv_heads * d;
+                slots.iter().flat_map(|slot| x[slot * width..][..width].to_vec()).collect()
+            };
+            let (k, v) = (packed(&k.values), packed(&v.values));
+            let of_row = i * heads * d..(i + 1) * heads * d;
+            let span = Span { queries: 0..1, prefix: 0..0, own: 0..slots.len() };
+            let q = &q.values[of_row.clone()];
+            let expected = naive_attention([q, &k, &v], &[span], [heads, kv_heads, d]);
+            assert_close(&seen[of_row], &expected, 2e-6, 2e-5);
+        }
     }
 }
 

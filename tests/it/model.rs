@@ -3,8 +3,10 @@
 use burn::tensor::Tensor;
 use serde_json::Value;
 
-use wgrpo::kernel::Span;
-use wgrpo::model::{Decoder, KvCache, Packed, PackedCompletions, Parameter, PromptGroup};
+use wgrpo::kernel::{PAGE, Paged};
+use wgrpo::model::{
+    Decoder, KvCache, NextTokens, Packed, PackedCompletions, Parameter, PromptGroup,
+};
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 
 use crate::support::{
@@ -24,7 +26,7 @@ fn temperature(golden: &Value) -> f32 {
 
 /// Logits of whole sequences in one pass, those of each sequence in its own list.
 fn whole_logits(decoder: &Decoder<Cpu>, sequences: &[&[u32]]) -> Vec<Vec<f32>> {
-    let logits = decoder.logits(&decoder.forward(&Packed::sequences(sequences), None));
+    let logits = decoder.logits(&decoder.forward(&Packed::sequences(sequences)));
     let vocabulary = logits.dims()[1];
     let all = floats(logits);
     let mut rest = all.as_slice();
@@ -90,6 +92,7 @@ fn greedy_continuations_are_those_of_transformers() {
             response_length: 8,
             eos_ids: Vec::new(),
             cache_tokens: 1000,
+            rows_at_once: Generator::ROWS_AT_ONCE,
         };
         let noise = Noise::new(1, Purpose::Evaluation, 0);
         let groups = generator.generate(&decoder, &prompts, noise).unwrap();
@@ -124,80 +127,68 @@ fn the_gradient_of_every_parameter_is_that_of_pytorch() {
     }
 }
 
-/// One row of a cached pass: its tokens, the slots of a prompt it shares, and of its own tokens.
+/// A completion in a cache: which prompt it continues, its pages, and how much of it was computed.
 struct CachedRow {
     ids: Vec<u32>,
-    prefix: std::ops::Range<usize>,
-    first_slot: usize,
+    prompt: usize,
+    pages: Vec<u32>,
     computed: usize,
-}
-
-/// A pass over the next `count` tokens of every row that has as many left.
-fn next_tokens(rows: &mut [CachedRow], count: usize) -> Packed {
-    let mut packed = Packed::default();
-    for row in rows.iter_mut().filter(|row| row.computed + count <= row.ids.len()) {
-        let start = packed.ids.len();
-        for at in row.computed..row.computed + count {
-            packed.ids.push(row.ids[at]);
-            packed.positions.push((row.prefix.len() + at) as u32);
-            packed.slots.push((row.first_slot + at) as u32);
-        }
-        row.computed += count;
-        packed.spans.push(Span {
-            queries: start..start + count,
-            prefix: row.prefix.clone(),
-            own: row.first_slot..row.first_slot + row.computed,
-        });
-    }
-    packed
 }
 
 #[test]
 fn cached_logits_are_those_of_whole_sequences_for_ragged_prompts() {
     for name in FIXTURES {
         let (config, decoder) = open::<Cpu>(name);
-        let prompts =
-            [2, 23, 1].map(|length| token_ids(length, length as usize, config.vocab_size));
-        let completions = [(0, 5), (0, 9), (1, 7), (1, 2), (2, 4)];
-        let mut cache = KvCache::new(&decoder, 80);
-        let mut starts = vec![0];
-        for prompt in &prompts {
-            starts.push(starts[starts.len() - 1] + prompt.len());
-        }
-        let mut packed = Packed::sequences(&prompts.each_ref().map(Vec::as_slice));
-        packed.slots = (0..packed.ids.len() as u32).collect();
-        decoder.forward(&packed, Some(&mut cache));
-
-        // Slots from the end of the cache downwards: nothing may depend on their order.
-        let mut rows: Vec<CachedRow> = Vec::new();
-        for (at, (prompt, length)) in completions.iter().enumerate() {
-            rows.push(CachedRow {
-                ids: token_ids(100 + at as u64, *length, config.vocab_size),
-                prefix: starts[*prompt]..starts[prompt + 1],
-                first_slot: 80 - 10 * (at + 1),
-                computed: 0,
-            });
-        }
-        let whole: Vec<Vec<u32>> = rows
+        let v = config.vocab_size;
+        let prompts = [2, 23, 1].map(|length| token_ids(length, length as usize, v));
+        let completions = [(0, 5), (0, 9), (1, 7), (1, 2), (2, 4), (2, 19)];
+        // Pages in no order: nothing may depend on it.
+        let mut pages = [7, 2, 10, 0, 5, 9, 1, 8, 3, 6, 4].into_iter();
+        let mut take =
+            |tokens: usize| -> Vec<u32> { pages.by_ref().take(tokens.div_ceil(PAGE)).collect() };
+        let of_prompts = prompts.each_ref().map(|prompt| take(prompt.len()));
+        let mut rows: Vec<CachedRow> = completions
             .iter()
-            .zip(completions)
-            .map(|(row, (prompt, _))| [&prompts[prompt][..], &row.ids].concat())
+            .enumerate()
+            .map(|(at, (prompt, length))| CachedRow {
+                ids: token_ids(100 + at as u64, *length, v),
+                prompt: *prompt,
+                pages: take(*length),
+                computed: 0,
+            })
             .collect();
+        let paged =
+            |prompt: usize| Paged { pages: &of_prompts[prompt], tokens: prompts[prompt].len() };
+
+        let mut cache = KvCache::new(&decoder, 11);
+        let packed = Packed::sequences(&prompts.each_ref().map(Vec::as_slice));
+        let slots: Vec<u32> = (0..3)
+            .flat_map(|prompt| (0..prompts[prompt].len()).map(move |at| (prompt, at)))
+            .map(|(prompt, at)| paged(prompt).slot(at) as u32)
+            .collect();
+        decoder.prefill(&packed, &slots, &mut cache);
+
+        let whole: Vec<Vec<u32>> =
+            rows.iter().map(|row| [&prompts[row.prompt][..], &row.ids].concat()).collect();
         let ids: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
         let expected = whole_logits(&decoder, &ids);
 
-        // Two tokens at once first, then one by one until every row has ended.
-        for count in [2, 1, 1, 1, 1, 1, 1, 1] {
-            let packed = next_tokens(&mut rows, count);
-            let logits = decoder.logits(&decoder.forward(&packed, Some(&mut cache)));
-            let logits = floats(logits);
-            for (query, position) in packed.positions.iter().enumerate() {
-                let span = packed.spans.iter().find(|s| s.queries.contains(&query)).unwrap();
-                let row = rows.iter().position(|r| r.first_slot == span.own.start).unwrap();
-                let v = config.vocab_size;
-                let cached = &logits[query * v..(query + 1) * v];
-                let at = *position as usize * v;
-                assert_close(cached, &widen(&expected[row][at..at + v]), 2e-5, 1e-5);
+        // One token of every row at a time, until each has ended.
+        for _ in 0..19 {
+            let mut next = NextTokens::default();
+            let open = (0..rows.len()).filter(|row| rows[*row].computed < rows[*row].ids.len());
+            let open: Vec<usize> = open.collect();
+            open.iter().for_each(|row| rows[*row].computed += 1);
+            for row in &open {
+                let CachedRow { ids, prompt, pages, computed } = &rows[*row];
+                let own = Paged { pages, tokens: *computed };
+                next.push(ids[computed - 1], paged(*prompt), own);
+            }
+            let logits = floats(decoder.logits(&decoder.decode(&next, &mut cache)));
+            for (i, row) in open.iter().enumerate() {
+                let position = prompts[rows[*row].prompt].len() + rows[*row].computed - 1;
+                let expected = &expected[*row][position * v..][..v];
+                assert_close(&logits[i * v..][..v], &widen(expected), 2e-5, 1e-5);
             }
         }
         assert!(rows.iter().all(|row| row.computed == row.ids.len()));

@@ -37,7 +37,7 @@ fn a_real_checkpoint_gives_the_ids_logits_and_text_that_transformers_gives() {
     let ids = model.tokenizer.encode(&text, false).unwrap();
     assert_eq!(ids, PROMPT_IDS);
 
-    let hidden = model.decoder.forward(&Packed::sequences(&[&ids]), None);
+    let hidden = model.decoder.forward(&Packed::sequences(&[&ids]));
     let last = hidden.narrow(0, ids.len() - 1, 1);
     let logits: Vec<f32> = model.decoder.logits(&last).into_data().iter().collect();
     for (ours, theirs) in logits.iter().zip(LAST_LOGITS) {
@@ -49,6 +49,7 @@ fn a_real_checkpoint_gives_the_ids_logits_and_text_that_transformers_gives() {
         response_length: 24,
         eos_ids: model.tokenizer.eos_ids().to_vec(),
         cache_tokens: 1024,
+        rows_at_once: Generator::ROWS_AT_ONCE,
     };
     let prompt = Prompt { problem: 0, ids: ids.into(), samples: 1 };
     let noise = Noise::new(0, Purpose::Reading, 0);

@@ -3,6 +3,7 @@
 pub mod dots;
 pub mod gemm;
 pub mod simd;
+pub mod tasks;
 
 /// Products of two numbers that are worth handing to a thread.
 pub const WORTH_A_THREAD: usize = 1 << 17;

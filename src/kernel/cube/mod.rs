@@ -9,6 +9,7 @@
 mod adamw;
 mod add_norm;
 mod attention;
+mod decode_attention;
 pub(super) mod executed;
 mod few_rows;
 mod gated_linear;

@@ -4,6 +4,7 @@
 pub(super) mod adamw;
 pub(super) mod add_norm;
 pub(super) mod attention;
+pub(super) mod decode_attention;
 pub(super) mod gated_linear;
 pub(super) mod gather_rows;
 pub mod group_advantage;
@@ -25,6 +26,7 @@ pub(super) mod write_rows;
 pub use adamw::{AdamW, adamw_step};
 pub use add_norm::add_norm;
 pub use attention::{AttentionPlan, Span, attention};
+pub use decode_attention::{DecodePlan, PAGE, Paged, decode_attention};
 pub use gated_linear::gated_linear;
 pub use gather_rows::gather_rows;
 pub use group_advantage::group_advantage;
@@ -57,6 +59,7 @@ pub fn every_operation(visitor: &mut impl Visitor) {
     rope::visit(visitor);
     rotate_into_cache::visit(visitor);
     attention::visit(visitor);
+    decode_attention::visit(visitor);
     gather_rows::visit(visitor);
     write_rows::visit(visitor);
     token_logprob::visit(visitor);

@@ -84,6 +84,7 @@ fn settings() -> TrainSettings {
             response_length: 6,
             eos_ids: vec![2],
             cache_tokens: 10_000,
+            rows_at_once: Generator::ROWS_AT_ONCE,
         },
         selection: Selection::default(),
         shaping: RewardShaping::default(),

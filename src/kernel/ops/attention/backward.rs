@@ -14,12 +14,12 @@ use multiversion::multiversion;
 use super::AttentionPlan;
 use super::blocks::{Block, Mask, Meeting};
 use super::forward::{Inputs, lanes_mut};
-use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, copy, read, read_turned};
+use super::scratch::{HeadRows, KeyTile, Sizes, Tile, copy, read, read_turned};
 use super::tile::{RowsMut, add_over_keys, add_over_queries, scores};
 use super::units::{Unit, family_blocks, units};
-use super::work::for_each_task;
 use crate::kernel::cpu::dots::LANES;
 use crate::kernel::cpu::simd::{dot, exp};
+use crate::kernel::cpu::tasks::{Shared, for_each_task};
 
 /// What the forward pass returned and the gradient of its output.
 #[derive(Clone, Copy)]

@@ -4,15 +4,14 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
-use rayon::prelude::*;
 
+use super::AttentionPlan;
 use super::blocks::{Block, Mask, Meeting, blocks};
-use super::scratch::{HeadRows, KeyTile, Shared, Sizes, Tile, read_turned};
+use super::scratch::{HeadRows, KeyTile, Sizes, Tile, read_turned};
 use super::tile::{RowsMut, add_over_keys, scores};
-use super::work::for_each_task;
-use super::{AttentionPlan, Span, decode};
 use crate::kernel::cpu::dots::LANES;
 use crate::kernel::cpu::simd::exp;
+use crate::kernel::cpu::tasks::{Shared, for_each_task};
 
 /// Tensors of one attention: `q [n, heads·d]`, `k` and `v` `[m, kv_heads·d]`.
 #[derive(Clone, Copy)]
@@ -32,10 +31,6 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
     let blocks = blocks(&plan.spans, plan.heads / plan.kv_heads);
     let sizes = Sizes::of(plan, &blocks);
     let to = Outputs { out: Shared::new(&mut out), lse: Shared::new(&mut lse) };
-    if plan.spans.iter().all(|span| span.queries.len() == 1) {
-        single_queries(plan, inputs, to);
-        return [out, lse];
-    }
     let tasks: Vec<(&Block, usize)> = blocks
         .iter()
         .flat_map(|block| (0..plan.kv_heads).map(move |kv_head| (block, kv_head)))
@@ -47,27 +42,6 @@ pub fn forward(plan: &AttentionPlan, inputs: Inputs) -> [Vec<f32>; 2] {
         |scratch, (block, kv_head)| scratch.attend(plan, inputs, block, *kv_head, to),
     );
     [out, lse]
-}
-
-/// One query of every span, as in generation: those of a prefix together, but not so many that a thread
-/// has none.
-fn single_queries(plan: &AttentionPlan, inputs: Inputs, to: Outputs) {
-    let most = plan.spans.len().div_ceil(rayon::current_num_threads()).max(4);
-    let alike = plan.spans.chunk_by(|a, b| a.prefix == b.prefix);
-    let runs: Vec<&[Span]> = alike.flat_map(|run| run.chunks(most)).collect();
-    // A lone query is less work than handing it to a thread.
-    let runs_of_job = (32 * runs.len()).div_ceil(plan.spans.len().max(1)).clamp(1, 8);
-    runs.par_iter().with_min_len(runs_of_job).for_each_init(
-        decode::Scratch::default,
-        |scratch, run| {
-            let first = run[0].queries.start;
-            let part = |width: usize| first * width..(first + run.len()) * width;
-            // SAFETY: the queries of a run belong to its task.
-            let (out, lse) =
-                unsafe { (to.out.part(part(plan.width())), to.lse.part(part(plan.heads))) };
-            decode::attend(plan, inputs, run, scratch, out, lse);
-        },
-    );
 }
 
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 //!
 //! Tokens lie one after another without padding. A [`Span`] says which of them are queries and
 //! which keys each query sees: all of `prefix` (a group's prompt, computed once), then `own` up to
-//! itself. The same description serves training, prefill and cached generation.
+//! itself. Single queries over a cache have an operation of their own, `decode_attention`.
 //!
 //! ```text
 //! o_i = Σ_j softmax_j(q_i·k_j / √d) · v_j      over the keys j that query i sees
@@ -13,7 +13,6 @@
 
 mod backward;
 mod blocks;
-mod decode;
 mod forward;
 mod plan;
 mod scratch;
@@ -77,7 +76,7 @@ impl Op<3, 2> for Attention {
 }
 
 /// Gradients of q, k and v from them, what the forward pass gave, and the gradient of its output.
-/// Queries and keys must be the same tokens (a pass without a cache).
+/// Queries and keys must be the same tokens.
 #[derive(Debug, Clone)]
 pub struct AttentionBackward {
     /// As in the forward pass.
@@ -102,7 +101,7 @@ impl Op<6, 3> for AttentionBackward {
 }
 
 /// The row of `attention` in the list of operations: two groups that share their prompts, a prompt
-/// longer than a tile, short and long rows; then two rows over a cache.
+/// longer than a tile, short and long rows.
 pub fn visit(visitor: &mut impl Visitor) {
     let span = |queries, prefix, own| Span { queries, prefix, own };
     let spans = vec![
@@ -115,9 +114,4 @@ pub fn visit(visitor: &mut impl Visitor) {
     let op = Attention { plan: AttentionPlan::new(spans, 4, 2, 24) };
     let inputs = [noise([N, 96], 8), noise([N, 48], 9), noise([N, 48], 10)];
     visitor.visit(Case::new("attention", op, inputs));
-
-    let spans = vec![span(0..1, 0..100, 100..103), span(1..2, 0..100, 110..111)];
-    let op = Attention { plan: AttentionPlan::new(spans, 2, 1, 80) };
-    let inputs = [noise([2, 160], 11), noise([120, 80], 12), noise([120, 80], 13)];
-    visitor.visit(Case::new("attention with a cache", op, inputs).without_gradients());
 }

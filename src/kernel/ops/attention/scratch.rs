@@ -243,32 +243,3 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
 }
-
-/// A tensor that tasks write at once, each its own rows.
-#[derive(Clone, Copy)]
-pub struct Shared {
-    first: *mut f32,
-    len: usize,
-}
-
-// SAFETY: a task writes only what is its own, and nobody else reads before all tasks have ended.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// All of a tensor, which must stay borrowed while tasks write it.
-    pub fn new(tensor: &mut [f32]) -> Self {
-        Self { first: tensor.as_mut_ptr(), len: tensor.len() }
-    }
-
-    /// Some of its elements.
-    ///
-    /// # Safety
-    /// The tensor is alive, and no one else uses these elements as long as the slice lives.
-    pub unsafe fn part<'a>(self, elements: Range<usize>) -> &'a mut [f32] {
-        assert!(elements.start <= elements.end && elements.end <= self.len, "beyond the tensor");
-        // SAFETY: inside the tensor, and the caller's alone.
-        unsafe { std::slice::from_raw_parts_mut(self.first.add(elements.start), elements.len()) }
-    }
-}

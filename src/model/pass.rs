@@ -1,0 +1,77 @@
+//! One forward pass: its tokens, where they are written, and which keys they see.
+
+use burn::tensor::Tensor;
+
+use super::kv_cache::LayerCache;
+use crate::kernel::{self, AttentionPlan, Cached, DecodePlan, Kernels, Paged, Rotary, Span, Table};
+
+/// Tokens of one forward pass.
+pub(super) struct Tokens<'a> {
+    /// Token ids `[n]`.
+    pub(super) ids: &'a [u32],
+    /// Position of each in its sequence `[n]`.
+    pub(super) positions: &'a [u32],
+    /// The keys that they see.
+    pub(super) keys: Keys<'a>,
+    /// Cache slot of each `[n]`; empty without a cache.
+    pub(super) slots: &'a [u32],
+}
+
+/// The keys that the queries of a pass see.
+pub(super) enum Keys<'a> {
+    /// Those of the pass itself.
+    OfPass(&'a [Span]),
+    /// Those of a cache, one query a row.
+    OfCache(&'a [[Paged<'a>; 2]]),
+}
+
+/// What all layers of a pass share.
+pub(super) struct Pass {
+    rotary: Rotary,
+    plan: Plan,
+    slots: Table<u32>,
+}
+
+enum Plan {
+    OfPass(AttentionPlan),
+    OfCache(DecodePlan),
+}
+
+impl Pass {
+    /// The pass of these tokens, in layers of this shape: `[heads, kv_heads, head_dim]`.
+    pub(super) fn new(tokens: &Tokens, shape: [usize; 3], rope_theta: f64) -> Self {
+        let [heads, kv_heads, d] = shape;
+        let plan = match tokens.keys {
+            Keys::OfPass(spans) => {
+                Plan::OfPass(AttentionPlan::new(spans.to_vec(), heads, kv_heads, d))
+            }
+            Keys::OfCache(rows) => Plan::OfCache(DecodePlan::new(rows, heads, kv_heads, d)),
+        };
+        let rotary = Rotary::new(tokens.positions, d, rope_theta);
+        Self { rotary, plan, slots: Table::new(tokens.slots) }
+    }
+
+    /// Attention of a layer's `q [n, heads·d]` and new `k`, `v` `[n, kv_heads·d]`, which are yet to be
+    /// rotated and join the layer's cache where there is one.
+    pub(super) fn attend<B: Kernels>(
+        &self,
+        [q, k, v]: [Tensor<B, 2>; 3],
+        cache: Option<&mut LayerCache<B>>,
+    ) -> Tensor<B, 2> {
+        match (&self.plan, cache) {
+            (Plan::OfPass(plan), cache) => {
+                let [q, k] = [q, k].map(|x| kernel::rope(x, &self.rotary));
+                if let Some(cache) = cache {
+                    cache.write(&self.slots, &k, &v);
+                }
+                kernel::attention(&q, &k, &v, plan)
+            }
+            (Plan::OfCache(plan), Some(cache)) => {
+                let Cached { keys, values, queries } =
+                    cache.rotate_into(&self.slots, &self.rotary, [q, k, v]);
+                kernel::decode_attention(&queries, &keys, &values, plan)
+            }
+            (Plan::OfCache(_), None) => unreachable!("rows over a cache come with it"),
+        }
+    }
+}
