@@ -169,13 +169,13 @@ fn completions_that_an_adapter_cannot_hold_are_refused_by_every_command() {
     scene.train("run", &[&["--set", "max_steps=1"], &roomy[..]].concat());
     let prompt = ["generate", "run", "--prompt", "1+1=", "--device", "vulkan"];
     let message = scene.refused(&[&prompt[..], &["--max-tokens", "1000000"]].concat());
-    says(&message, &["the cache of keys", "lower --samples or --max-tokens"]);
+    says(&message, &["the cache of keys", "lower --max-tokens or shorten --prompt"]);
     let long = ["--device", "vulkan", "--set", "response_length=1000000"];
     let message = scene.refused(&[&["eval", "run"], &long[..]].concat());
     says(&message, &["the cache of keys", "response_length"]);
     let train = ["train", "tiny.yaml", "--output-dir", "long"];
     let message = scene.refused(&[&train[..], &long[..], &roomy[..]].concat());
-    says(&message, &["the cache of keys", "num_return_sequences_in_group or response_length"]);
+    says(&message, &["the cache of keys", "lower prompt_length or response_length"]);
     assert!(!scene.path("long").exists());
 }
 
