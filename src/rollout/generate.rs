@@ -47,7 +47,7 @@ pub struct Generator {
 
 impl Generator {
     /// Completions under way at once where nothing speaks for another number.
-    pub const ROWS_AT_ONCE: usize = 256;
+    pub const ROWS_AT_ONCE: usize = 512;
 
     /// Completions of every prompt, in the order of the prompts.
     ///
