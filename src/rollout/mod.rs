@@ -1,7 +1,8 @@
 //! From prompts to completions: batched generation with a cache that a group shares.
 //!
 //! What is drawn for a completion depends on (seed, purpose, step, problem, sample, position) and on
-//! nothing else: not on the rows beside it, nor on when it was computed. Where a problem comes twice, the samples of its second prompt are numbered after those of its first.
+//! nothing else: not on the rows beside it, nor on when it was computed. Where a problem comes twice,
+//! the samples of its second prompt are numbered after those of its first.
 
 mod footprint;
 mod generate;
