@@ -57,7 +57,9 @@ def peer_python(folder: str) -> str:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     if subprocess.run([python, "-c", "import trl, torch, accelerate, datasets"], capture_output=True).returncode:
         print(f"installing {', '.join(PACKAGES)}", file=sys.stderr)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+        # The pip that comes with Python may be too old for what the packages say of themselves.
+        for packages in (["pip"], PACKAGES):
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", *packages], check=True)
     return str(python)
 
 
@@ -75,7 +77,8 @@ def ours(args: argparse.Namespace, config: str, steps: tuple[int, int]) -> dict:
     command = [args.program, "bench", str(ROOT / "configs" / f"{config}.yaml"), "--steps", str(timed)]
     command += ["--warmup", str(warmup)]
     if config == "smollm2-gsm8k":
-        for key, value in (("model.path", args.model), ("data.path", args.data), ("data.held_out_path", args.data)):
+        held_out = (("data.held_out_path", "null"), ("data.held_out", 8))
+        for key, value in (("model.path", args.model), ("data.path", args.data), *held_out):
             command += ["--set", f"{key}={value}"]
     return last_json(command, args.threads)
 
@@ -120,6 +123,7 @@ def row(name: str, shape: dict, mine: list[dict], theirs: list[dict]) -> str:
         f"{step:.3g} s ({median(mine, 'rollout_s'):.3g}, {median(mine, 'update_s'):.3g})",
         f"{other:.3g} s ({median(theirs, 'rollout_s'):.3g}, {other - median(theirs, 'rollout_s'):.3g})",
         f"**{step / other:.2f}**",
+        f"{step / other * median(theirs, 'mean_length') / median(mine, 'mean_length'):.2f}",
         f"{median(mine, 'mean_length'):.1f}, {median(theirs, 'mean_length'):.1f}",
         f"{median(mine, 'max_rss_mib'):.0f}, {median(theirs, 'max_rss_mib'):.0f} MiB",
     ]
@@ -134,8 +138,8 @@ def main() -> None:
         wanted.remove("smollm2")
     python = peer_python(args.environment)
     print(f"{machine()}; {args.threads} threads each; {versions(python)}; f32, random rewards\n")
-    print("| shape | wgrpo (rollouts, update) | TRL (rollouts, update) | ratio | tokens a rollout | peak memory |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| shape | wgrpo (rollouts, update) | TRL (rollouts, update) | ratio | per token | tokens a rollout | peak memory |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     results = {}
     for name, config, shape in SHAPES:
         if name not in wanted:

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::bench::rounded;
 use crate::kernel::draws_tokens;
 use crate::readback::traffic::Crossing;
 
@@ -25,6 +26,8 @@ pub(super) struct StepCounts {
     prefill: Counts,
     /// One token of all rows of a batch, from draw to draw; of several, the median by launches.
     decoded_token: Counts,
+    /// Tokens of a row that were drawn for each readback of them, on average.
+    tokens_a_readback: f64,
     /// From the last draw to the end of the step.
     update: Counts,
     /// The kernels of that token, and how often each is launched.
@@ -61,11 +64,14 @@ impl StepCounts {
         let parts: Vec<_> = parts.map(|(kernels, crossings)| Part { kernels, crossings }).collect();
         let [prefill, tokens @ .., update] = &parts[..] else { return None };
         let mut tokens = tokens.to_vec();
+        let readbacks: usize = tokens.iter().map(|token| token.counts().readbacks).sum();
+        let tokens_a_readback = rounded(tokens.len() as f64 / readbacks.max(1) as f64);
         tokens.sort_by_key(Part::counts);
         let token = tokens[tokens.len() / 2];
         Some(Self {
             prefill: prefill.counts(),
             decoded_token: token.counts(),
+            tokens_a_readback,
             update: update.counts(),
             kernels_of_a_token: token.times_of_each_kernel(),
         })
@@ -90,6 +96,7 @@ impl StepCounts {
                 "{name:<14}{launches:>9}{uploads:>9}{upload_bytes:>13}{readbacks:>11}{readback_bytes:>16}"
             );
         }
+        let _ = writeln!(table, "tokens of a row for each readback: {}", self.tokens_a_readback);
         table
     }
 }
@@ -131,14 +138,14 @@ fn cut<T>(items: &[T], ends: impl Fn(&T) -> bool) -> Vec<&[T]> {
     parts
 }
 
-/// A draw's part ends with the readback of what was drawn.
+/// A draw's part ends with the draw, and with the readback of what was drawn where that comes next: the host
+/// may have more drawn before it reads.
 fn cut_after_readback(crossings: &[Crossing]) -> Vec<&[Crossing]> {
     let mut parts = Vec::new();
     let mut rest = crossings;
     while let Some(draw) = rest.iter().position(|crossing| *crossing == Crossing::Draw) {
-        let is_readback = |crossing: &Crossing| matches!(crossing, Crossing::Readback(_));
-        let behind = rest[draw..].iter().position(is_readback).map_or(1, |at| at + 1);
-        let (part, later) = rest.split_at(draw + behind);
+        let is_read = matches!(rest.get(draw + 1), Some(Crossing::Readback(_)));
+        let (part, later) = rest.split_at(draw + 1 + usize::from(is_read));
         parts.push(part);
         rest = later;
     }
@@ -178,7 +185,21 @@ mod tests {
         assert_eq!(counts.decoded_token, of(4, 2, 10, 1, 8));
         assert_eq!(counts.update, of(1, 0, 0, 1, 4));
         assert_eq!(counts.kernels_of_a_token["Matmul"], 2);
-        assert_eq!(counts.table().lines().count(), 4);
+        assert_eq!(counts.tokens_a_readback, 1.0);
+        assert_eq!(counts.table().lines().count(), 5);
+    }
+
+    #[test]
+    fn tokens_that_are_drawn_before_one_readback_are_parts_of_their_own() {
+        let kernels = ["SampleKernel", "Matmul", "SampleKernel", "Matmul", "SampleKernel", "AdamW"];
+        let kernels = kernels.map(str::to_owned).to_vec();
+        let (upload, draw) = (Crossing::Upload(4), Crossing::Draw);
+        let crossings =
+            vec![upload, draw, upload, draw, upload, draw, Crossing::Readback(24), Crossing::Readback(4)];
+        let counts = StepCounts::of(&Work { kernels, crossings }).unwrap();
+        assert_eq!((counts.prefill.readbacks, counts.tokens_a_readback), (0, 2.0));
+        assert_eq!((counts.decoded_token.launches, counts.decoded_token.uploads), (2, 1));
+        assert_eq!((counts.update.readbacks, counts.update.readback_bytes), (1, 4));
     }
 
     #[test]

@@ -63,8 +63,7 @@ impl OnDevice for DecodeBench {
         let generator = self.config.eval_options(&[]).generator;
         anyhow::ensure!(generator.response_length > 1, "response_length must be at least 2");
         // The memory that a GPU reports is its own, and is not timed.
-        let is_cpu = kernel::device_memory::<B>(&device).is_none();
-        let read_gb_per_s = is_cpu.then(|| kernel::read_bandwidth() / 1e9);
+        let read_gb_per_s = B::IS_HOST.then(|| kernel::read_bandwidth() / 1e9);
         let problems = &opened.problems.train;
         let prompt = |row: u64| problems.prompt(row as usize % problems.len(), 1);
         let timing = Timing {

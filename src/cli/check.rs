@@ -107,10 +107,12 @@ fn training_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Re
     let (LoadedModel { decoder, tokenizer, .. }, problems) = (model, problems.train);
     let mut settings = config.settings(tokenizer.eos_ids())?;
     settings.generator.sampling = Sampling::greedy();
+    settings.generator.tokens_a_readback = Some(3);
     let prompts: Vec<Prompt> = (0..40).map(|index| problems.prompt(index, 1)).collect();
     let noise = Noise::new(config.training.seed, Purpose::Reading, 0);
     let greedy = settings.generator.generate(&decoder.valid(), &prompts, noise)?;
     settings.generator.sampling = Sampling::default();
+    settings.generator.tokens_a_readback = None;
     let mut trainer = Trainer::new(settings, decoder, tokenizer, problems, rewards);
     let steps = [trainer.step()?, trainer.step()?];
     let all = |numbers: fn(&StepReport) -> Vec<f32>| steps.iter().flat_map(numbers).collect();

@@ -71,6 +71,7 @@ impl GenerateArgs {
             eos_ids: eos_ids.to_vec(),
             cache_tokens: 16_384,
             rows_at_once: Generator::ROWS_AT_ONCE,
+            tokens_a_readback: None,
         }
     }
 

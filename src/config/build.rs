@@ -43,6 +43,7 @@ impl RunConfig {
             eos_ids: eos_ids.to_vec(),
             cache_tokens: self.device.cache_tokens,
             rows_at_once: Generator::ROWS_AT_ONCE,
+            tokens_a_readback: None,
         }
     }
 }

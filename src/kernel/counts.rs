@@ -37,5 +37,5 @@ pub fn executed<B: Kernels>(device: &B::Device) -> Option<Vec<String>> {
 
 /// Whether a kernel draws tokens: once for every token of a batch.
 pub fn draws_tokens(kernel: &str) -> bool {
-    kernel.starts_with("SampleKernel")
+    kernel.starts_with("Sample")
 }

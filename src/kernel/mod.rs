@@ -46,6 +46,10 @@ pub type Cuda = burn::backend::Cuda;
 
 /// A backend that runs this program's operations.
 pub trait Kernels: Backend {
+    /// Whether its tensors lie in this process, so that what is asked for is computed at once and reading
+    /// it costs nothing.
+    const IS_HOST: bool = false;
+
     /// Runs an operation. Inputs that it may write over are changed in place where they are unshared.
     fn run<T: Op<I, O>, const I: usize, const O: usize>(
         op: T,

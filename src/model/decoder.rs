@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
 use super::linear::{Linear, Norm, in_f32, parameter};
-use super::packing::{NextTokens, Packed};
+use super::packing::{self, Newest, NextTokens, Packed};
 use super::parameters::Source;
 use super::pass::{Keys, Pass, Tokens};
 use super::{ModelConfig, ModelError};
@@ -66,19 +66,30 @@ impl<B: Backend> Decoder<B> {
 impl<B: Kernels> Decoder<B> {
     /// Hidden states `[n, d]` of packed tokens, after the final norm.
     pub fn forward(&self, packed: &Packed) -> Tensor<B, 2> {
-        self.model.forward(packed.tokens(&[]), None)
+        self.model.forward(self.embedded(&packed.ids), packed.tokens(&[]), None)
     }
 
     /// The same; keys and values go to `slots [n]` of a cache, too.
     pub fn prefill(&self, packed: &Packed, slots: &[u32], cache: &mut KvCache<B>) -> Tensor<B, 2> {
-        self.model.forward(packed.tokens(slots), Some(cache))
+        self.model.forward(self.embedded(&packed.ids), packed.tokens(slots), Some(cache))
     }
 
     /// Hidden states `[n, d]` of the next tokens of rows in a cache, which their keys and values join.
-    pub fn decode(&self, next: &NextTokens, cache: &mut KvCache<B>) -> Tensor<B, 2> {
-        let (positions, slots) = (&next.positions(), &next.slots());
-        let (ids, keys) = (&next.ids, Keys::OfCache(&next.keys));
-        self.model.forward(Tokens { ids, positions, keys, slots }, Some(cache))
+    pub fn decode(&self, next: &NextTokens<B>, cache: &mut KvCache<B>) -> Tensor<B, 2> {
+        let x = match &next.newest {
+            Newest::Known(ids) => self.embedded(ids),
+            Newest::Drawn { drawn, index } => {
+                kernel::gather_drawn(&in_f32(&self.model.embed_tokens.weight), drawn, index)
+            }
+        };
+        let (positions, slots) = (&packing::positions(&next.keys), &packing::slots(&next.keys));
+        let tokens = Tokens { positions, keys: Keys::OfCache(&next.keys), slots };
+        self.model.forward(x, tokens, Some(cache))
+    }
+
+    /// Embeddings `[n, d]` of tokens.
+    fn embedded(&self, ids: &[u32]) -> Tensor<B, 2> {
+        kernel::gather_rows(&in_f32(&self.model.embed_tokens.weight), ids)
     }
 
     /// The decoder for a phase in which its weights do not change, as in rollouts: where the device gains by it,
@@ -132,8 +143,13 @@ impl<B: Backend> Backbone<B> {
 }
 
 impl<B: Kernels> Backbone<B> {
-    fn forward(&self, tokens: Tokens<'_>, mut cache: Option<&mut KvCache<B>>) -> Tensor<B, 2> {
-        let mut x = kernel::gather_rows(&in_f32(&self.embed_tokens.weight), tokens.ids);
+    /// Hidden states `[n, d]` of tokens whose embeddings are `x [n, d]`.
+    fn forward(
+        &self,
+        mut x: Tensor<B, 2>,
+        tokens: Tokens<'_>,
+        mut cache: Option<&mut KvCache<B>>,
+    ) -> Tensor<B, 2> {
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
         };

@@ -20,7 +20,7 @@ pub use decoder::Decoder;
 pub use error::ModelError;
 pub use folder::{LoadedModel, tensors_left_out};
 pub use kv_cache::KvCache;
-pub use packing::{NextTokens, Packed, PackedCompletions, PromptGroup};
+pub use packing::{Newest, NextTokens, Packed, PackedCompletions, PromptGroup};
 pub use parameters::{Parameter, ParameterMapper, ParameterVisitor, Source};
 pub use policy::{TokenLogps, WeightStorage};
 pub use reference::Reference;

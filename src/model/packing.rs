@@ -8,6 +8,8 @@
 //! The last token of a completion predicts nothing that is trained, so it is never computed; the
 //! first one is predicted by the last token of the prompt, which all rows of the group share.
 
+use burn::tensor::{Tensor, backend::Backend};
+
 use super::pass::{Keys, Tokens};
 use crate::kernel::{Paged, Span};
 
@@ -32,31 +34,36 @@ pub struct Packed {
 }
 
 /// The newest token of each of some rows, which sees what came before through a cache.
-#[derive(Debug, Clone, Default)]
-pub struct NextTokens<'a> {
-    /// Token ids `[n]`.
-    pub ids: Vec<u32>,
+#[derive(Debug, Clone)]
+pub struct NextTokens<'a, B: Backend> {
+    /// The tokens `[n]`.
+    pub newest: Newest<'a, B>,
     /// Where the keys of each row are: its prompt's, then its own with the token's as the last.
     pub keys: Vec<[Paged<'a>; 2]>,
 }
 
-impl<'a> NextTokens<'a> {
-    /// Appends a row's token.
-    pub fn push(&mut self, id: u32, prompt: Paged<'a>, own: Paged<'a>) {
-        self.ids.push(id);
-        self.keys.push([prompt, own]);
-    }
+/// Which tokens the newest ones are.
+#[derive(Debug, Clone)]
+pub enum Newest<'a, B: Backend> {
+    /// Those of these ids.
+    Known(Vec<u32>),
+    /// Those that [`sample`](crate::kernel::sample) drew, and that the host has not seen yet.
+    Drawn {
+        /// Tokens and their log-probabilities `[drawn, 2]`.
+        drawn: &'a Tensor<B, 2>,
+        /// Which of them.
+        index: Vec<u32>,
+    },
+}
 
-    /// Position of each token in its sequence `[n]`.
-    pub fn positions(&self) -> Vec<u32> {
-        let position = |[prompt, own]: &[Paged; 2]| (prompt.tokens + own.tokens - 1) as u32;
-        self.keys.iter().map(position).collect()
-    }
+/// Position of each of some newest tokens in its sequence `[n]`.
+pub(super) fn positions(keys: &[[Paged; 2]]) -> Vec<u32> {
+    keys.iter().map(|[prompt, own]| (prompt.tokens + own.tokens - 1) as u32).collect()
+}
 
-    /// Cache slot of each token `[n]`.
-    pub fn slots(&self) -> Vec<u32> {
-        self.keys.iter().map(|[_, own]| own.slot(own.tokens - 1) as u32).collect()
-    }
+/// Cache slot of each of some newest tokens `[n]`.
+pub(super) fn slots(keys: &[[Paged; 2]]) -> Vec<u32> {
+    keys.iter().map(|[_, own]| own.slot(own.tokens - 1) as u32).collect()
 }
 
 /// Packed groups together with what is to be predicted.
@@ -89,8 +96,8 @@ impl Packed {
 
     /// As a forward pass takes it, with a cache's slots where there is one.
     pub(super) fn tokens<'a>(&'a self, slots: &'a [u32]) -> Tokens<'a> {
-        let Self { ids, positions, spans } = self;
-        Tokens { ids, positions, keys: Keys::OfPass(spans), slots }
+        let Self { positions, spans, .. } = self;
+        Tokens { positions, keys: Keys::OfPass(spans), slots }
     }
 
     /// Whole sequences, each by itself.
@@ -158,12 +165,10 @@ mod tests {
 
     #[test]
     fn a_next_token_stands_behind_its_prompt_and_in_the_last_slot_of_its_own() {
-        let mut next = NextTokens::default();
         let of = |pages, tokens| Paged { pages, tokens };
-        next.push(7, of(&[3], 5), of(&[9], 1));
-        next.push(8, of(&[3, 1], 20), of(&[2, 4], 18));
-        assert_eq!(next.positions(), [5, 37]);
-        assert_eq!(next.slots(), [9 * 16, 4 * 16 + 1]);
+        let keys = [[of(&[3], 5), of(&[9], 1)], [of(&[3, 1], 20), of(&[2, 4], 18)]];
+        assert_eq!(positions(&keys), [5, 37]);
+        assert_eq!(slots(&keys), [9 * 16, 4 * 16 + 1]);
     }
 
     #[test]

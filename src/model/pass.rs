@@ -5,10 +5,8 @@ use burn::tensor::Tensor;
 use super::kv_cache::LayerCache;
 use crate::kernel::{self, AttentionPlan, Cached, DecodePlan, Kernels, Paged, Rotary, Span, Table};
 
-/// Tokens of one forward pass.
+/// Tokens of one forward pass, but for their ids.
 pub(super) struct Tokens<'a> {
-    /// Token ids `[n]`.
-    pub(super) ids: &'a [u32],
     /// Position of each in its sequence `[n]`.
     pub(super) positions: &'a [u32],
     /// The keys that they see.

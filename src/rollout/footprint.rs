@@ -84,6 +84,7 @@ mod tests {
             eos_ids: Vec::new(),
             cache_tokens,
             rows_at_once: 256,
+            tokens_a_readback: None,
         }
     }
 

@@ -1,5 +1,6 @@
-//! Batched generation: each prompt is computed once, then one token a step for all rows under way, and the
-//! place of a row that ended is taken by the next.
+//! Batched generation: each prompt is computed once, then one token a pass for all rows under way, and the
+//! place of a row that ended is taken by the next. A GPU draws several tokens of each row before the host
+//! reads them.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use super::footprint::{PREFILL_TOKENS, Wanted};
 use super::schedule::{Room, Schedule};
 use super::{Completion, FinishReason, Noise, Prompt, RolloutGroup, Sampling};
 use crate::kernel::{self, Kernels, PAGE};
-use crate::model::{Decoder, KvCache, NextTokens, Packed};
+use crate::model::{Decoder, KvCache, Newest, NextTokens, Packed};
 use crate::readback::{self, DeviceFailed};
 
 /// Why a generation came to nothing.
@@ -43,11 +44,18 @@ pub struct Generator {
     pub cache_tokens: usize,
     /// Most completions under way at once; at least one is.
     pub rows_at_once: usize,
+    /// Most tokens of a completion that are drawn before the host reads them and sees whether it ended; what
+    /// is drawn stays the same. `None` is as the device gains by it: 1 on a CPU, where reading costs nothing;
+    /// on a GPU more, the longer completions are, up to [`Self::TOKENS_A_READBACK`].
+    pub tokens_a_readback: Option<usize>,
 }
 
 impl Generator {
     /// Completions under way at once where nothing speaks for another number.
     pub const ROWS_AT_ONCE: usize = 512;
+
+    /// Most tokens of a completion between two readbacks from a GPU.
+    pub const TOKENS_A_READBACK: usize = 8;
 
     /// Completions of every prompt, in the order of the prompts.
     ///
@@ -107,8 +115,12 @@ struct Row {
     sample: u32,
     ids: Vec<u32>,
     logps: Vec<f32>,
-    finish: FinishReason,
+    /// None until it ends.
+    finish: Option<FinishReason>,
 }
+
+/// Tokens that a device drew and the host has not read: of each pass the rows, and `[rows, 2]` of them.
+type Unread<B> = Vec<(Vec<usize>, Tensor<B, 2>)>;
 
 /// Generation of some prompts.
 struct Generation<'a, B: Kernels> {
@@ -122,6 +134,8 @@ struct Generation<'a, B: Kernels> {
     rows: Vec<Row>,
     /// How many have ended.
     ended: usize,
+    /// Tokens of all of them.
+    drawn: usize,
     /// Hidden state `[1, d]` that the first tokens of the group whose prompt was the last to be computed
     /// follow from: some of its rows may open later.
     begins: Option<Tensor<B, 2>>,
@@ -152,36 +166,70 @@ impl<'a, B: Kernels> Generation<'a, B> {
             cache: KvCache::new(decoder, pages),
             rows: rows.collect(),
             ended: 0,
+            drawn: 0,
             begins: None,
         }
     }
 
-    /// Draws a token for every row of a step; false where none was left.
+    /// Draws a token or several for every row of a step; false where no row was left.
     fn step(&mut self) -> Result<bool, GenerationError> {
         let step = self.schedule.step();
         let mut hidden = Vec::new();
         if !step.advancing.is_empty() {
-            hidden.push(self.advance(&step.advancing));
+            let of_row = |row: &usize| self.rows[*row].ids.last().copied();
+            let ids = step.advancing.iter().filter_map(of_row).collect();
+            hidden.push(self.advance(Newest::Known(ids), &step.advancing));
         }
         hidden.extend(self.open(&step.opened, &step.prompts));
         let rows = [step.advancing, step.opened].concat();
         if rows.is_empty() {
             return Ok(false);
         }
-        let logits = self.decoder.logits(&stacked(hidden));
-        self.draw(&rows, &logits)?;
-        rows.into_iter().for_each(|row| self.close_if_ended(row));
+        let drawn = self.draw(&rows, &stacked(hidden), 0);
+        let unread = self.draw_on((rows, drawn));
+        self.read(unread)?;
         Ok(true)
     }
 
     /// Runs the newest token of some rows through the decoder: hidden states `[rows, d]`.
-    fn advance(&mut self, rows: &[usize]) -> Tensor<B, 2> {
-        let mut next = NextTokens::default();
-        for row in rows {
-            let [prompt, own] = self.schedule.keys(*row);
-            next.push(self.rows[*row].ids[own.tokens - 1], prompt, own);
+    fn advance(&mut self, newest: Newest<B>, rows: &[usize]) -> Tensor<B, 2> {
+        let keys = rows.iter().map(|row| self.schedule.keys(*row)).collect();
+        self.decoder.decode(&NextTokens { newest, keys }, &mut self.cache)
+    }
+
+    /// Draws more tokens of the same rows without a look at them, as far as there are pages and no row
+    /// comes to its longest length.
+    fn draw_on(&mut self, first: (Vec<usize>, Tensor<B, 2>)) -> Unread<B> {
+        let (most, mut unread) = (self.tokens_a_readback(), vec![first]);
+        while unread.len() < most {
+            let (before, drawn) = &unread[unread.len() - 1];
+            let length = |row: usize| self.rows[row].ids.len() + unread.len();
+            let goes_on = |row: usize| length(row) < self.generator.response_length;
+            let index = (0..before.len()).filter(|at| goes_on(before[*at]));
+            let index: Vec<u32> = index.map(|at| at as u32).collect();
+            let rows: Vec<usize> = index.iter().map(|at| before[*at as usize]).collect();
+            if rows.is_empty() || !self.schedule.go_on(&rows) {
+                break;
+            }
+            let drawn = drawn.clone();
+            let hidden = self.advance(Newest::Drawn { drawn: &drawn, index }, &rows);
+            let drawn = self.draw(&rows, &hidden, unread.len());
+            unread.push((rows, drawn));
         }
-        self.decoder.decode(&next, &mut self.cache)
+        unread
+    }
+
+    /// How many tokens of each row are drawn before the host looks at them. A row that ends meanwhile is
+    /// computed on for nothing: a sixteenth of all that is drawn, as far as lengths are known.
+    fn tokens_a_readback(&self) -> usize {
+        const TOKENS_FOR_EACH_MORE: usize = 8;
+        let mean_length = self.drawn / self.schedule.opened().max(1);
+        match self.generator.tokens_a_readback {
+            Some(tokens) => tokens.max(1),
+            None if B::IS_HOST => 1,
+            None if self.generator.eos_ids.is_empty() => Generator::TOKENS_A_READBACK,
+            None => (1 + mean_length / TOKENS_FOR_EACH_MORE).min(Generator::TOKENS_A_READBACK),
+        }
     }
 
     /// Hidden states that the first tokens of some rows follow from, in their order, after the prompts
@@ -225,32 +273,50 @@ impl<'a, B: Kernels> Generation<'a, B> {
         (self.decoder.prefill(&packed, &slots, &mut self.cache), last)
     }
 
-    /// Appends one token to some rows: the one readback that a token costs.
-    fn draw(&mut self, rows: &[usize], logits: &Tensor<B, 2>) -> Result<(), DeviceFailed> {
+    /// The next token of some rows, of which so many are unread, from their hidden states: `[rows, 2]`.
+    fn draw(&self, rows: &[usize], hidden: &Tensor<B, 2>, unread: usize) -> Tensor<B, 2> {
         let uniform = |row: &usize| {
             let row = &self.rows[*row];
             let problem = self.prompts[row.group].problem;
-            self.noise.uniform(problem, row.sample, row.ids.len() as u32)
+            self.noise.uniform(problem, row.sample, (row.ids.len() + unread) as u32)
         };
         let uniforms: Vec<f32> = rows.iter().map(uniform).collect();
-        let drawn = readback::read(kernel::sample(logits, &uniforms, self.generator.sampling))?;
+        kernel::sample(&self.decoder.logits(hidden), &uniforms, self.generator.sampling)
+    }
+
+    /// Appends to each row what was drawn, up to its end, and takes out the rows that ended; they are never
+    /// computed again.
+    fn read(&mut self, unread: Unread<B>) -> Result<(), DeviceFailed> {
+        let (rows, drawn): (Vec<_>, Vec<_>) = unread.into_iter().unzip();
+        let drawn = readback::read(stacked(drawn))?;
         let mut drawn = drawn.iter::<f32>();
-        for row in rows {
-            let row = &mut self.rows[*row];
-            row.ids.extend(drawn.next().map(|id| id as u32));
-            row.logps.extend(drawn.next());
+        for row in rows.iter().flatten() {
+            if let (Some(id), Some(logp)) = (drawn.next(), drawn.next()) {
+                self.append(*row, id as u32, logp);
+            }
+        }
+        for row in rows.into_iter().next().unwrap_or_default() {
+            if self.rows[row].finish.is_some() {
+                self.schedule.close(row);
+                self.ended += 1;
+            }
         }
         Ok(())
     }
 
-    /// Takes out a row that ended; it is never computed again.
-    fn close_if_ended(&mut self, number: usize) {
-        let row = &mut self.rows[number];
-        let is_eos = row.ids.last().is_some_and(|last| self.generator.eos_ids.contains(last));
-        if is_eos || row.ids.len() >= self.generator.response_length {
-            row.finish = if is_eos { FinishReason::Eos } else { FinishReason::Length };
-            self.schedule.close(number);
-            self.ended += 1;
+    /// Appends a token to a row that has not ended.
+    fn append(&mut self, row: usize, id: u32, logp: f32) {
+        let row = &mut self.rows[row];
+        if row.finish.is_some() {
+            return;
+        }
+        row.ids.push(id);
+        row.logps.push(logp);
+        self.drawn += 1;
+        if self.generator.eos_ids.contains(&id) {
+            row.finish = Some(FinishReason::Eos);
+        } else if row.ids.len() >= self.generator.response_length {
+            row.finish = Some(FinishReason::Length);
         }
     }
 
@@ -263,6 +329,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
             if logps.iter().any(|logp| !logp.is_finite()) {
                 return Err(GenerationError::NotFinite { problem: group.prompt.problem });
             }
+            let finish = finish.unwrap_or(FinishReason::Length);
             group.completions.push(Completion { ids, logps, finish });
         }
         Ok(groups)
@@ -272,8 +339,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
 impl Row {
     /// Nothing drawn yet.
     fn new(group: usize, sample: u32) -> Self {
-        let (ids, logps) = (Vec::new(), Vec::new());
-        Self { group, sample, ids, logps, finish: FinishReason::Length }
+        Self { group, sample, ids: Vec::new(), logps: Vec::new(), finish: None }
     }
 }
 
@@ -293,7 +359,7 @@ fn passes(groups: &[usize], tokens: impl Fn(&usize) -> usize) -> Vec<&[usize]> {
     passes
 }
 
-/// All rows of some tensors, one after another.
+/// All rows of some tensors, at least one, one after another.
 fn stacked<B: Kernels>(mut parts: Vec<Tensor<B, 2>>) -> Tensor<B, 2> {
     match parts.len() {
         1 => parts.remove(0),

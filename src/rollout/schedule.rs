@@ -102,6 +102,11 @@ impl Schedule {
         [self.prompt(*group), Paged { pages, tokens: *tokens }]
     }
 
+    /// How many rows have opened so far.
+    pub(super) fn opened(&self) -> usize {
+        self.next
+    }
+
     /// The next step, which has rows unless all have ended. An advancing row has a slot for its token.
     pub(super) fn step(&mut self) -> Step {
         let mut step = Step { advancing: self.advance(), ..Step::default() };
@@ -124,17 +129,35 @@ impl Schedule {
         let mut advancing = Vec::with_capacity(self.open.len());
         for place in 0..self.open.len() {
             let row = self.open[place];
-            if self.rows[row].tokens == self.rows[row].pages.len() * PAGE {
-                if place > 0 && self.free.len() <= self.reserved() {
-                    continue;
-                }
-                let page = self.take(1);
-                self.rows[row].pages.extend(page);
+            if self.go_on(&[row]) {
+                advancing.push(row);
             }
-            self.rows[row].tokens += 1;
-            advancing.push(row);
         }
         advancing
+    }
+
+    /// Gives each of some open rows, the oldest first, a slot for one more token, or none of them where free
+    /// pages are wanted for the oldest of all.
+    pub(super) fn go_on(&mut self, rows: &[usize]) -> bool {
+        let is_full = |row: &&usize| self.rows[**row].tokens == self.rows[**row].pages.len() * PAGE;
+        let oldest = self.open.first();
+        let others = rows.iter().filter(is_full).filter(|row| Some(*row) != oldest).count();
+        if self.free.len() < self.reserved() + others {
+            return false;
+        }
+        for row in rows {
+            self.grow(*row);
+        }
+        true
+    }
+
+    /// Gives a row a slot for one more token.
+    fn grow(&mut self, row: usize) {
+        if self.rows[row].tokens == self.rows[row].pages.len() * PAGE {
+            let page = self.take(1);
+            self.rows[row].pages.extend(page);
+        }
+        self.rows[row].tokens += 1;
     }
 
     /// Takes back the pages of a row that ended, and of its group with the last one.

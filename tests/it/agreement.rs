@@ -125,15 +125,20 @@ fn three_hundred_steps_of_varying_length_take_no_more_memory_than_sixty() {
     }
 }
 
-/// What the counter of `bench` counts of one decoded token of a model with so many layers.
-fn a_token_of(scene: &Scene, layers: &str) -> Value {
-    let layers = format!("model.architecture.num_hidden_layers={layers}");
+/// What the counter of `bench` counts of a step under one changed setting.
+fn counts(scene: &Scene, set: &str) -> Value {
     let arguments = ["bench", "tiny.yaml", "--device", "vulkan", "--count"];
-    let steps = ["--steps", "1", "--warmup", "0", "--set", &layers];
-    let bench = scene.succeed(&[&arguments[..], &steps].concat());
-    says(&bench.stderr, &["decoded token", "readback bytes"]);
+    let bench =
+        scene.succeed(&[&arguments[..], &["--steps", "1", "--warmup", "0", "--set", set]].concat());
+    says(&bench.stderr, &["decoded token", "readback bytes", "tokens of a row for each readback"]);
     let line: Value = serde_json::from_str(&bench.stdout).unwrap();
-    line["counts"]["decoded_token"].clone()
+    line["counts"].clone()
+}
+
+/// What it counts of one decoded token of a model with so many layers.
+fn a_token_of(scene: &Scene, layers: &str) -> Value {
+    let counts = counts(scene, &format!("model.architecture.num_hidden_layers={layers}"));
+    counts["decoded_token"].clone()
 }
 
 #[test]
@@ -148,4 +153,14 @@ fn a_decoded_token_takes_at_most_nine_launches_a_layer_and_one_readback() {
     assert!((1..=9).contains(&a_layer), "{a_layer} launches a layer: {one} and {three}");
     assert_eq!((one["readbacks"].as_u64(), three["readbacks"].as_u64()), (Some(1), Some(1)));
     assert_eq!(one["uploads"], three["uploads"], "tables go to the device once a pass");
+}
+
+#[test]
+fn long_completions_are_read_several_tokens_at_a_time() {
+    if adapter().is_none() {
+        return;
+    }
+    let counts = counts(&Scene::with(TINY), "response_length=48");
+    let tokens = counts["tokens_a_readback"].as_f64().unwrap();
+    assert!(tokens > 1.4, "{tokens} tokens for each readback");
 }

@@ -18,6 +18,7 @@ fn generator() -> Generator {
         eos_ids: EOS_IDS.to_vec(),
         cache_tokens: 100_000,
         rows_at_once: Generator::ROWS_AT_ONCE,
+        tokens_a_readback: None,
     }
 }
 
@@ -107,6 +108,20 @@ fn completions_are_the_same_whatever_is_under_way_at_once() {
             let mut groups = generate(&small, &reversed);
             groups.reverse();
             assert_same(&completions(&groups), &completions(&together));
+        }
+    }
+}
+
+#[test]
+fn completions_are_the_same_however_many_tokens_are_drawn_before_the_host_reads_them() {
+    let generator = Generator { response_length: 50, eos_ids: vec![7, 9], ..generator() };
+    let expected = completions(&generate(&generator, &prompts(3)));
+    for tokens in [2, 8, 64] {
+        for (cache_tokens, rows_at_once) in [(100_000, 512), (500, 7), (1, 2)] {
+            let tokens_a_readback = Some(tokens);
+            let ahead =
+                Generator { tokens_a_readback, cache_tokens, rows_at_once, ..generator.clone() };
+            assert_same(&completions(&generate(&ahead, &prompts(3))), &expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use wgrpo::kernel::{PAGE, Paged};
 use wgrpo::model::{
-    Decoder, KvCache, NextTokens, Packed, PackedCompletions, Parameter, PromptGroup,
+    Decoder, KvCache, Newest, NextTokens, Packed, PackedCompletions, Parameter, PromptGroup,
 };
 use wgrpo::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
 
@@ -93,6 +93,7 @@ fn greedy_continuations_are_those_of_transformers() {
             eos_ids: Vec::new(),
             cache_tokens: 1000,
             rows_at_once: Generator::ROWS_AT_ONCE,
+            tokens_a_readback: None,
         };
         let noise = Noise::new(1, Purpose::Evaluation, 0);
         let groups = generator.generate(&decoder, &prompts, noise).unwrap();
@@ -175,15 +176,17 @@ fn cached_logits_are_those_of_whole_sequences_for_ragged_prompts() {
 
         // One token of every row at a time, until each has ended.
         for _ in 0..19 {
-            let mut next = NextTokens::default();
+            let (mut ids_of_rows, mut keys) = (Vec::new(), Vec::new());
             let open = (0..rows.len()).filter(|row| rows[*row].computed < rows[*row].ids.len());
             let open: Vec<usize> = open.collect();
             open.iter().for_each(|row| rows[*row].computed += 1);
             for row in &open {
                 let CachedRow { ids, prompt, pages, computed } = &rows[*row];
                 let own = Paged { pages, tokens: *computed };
-                next.push(ids[computed - 1], paged(*prompt), own);
+                ids_of_rows.push(ids[computed - 1]);
+                keys.push([paged(*prompt), own]);
             }
+            let next = NextTokens { newest: Newest::Known(ids_of_rows), keys };
             let logits = floats(decoder.logits(&decoder.decode(&next, &mut cache)));
             for (i, row) in open.iter().enumerate() {
                 let position = prompts[rows[*row].prompt].len() + rows[*row].computed - 1;

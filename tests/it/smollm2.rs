@@ -50,6 +50,7 @@ fn a_real_checkpoint_gives_the_ids_logits_and_text_that_transformers_gives() {
         eos_ids: model.tokenizer.eos_ids().to_vec(),
         cache_tokens: 1024,
         rows_at_once: Generator::ROWS_AT_ONCE,
+        tokens_a_readback: None,
     };
     let prompt = Prompt { problem: 0, ids: ids.into(), samples: 1 };
     let noise = Noise::new(0, Purpose::Reading, 0);

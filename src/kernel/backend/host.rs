@@ -23,6 +23,8 @@ pub trait Host: Backend {
 }
 
 impl<H: Host> Kernels for H {
+    const IS_HOST: bool = true;
+
     fn run<T: Op<I, O>, const I: usize, const O: usize>(
         op: T,
         inputs: [FloatTensor<H>; I],

@@ -1,18 +1,26 @@
-//! Attention over a cache on a device: a cube for each row and head, keys in tiles, each found through
-//! the list of its row's pages.
+//! Attention over a cache on a device: a cube for each row, head and [`SPLIT`] keys, which it takes in
+//! tiles, each key found through the list of its row's pages.
 //!
-//! The softmax runs along with the keys, as in the attention of a pass.
+//! The softmax runs along with the keys, as in the attention of a pass. Where a row has more keys than one
+//! cube takes, cubes leave their sums as they are, and a second kernel weighs them against each other. What
+//! a row's cubes compute depends on that row alone.
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::tensor::{dims, empty, numbers};
-use super::{GpuForm, ROW_UNITS, a_cube_each, array};
+use super::{GpuForm, ROW_UNITS, a_cube_each, alone, array};
 use crate::kernel::ops::decode_attention::{DecodeAttention, DecodePlan, PAGE};
 
 /// Keys of a tile: one for each unit of the cube.
 const TILE: usize = ROW_UNITS;
+
+/// Keys of one cube, in whole tiles: few enough that a long row keeps many cubes busy.
+const SPLIT: usize = 8 * TILE;
+
+/// What a cube leaves behind its sums: its largest score, and its mass relative to that.
+const LEFT: usize = 2;
 
 /// The slot of the `i`th key that a row sees: its prompt's, then its own.
 #[cube]
@@ -36,12 +44,14 @@ fn decode_kernel(
     kv_heads: u32,
     scale: f32,
     jobs: u32,
+    splits: u32,
     #[comptime] head_dim: usize,
+    #[comptime] is_split: bool,
 ) {
-    let job = CUBE_POS;
-    if job >= jobs as usize {
+    if CUBE_POS >= (jobs * splits) as usize {
         terminate!();
     }
+    let (job, split) = (CUBE_POS / splits as usize, CUBE_POS % splits as usize);
     let (heads, kv_heads) = (heads as usize, kv_heads as usize);
     let (row, head, unit) = (job / heads, job % heads, UNIT_POS as usize);
     let kv_width = kv_heads * head_dim;
@@ -64,7 +74,8 @@ fn decode_kernel(
     let mut largest = f32::new(-1.0e30);
     let mut mass = 0.0f32;
     let keys = (rows[row * 4 + 1] + rows[row * 4 + 3]) as usize;
-    let mut start = 0usize;
+    let mut start = split * SPLIT;
+    let keys = min(keys, start + SPLIT);
     while start < keys {
         let mut score = f32::new(-1.0e30);
         if start + unit < keys {
@@ -104,12 +115,56 @@ fn decode_kernel(
         sync_cube();
         start += TILE;
     }
-    #[unroll]
-    for c in 0..per_unit {
-        if unit + c * TILE < head_dim {
-            out[job * head_dim + unit + c * TILE] = sums[c] / mass;
+    if comptime!(is_split) {
+        let first = CUBE_POS * (head_dim + LEFT);
+        #[unroll]
+        for c in 0..per_unit {
+            if unit + c * TILE < head_dim {
+                out[first + unit + c * TILE] = sums[c];
+            }
+        }
+        if unit == 0 {
+            out[first + head_dim] = largest;
+            out[first + head_dim + 1] = mass;
+        }
+    } else {
+        #[unroll]
+        for c in 0..per_unit {
+            if unit + c * TILE < head_dim {
+                out[job * head_dim + unit + c * TILE] = sums[c] / mass;
+            }
         }
     }
+}
+
+/// Weighs the sums of a row's and head's cubes against each other: a unit an element.
+#[cube(launch)]
+fn combine_kernel(
+    parts: &Array<f32>,
+    out: &mut Array<f32>,
+    splits: u32,
+    count: u32,
+    #[comptime] head_dim: usize,
+) {
+    let at = ABSOLUTE_POS;
+    if at >= count as usize {
+        terminate!();
+    }
+    let width = comptime!(head_dim + LEFT);
+    let first = at / head_dim * splits as usize * width;
+    let column = at % head_dim;
+    let mut largest = f32::new(-1.0e30);
+    for split in 0..splits as usize {
+        largest = max(largest, parts[first + split * width + head_dim]);
+    }
+    let (mut sum, mut mass) = (0.0f32, 0.0f32);
+    for split in 0..splits as usize {
+        let part = first + split * width;
+        let weight = (parts[part + head_dim] - largest).exp();
+        sum += weight * parts[part + column];
+        mass += weight * parts[part + head_dim + 1];
+    }
+    out[at] = sum / mass;
 }
 
 /// For each row, `[rows, 4]`: where the pages of its prompt are listed and how many tokens it has, then
@@ -128,7 +183,13 @@ impl GpuForm<3, 1> for DecodeAttention {
         if n > 0 {
             let make = || [numbers(&q, &table(plan)), numbers(&q, &plan.pages)];
             let [rows, pages] = plan.tables.beside(&q, make);
-            let (cubes, units) = a_cube_each(n * plan.heads);
+            let keys = plan.rows.iter().map(|row| row.keys()).max().unwrap_or(0);
+            let (jobs, splits) = (n * plan.heads, keys.div_ceil(SPLIT).max(1));
+            let parts = match splits {
+                1 => out.clone(),
+                _ => empty(&q, [jobs * splits, plan.head_dim + LEFT]),
+            };
+            let (cubes, units) = a_cube_each(jobs * splits);
             decode_kernel::launch(
                 client,
                 cubes,
@@ -138,13 +199,21 @@ impl GpuForm<3, 1> for DecodeAttention {
                 array(&v),
                 rows.into_array_arg(),
                 pages.into_array_arg(),
-                array(&out),
+                array(&parts),
                 plan.heads as u32,
                 plan.kv_heads as u32,
                 plan.scale(),
-                (n * plan.heads) as u32,
+                jobs as u32,
+                splits as u32,
                 plan.head_dim,
+                splits > 1,
             );
+            if splits > 1 {
+                let ((cubes, units), count) = (alone(client, n * width), (n * width) as u32);
+                let (parts, out) = (array(&parts), array(&out));
+                let splits = splits as u32;
+                combine_kernel::launch(client, cubes, units, parts, out, splits, count, plan.head_dim);
+            }
         }
         [out]
     }

@@ -13,6 +13,7 @@ mod decode_attention;
 pub(super) mod executed;
 mod few_rows;
 mod gated_linear;
+mod gather_drawn;
 mod gather_rows;
 mod group_advantage;
 mod group_baseline;

@@ -40,10 +40,17 @@ struct Played {
     /// Times that a row waited for a page.
     waits: usize,
     most_open: usize,
+    /// Most tokens of a step behind the first.
+    ahead: usize,
 }
 
 /// Plays until the last row has ended, and looks after every rule at each step.
 fn play(schedule: &mut Schedule, length: impl Fn(usize) -> usize) -> Played {
+    play_ahead(schedule, length, 1)
+}
+
+/// The same with up to so many tokens of each row at a step, of which those behind its end do not count.
+fn play_ahead(schedule: &mut Schedule, length: impl Fn(usize) -> usize, most: usize) -> Played {
     let mut drawn = vec![0; schedule.rows.len()];
     let (mut played, mut computed) = (Played::default(), BTreeSet::new());
     loop {
@@ -65,7 +72,9 @@ fn play(schedule: &mut Schedule, length: impl Fn(usize) -> usize) -> Played {
         played.steps += 1;
         played.waits += open.len() - advancing.len();
         played.most_open = played.most_open.max(schedule.open.len());
-        for row in [advancing, opened].concat() {
+        let rows = [advancing, opened].concat();
+        for row in &rows {
+            let row = *row;
             let [prompt, own] = schedule.keys(row);
             assert!(computed.contains(&schedule.rows[row].group));
             assert_eq!(
@@ -74,9 +83,23 @@ fn play(schedule: &mut Schedule, length: impl Fn(usize) -> usize) -> Played {
             );
             assert!(own.pages.len() * PAGE >= own.tokens);
             drawn[row] += 1;
-            if drawn[row] == length(row) {
-                schedule.close(row);
+        }
+        for ahead in 1..most {
+            let goes_on = |row: &&usize| schedule.rows[**row].tokens + 1 < LONGEST;
+            let rows: Vec<usize> = rows.iter().filter(goes_on).copied().collect();
+            if !schedule.go_on(&rows) {
+                break;
             }
+            check_pages(schedule);
+            assert!(schedule.free.len() >= schedule.reserved(), "the oldest may be stuck");
+            played.ahead = played.ahead.max(ahead);
+            for row in rows {
+                assert!(schedule.rows[row].pages.len() * PAGE >= schedule.rows[row].tokens);
+                drawn[row] = length(row).min(drawn[row] + 1);
+            }
+        }
+        for row in rows.into_iter().filter(|row| drawn[*row] == length(*row)) {
+            schedule.close(row);
         }
     }
 }
@@ -92,6 +115,19 @@ fn every_row_ends_whatever_the_room_and_the_lengths_and_no_page_has_two_owners()
         }
     }
     assert!(waits > 0, "no row ever had to wait for a page");
+}
+
+#[test]
+fn every_row_ends_as_well_where_tokens_are_drawn_ahead() {
+    for seed in 0..4 {
+        for pages in [LEAST, LEAST + 1, 12, 20, 400] {
+            for rows in [1, 5, 29] {
+                let mut schedule = schedule(pages, rows);
+                let played = play_ahead(&mut schedule, |row| length(seed, row), 8);
+                assert!(pages < 400 || played.ahead == 7);
+            }
+        }
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn settings() -> TrainSettings {
             eos_ids: vec![2],
             cache_tokens: 10_000,
             rows_at_once: Generator::ROWS_AT_ONCE,
+            tokens_a_readback: None,
         },
         selection: Selection::default(),
         shaping: RewardShaping::default(),

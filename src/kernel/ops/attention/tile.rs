@@ -47,7 +47,8 @@ pub fn scores(
         let start = mask.first_query(first).min(n_queries) / LANES * LANES;
         Part { columns: start..n_queries, inner: 0..d }
     };
-    compute(Product::<_, false, false> { out: scores, left: keys, right: queries, part }, n_keys);
+    let left = Left::rows(keys);
+    compute(Product::<_, false> { out: scores, left, right: queries, part }, n_keys);
 }
 
 /// `out[query][·] += Σ_key weights[key][query] · x[key][·]` for `[queries, keys, width]`.
@@ -60,7 +61,8 @@ pub fn add_over_keys(
 ) {
     let part =
         |_, last: usize| Part { columns: 0..width, inner: 0..mask.keys_of(last).min(n_keys) };
-    compute(Product::<_, true, true> { out, left: weights, right: x, part }, n_queries);
+    let left = Left::columns(weights);
+    compute(Product::<_, true> { out, left, right: x, part }, n_queries);
 }
 
 /// `out[key][·] += Σ_query weights[key][query] · x[query][·]` for `[keys, queries, width]`.
@@ -75,7 +77,8 @@ pub fn add_over_queries(
         columns: 0..width,
         inner: mask.first_query(first).min(n_queries)..n_queries,
     };
-    compute(Product::<_, false, true> { out, left: weights, right: x, part }, n_keys);
+    let left = Left::rows(weights);
+    compute(Product::<_, true> { out, left, right: x, part }, n_keys);
 }
 
 /// What is computed for some rows of the result.
@@ -86,21 +89,50 @@ struct Part {
     inner: std::ops::Range<usize>,
 }
 
-/// A product: `left` is `[rows, inner]`, or `[inner, rows]` where `TURNED`; `right` is `[inner, columns]`;
-/// `ADD` keeps what `out` held. `part` says what is computed for rows from a first to a last one.
-struct Product<'a, P, const TURNED: bool, const ADD: bool> {
+/// The left side: element `(row, k)` is `data[row · row_stride + k · inner_stride]`.
+///
+/// Both strides are numbers of the run. Where the compiler knows that one of them is 1, it takes elements of
+/// several rows by one load and spreads them by gathers, which takes ten times as long.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    data: &'a [f32],
+    row_stride: usize,
+    inner_stride: usize,
+}
+
+impl<'a> Left<'a> {
+    /// `[rows, inner]`.
+    fn rows(of: Rows<'a>) -> Self {
+        Self { data: of.data, row_stride: of.stride, inner_stride: 1 }
+    }
+
+    /// `[inner, rows]`.
+    fn columns(of: Rows<'a>) -> Self {
+        Self { data: of.data, row_stride: 1, inner_stride: of.stride }
+    }
+
+    /// Stops where some rows, none of them empty, are not inside.
+    #[inline(always)]
+    fn check(self, rows: &std::ops::Range<usize>, inner: &std::ops::Range<usize>) {
+        let last = |range: &std::ops::Range<usize>| range.end.max(1) - 1;
+        let end = last(rows) * self.row_stride + last(inner) * self.inner_stride;
+        assert!(end < self.data.len(), "a tile reaches beyond its buffer");
+    }
+}
+
+/// A product: `left` is `[rows, inner]`, `right` is `[inner, columns]`; `ADD` keeps what `out` held. `part`
+/// says what is computed for rows from a first to a last one.
+struct Product<'a, P, const ADD: bool> {
     out: RowsMut<'a>,
-    left: Rows<'a>,
+    left: Left<'a>,
     right: Rows<'a>,
     part: P,
 }
 
 /// All of a product, in groups of rows that fit the registers.
 #[multiversion(targets = "simd")]
-fn compute<P, const TURNED: bool, const ADD: bool>(
-    product: Product<'_, P, TURNED, ADD>,
-    rows: usize,
-) where
+fn compute<P, const ADD: bool>(product: Product<'_, P, ADD>, rows: usize)
+where
     P: Fn(usize, usize) -> Part,
 {
     match_target! {
@@ -111,7 +143,7 @@ fn compute<P, const TURNED: bool, const ADD: bool>(
     }
 }
 
-impl<P, const TURNED: bool, const ADD: bool> Product<'_, P, TURNED, ADD>
+impl<P, const ADD: bool> Product<'_, P, ADD>
 where
     P: Fn(usize, usize) -> Part,
 {
@@ -148,8 +180,7 @@ where
             return;
         }
         let (rows, lanes) = (row..row + X, column..column + LANES);
-        let turned = if TURNED { [&inner, &rows] } else { [&rows, &inner] };
-        self.left.check(turned[0], turned[1]);
+        self.left.check(&rows, &inner);
         self.right.check(&inner, &lanes);
         Rows { data: self.out.data, stride: self.out.stride }.check(&rows, &lanes);
         // SAFETY: the checks above keep every element that is read or written inside its buffer, and
@@ -166,7 +197,8 @@ where
         column: usize,
         inner: std::ops::Range<usize>,
     ) {
-        let (left, right) = (self.left.data.as_ptr(), self.right.data.as_ptr());
+        let Left { data, row_stride, inner_stride } = self.left;
+        let (left, right) = (data.as_ptr(), self.right.data.as_ptr());
         let out = self.out.data.as_mut_ptr();
         let place = |x: usize| (row + x) * self.out.stride + column;
         let mut sums = [[0.0_f32; LANES]; X];
@@ -180,10 +212,7 @@ where
             for k in inner {
                 let b = right.add(k * self.right.stride + column).cast::<Lanes>().read();
                 for (x, sums) in sums.iter_mut().enumerate() {
-                    let a = match TURNED {
-                        true => *left.add(k * self.left.stride + row + x),
-                        false => *left.add((row + x) * self.left.stride + k),
-                    };
+                    let a = *left.add((row + x) * row_stride + k * inner_stride);
                     add_scaled::<FUSED>(sums, a, &b);
                 }
             }

@@ -51,7 +51,8 @@ impl Op<3, 1> for DecodeAttention {
 }
 
 /// The row of `decode_attention` in the list of operations: a group of two rows on a prompt that ends
-/// within a page, a lone row of one key, pages in no order, heads of one key head and of two.
+/// within a page, a lone row of one key, pages in no order, heads of one key head and of two; then rows of
+/// which one has more keys than a workgroup takes.
 pub fn visit(visitor: &mut impl Visitor) {
     let of = |pages, tokens| Paged { pages, tokens };
     let prompt = of(&[6, 1, 2, 11, 4, 9, 0], 100);
@@ -61,11 +62,14 @@ pub fn visit(visitor: &mut impl Visitor) {
         [of(&[], 0), of(&[8], 1)],
         [of(&[5], 16), of(&[8], 2)],
     ];
-    for (heads, kv_heads, d) in [(2, 1, 80), (4, 2, 24)] {
-        let op = DecodeAttention { plan: DecodePlan::new(&rows, heads, kv_heads, d) };
-        let slots = 12 * PAGE;
-        let kv = [12, 13].map(|seed| noise([slots, kv_heads * d], seed));
-        let [k, v] = kv;
+    let long: Vec<u32> = (0..75).map(|i| i * 31 % 75).collect();
+    let prompt = of(&long, 1190);
+    let long_rows = [[prompt, of(&[76], 5)], [of(&[], 0), of(&[75], 9)], [of(&long[..60], 955), of(&[77], 1)]];
+    let cases: [(&[_], _, _); 3] =
+        [(&rows, 12, [2, 1, 80]), (&rows, 12, [4, 2, 24]), (&long_rows, 78, [2, 1, 72])];
+    for (rows, pages, [heads, kv_heads, d]) in cases {
+        let op = DecodeAttention { plan: DecodePlan::new(rows, heads, kv_heads, d) };
+        let [k, v] = [12, 13].map(|seed| noise([pages * PAGE, kv_heads * d], seed));
         let inputs = [noise([rows.len(), heads * d], 11), k, v];
         visitor.visit(Case::new("attention with a cache", op, inputs));
     }

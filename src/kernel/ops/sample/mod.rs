@@ -92,11 +92,19 @@ pub fn visit(visitor: &mut impl Visitor) {
     let values: Vec<f32> = noise([N, 301], 20).iter().map(|x| x * 4.0).collect();
     let logits = Elements::new(values, Shape::new([N, 301]));
     let uniforms: Arc<[f32]> = noise([N], 21).iter().map(|x| 0.5 + 0.49 * x).collect();
-    let truncated = Sampling { top_k: 20, top_p: 0.9, ..Sampling::default() };
-    for sampling in [Sampling::greedy(), Sampling::default(), truncated] {
+    let of = |top_k, top_p| Sampling { top_k, top_p, ..Sampling::default() };
+    for sampling in [Sampling::greedy(), of(0, 1.0), of(20, 0.9), of(20, 1.0), of(0, 0.6)] {
         let op = Sample { uniforms: uniforms.clone(), sampling };
         let titles = &["sample: tokens", "sample: log-probabilities"];
         visitor.visit(Case::new("", op, [logits.clone()]).in_columns(titles));
+    }
+    // Logits of nine values: of most of those that equal the least that is kept, only some are kept.
+    let steps: Vec<f32> = noise([N, 301], 22).iter().map(|x| (x * 4.0).round()).collect();
+    let steps = Elements::new(steps, Shape::new([N, 301]));
+    for sampling in [of(40, 1.0), of(0, 0.3), of(60, 0.7)] {
+        let op = Sample { uniforms: uniforms.clone(), sampling };
+        let titles = &["sample of ties: tokens", "sample of ties: log-probabilities"];
+        visitor.visit(Case::new("", op, [steps.clone()]).in_columns(titles));
     }
 }
 
@@ -120,7 +128,7 @@ fn draw(logits: &[f32], uniform: f32, sampling: Sampling) -> (u32, f32) {
     }
     let row = Row::new(logits, 1.0 / sampling.temperature);
     let token = match sampling.truncates() {
-        true => row.token_among(&most_probable_set(&row, sampling), uniform),
+        true => row.token_among(most_probable_set(&row, sampling), uniform),
         false => row.token_at(uniform),
     };
     (token as u32, row.logp(token))
@@ -167,11 +175,13 @@ impl<'a> Row<'a> {
     }
 
     /// The same among some of the tokens.
-    fn token_among(&self, tokens: &[usize], uniform: f32) -> usize {
+    fn token_among(&self, mut tokens: Vec<usize>, uniform: f32) -> usize {
+        // In the order of their ids, which a GPU has without sorting them.
+        tokens.sort_unstable();
         let total: f64 = tokens.iter().map(|token| self.mass(*token)).sum();
         let masses = tokens.iter().map(|token| self.mass(*token));
         let place = place_of(f64::from(uniform) * total, masses);
-        tokens[place.map_or(0, |(place, _)| place)]
+        place.map_or_else(|| most_probable(self.logits), |(place, _)| tokens[place])
     }
 }
 

@@ -1,12 +1,15 @@
 //! Drawing tokens on a device: a cube a row.
 
+mod truncation;
+
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use self::truncation::sample_truncated_kernel;
 use super::tensor::{dims, empty};
-use super::{GpuForm, ROW_UNITS, a_cube_each, array, cube_max, cube_sum, through_host, upload};
-use crate::kernel::ops::sample::Sample;
+use super::{GpuForm, ROW_UNITS, a_cube_each, array, cube_max, cube_sum, upload};
+use crate::kernel::ops::sample::{Sample, Sampling};
 use crate::readback::traffic::{self, Crossing};
 
 /// Neighbours whose probabilities are summed before they meet the others.
@@ -121,31 +124,38 @@ fn block_mass(logits: &Array<f32>, from: usize, to: usize, inverse: f32, largest
 
 impl GpuForm<1, 1> for Sample {
     fn cubecl<R: CubeRuntime>(&self, [logits]: [CubeTensor<R>; 1]) -> [CubeTensor<R>; 1] {
-        traffic::note(Crossing::Draw);
-        if self.sampling.truncates() && self.sampling.temperature != 0.0 {
-            // Top-k and top-p need the most probable tokens in order, which the host finds.
-            return through_host(self, [logits]);
+        let out = empty(&logits, [self.uniforms.len(), 2]);
+        if !self.uniforms.is_empty() {
+            draw(&logits, &self.uniforms, self.sampling, &out);
         }
-        [draw(&logits, &self.uniforms, self.sampling.temperature)]
+        traffic::note(Crossing::Draw);
+        [out]
     }
 }
 
-/// A temperature of 0 takes the first of the largest.
+/// A temperature of 0 takes the first of the largest, which top-k and top-p always leave.
 fn draw<R: CubeRuntime>(
     logits: &CubeTensor<R>,
     uniforms: &[f32],
-    temperature: f32,
-) -> CubeTensor<R> {
-    let ([n, v], greedy) = (dims(logits), temperature == 0.0);
-    let out = empty(logits, [n, 2]);
-    if n > 0 {
-        let ((cubes, units), client) = (a_cube_each(n), &logits.client);
-        let inverse = if greedy { 1.0 } else { 1.0 / temperature };
-        let uniforms = upload(client, uniforms);
-        let (logits, rows) = (array(logits), array(&out));
+    sampling: Sampling,
+    out: &CubeTensor<R>,
+) {
+    let ([n, v], Sampling { temperature, top_k, top_p }) = (dims(logits), sampling);
+    let greedy = temperature == 0.0;
+    let ((cubes, units), client) = (a_cube_each(n), &logits.client);
+    let inverse = if greedy { 1.0 } else { 1.0 / temperature };
+    let uniforms = upload(client, uniforms);
+    let (logits, rows, n, vocabulary) = (array(logits), array(out), n as u32, v as u32);
+    if greedy || !sampling.truncates() {
         sample_kernel::launch(
-            client, cubes, units, logits, uniforms, rows, inverse, n as u32, v as u32, greedy,
+            client, cubes, units, logits, uniforms, rows, inverse, n, vocabulary, greedy,
+        );
+    } else {
+        let (by_count, by_mass) = (top_k > 0 && top_k < v, top_p < 1.0);
+        let top_k = top_k.min(v) as f32;
+        sample_truncated_kernel::launch(
+            client, cubes, units, logits, uniforms, rows, inverse, top_k, top_p, n, vocabulary, by_count,
+            by_mass,
         );
     }
-    out
 }
