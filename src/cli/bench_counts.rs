@@ -194,8 +194,16 @@ mod tests {
         let kernels = ["SampleKernel", "Matmul", "SampleKernel", "Matmul", "SampleKernel", "AdamW"];
         let kernels = kernels.map(str::to_owned).to_vec();
         let (upload, draw) = (Crossing::Upload(4), Crossing::Draw);
-        let crossings =
-            vec![upload, draw, upload, draw, upload, draw, Crossing::Readback(24), Crossing::Readback(4)];
+        let crossings = vec![
+            upload,
+            draw,
+            upload,
+            draw,
+            upload,
+            draw,
+            Crossing::Readback(24),
+            Crossing::Readback(4),
+        ];
         let counts = StepCounts::of(&Work { kernels, crossings }).unwrap();
         assert_eq!((counts.prefill.readbacks, counts.tokens_a_readback), (0, 2.0));
         assert_eq!((counts.decoded_token.launches, counts.decoded_token.uploads), (2, 1));

@@ -3,7 +3,7 @@
 //! Every dot product keeps sixteen running sums, adds them in halves and then what is left of the rows,
 //! so its order depends on the length of the rows alone: on no neighbour, no tile and no thread.
 
-use std::ops::AddAssign;
+use std::ops::Add;
 
 /// How many numbers are added up side by side: one register of AVX-512, two of AVX2, four of NEON.
 pub const LANES: usize = 16;
@@ -22,27 +22,36 @@ pub fn dots<const FUSED: bool, const W: usize, const X: usize>(
     ws: [&[f32]; W],
 ) -> [[f32; W]; X] {
     let length = ws[0].len();
-    let steps = length / 16;
-    let x_lanes = xs.map(|x| &x[..length].as_chunks::<16>().0[..steps]);
-    let w_lanes = ws.map(|w| &w[..length].as_chunks::<16>().0[..steps]);
-    let mut sums = [[[0.0_f32; 16]; W]; X];
+    assert!(xs.iter().all(|x| x.len() >= length) && ws.iter().all(|w| w.len() >= length));
+    let steps = length / LANES;
+    // Plain loops over pointers: with `map`, `from_fn` or a check inside, the sums do not stay in registers.
+    let mut sums = [[[0.0_f32; LANES]; W]; X];
     for step in 0..steps {
-        let ws: [Lanes; W] = std::array::from_fn(|j| w_lanes[j][step]);
-        for i in 0..X {
-            let x = x_lanes[i][step];
+        let mut w = [[0.0_f32; LANES]; W];
+        for j in 0..W {
+            // SAFETY: each row has `steps` whole registers.
+            w[j] = unsafe { ws[j].as_ptr().cast::<Lanes>().add(step).read() };
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let x = unsafe { xs[i].as_ptr().cast::<Lanes>().add(step).read() };
             for j in 0..W {
-                add_products::<FUSED>(&mut sums[i][j], &x, &ws[j]);
+                add_products::<FUSED>(&mut sums[j], &x, &w[j]);
             }
         }
     }
-    let rest = 16 * steps..length;
-    std::array::from_fn(|i| {
-        std::array::from_fn(|j| {
-            let (x, w) = (&xs[i][rest.clone()], &ws[j][rest.clone()]);
-            let rest: f32 = x.iter().zip(w).map(|(x, w)| x * w).sum();
-            sum_of_lanes(sums[i][j]) + rest
-        })
-    })
+    let rest = LANES * steps..length;
+    let mut dots = [[0.0; W]; X];
+    for (i, (dots, sums)) in dots.iter_mut().zip(&sums).enumerate() {
+        for (j, (dot, sums)) in dots.iter_mut().zip(sums).enumerate() {
+            *dot = sum_of_lanes(*sums);
+            if !rest.is_empty() {
+                let (x, w) = (&xs[i][rest.clone()], &ws[j][rest.clone()]);
+                *dot += x.iter().zip(w).map(|(x, w)| x * w).sum::<f32>();
+            }
+        }
+    }
+    dots
 }
 
 /// `outs[x] += Σ_k weights[x][k] · row_k` for `X` outputs, the rows in their order.
@@ -118,14 +127,12 @@ fn add_products<const FUSED: bool>(sums: &mut Lanes, x: &Lanes, w: &Lanes) {
 /// The sum of sixteen numbers, halves first: a sum in order would be sixteen additions that wait for
 /// each other, as long as a whole short dot product.
 #[inline(always)]
-pub fn sum_of_lanes<N: Copy + AddAssign>(mut lanes: [N; 16]) -> N {
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            let other = lanes[lane + half];
-            lanes[lane] += other;
-        }
-    }
-    lanes[0]
+pub fn sum_of_lanes<N: Copy + Add<Output = N>>(lanes: [N; 16]) -> N {
+    // Each half is a value of its own: written over one another, the lanes would go through memory.
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = lanes;
+    let [a, b, c, d, e, f, g, h] = [a + i, b + j, c + k, d + l, e + m, f + n, g + o, h + p];
+    let [a, b, c, d] = [a + e, b + f, c + g, d + h];
+    (a + c) + (b + d)
 }
 
 #[cfg(test)]

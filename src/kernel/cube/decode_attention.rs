@@ -212,7 +212,16 @@ impl GpuForm<3, 1> for DecodeAttention {
                 let ((cubes, units), count) = (alone(client, n * width), (n * width) as u32);
                 let (parts, out) = (array(&parts), array(&out));
                 let splits = splits as u32;
-                combine_kernel::launch(client, cubes, units, parts, out, splits, count, plan.head_dim);
+                combine_kernel::launch(
+                    client,
+                    cubes,
+                    units,
+                    parts,
+                    out,
+                    splits,
+                    count,
+                    plan.head_dim,
+                );
             }
         }
         [out]

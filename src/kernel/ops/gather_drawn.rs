@@ -40,7 +40,8 @@ impl Op<2, 1> for GatherDrawn {
 
     fn cpu(&self, [x, drawn]: [Elements; 2]) -> [Vec<f32>; 1] {
         let [_, width] = x.dims();
-        let tokens: Vec<u32> = self.index.iter().map(|row| drawn[*row as usize * 2] as u32).collect();
+        let tokens: Vec<u32> =
+            self.index.iter().map(|row| drawn[*row as usize * 2] as u32).collect();
         [gather(&x, width, &tokens)]
     }
 }

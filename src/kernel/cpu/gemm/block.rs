@@ -6,7 +6,7 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::panels::Panels;
-use super::tile::{Rows, Start, tile};
+use super::tile::{Ahead, Rows, Start, tile};
 use super::{Matrix, Place};
 use crate::kernel::cpu::dots::{LANES, Lanes};
 
@@ -136,22 +136,29 @@ impl Piece<'_> {
         let panels = std::array::from_fn(|p| self.panel(panel + p));
         let rows = self.block.a.rows;
         let mut row = 0;
+        // Each tile fetches its share of the next panels, so that memory and arithmetic do not wait in turn.
+        let (tiles, width) = (rows.div_ceil(M), P * self.block.b.inner());
+        let ahead = |row: usize| {
+            let first = row / M * self.inner.len() / tiles;
+            let panels = panels.map(|panel: *const Lanes| panel.wrapping_add(width + first));
+            Ahead { panels, step: size_of::<Lanes>() / tiles }
+        };
         // SAFETY: rows of the block, which begin with whole tiles.
         unsafe {
             while row + M <= rows {
-                self.tile::<FUSED, M, P>(row, panels, y.at(row, 0));
+                self.tile::<FUSED, M, P>(row, panels, ahead(row), y.at(row, 0));
                 row += M;
             }
             let y = y.at(row, 0);
             match rows - row {
                 0 => {}
-                1 => self.tile::<FUSED, 1, P>(row, panels, y),
-                2 => self.tile::<FUSED, 2, P>(row, panels, y),
-                3 => self.tile::<FUSED, 3, P>(row, panels, y),
-                4 => self.tile::<FUSED, 4, P>(row, panels, y),
-                5 => self.tile::<FUSED, 5, P>(row, panels, y),
-                6 => self.tile::<FUSED, 6, P>(row, panels, y),
-                _ => self.tile::<FUSED, 7, P>(row, panels, y),
+                1 => self.tile::<FUSED, 1, P>(row, panels, ahead(row), y),
+                2 => self.tile::<FUSED, 2, P>(row, panels, ahead(row), y),
+                3 => self.tile::<FUSED, 3, P>(row, panels, ahead(row), y),
+                4 => self.tile::<FUSED, 4, P>(row, panels, ahead(row), y),
+                5 => self.tile::<FUSED, 5, P>(row, panels, ahead(row), y),
+                6 => self.tile::<FUSED, 6, P>(row, panels, ahead(row), y),
+                _ => self.tile::<FUSED, 7, P>(row, panels, ahead(row), y),
             }
         }
     }
@@ -191,12 +198,13 @@ impl Piece<'_> {
         &self,
         row: usize,
         panels: [*const Lanes; P],
+        ahead: Ahead<P>,
         y: Place,
     ) {
         // SAFETY: the piece's part of the inner dimension is inside `a` and the panels.
         unsafe {
             let a = self.a.at(row);
-            tile::<FUSED, M, P>(a, panels, self.inner.len(), y, self.start);
+            tile::<FUSED, M, P>(a, panels, self.inner.len(), y, self.start, ahead);
         }
     }
 }

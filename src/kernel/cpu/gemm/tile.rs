@@ -38,6 +38,30 @@ pub enum Start {
     Result,
 }
 
+/// What is read next, to be fetched into the cache while a tile is computed: some of the next panels.
+#[derive(Clone, Copy)]
+pub struct Ahead<const P: usize> {
+    /// From here on in each of them; it may lie beyond their end.
+    pub panels: [*const Lanes; P],
+    /// So many bytes further for each step of the inner dimension.
+    pub step: usize,
+}
+
+impl<const P: usize> Ahead<P> {
+    /// Asks for what belongs to step `k`.
+    #[inline(always)]
+    fn fetch(self, k: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for panel in self.panels {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(panel.cast::<i8>().wrapping_add(k * self.step)) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (self.panels, self.step, k);
+    }
+}
+
 /// `M` rows and `P` panels of a product: `y[i][p] = Σ_k a[i][k] · panels[p][k]`.
 ///
 /// Each element is added up in the order of k, whatever the size of the tile and wherever it lies; so
@@ -53,6 +77,7 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
     inner: usize,
     y: Place,
     start: Start,
+    ahead: Ahead<P>,
 ) {
     let mut sums = [[[0.0_f32; LANES]; P]; M];
     // SAFETY: all places are those that the caller promises.
@@ -65,6 +90,7 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
             }
         }
         for k in 0..inner {
+            ahead.fetch(k);
             // Plain loops: what `map` and `from_fn` call does not have the instructions of the caller, and may
             // not be inlined.
             let mut b = [[0.0_f32; LANES]; P];

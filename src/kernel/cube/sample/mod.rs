@@ -154,8 +154,8 @@ fn draw<R: CubeRuntime>(
         let (by_count, by_mass) = (top_k > 0 && top_k < v, top_p < 1.0);
         let top_k = top_k.min(v) as f32;
         sample_truncated_kernel::launch(
-            client, cubes, units, logits, uniforms, rows, inverse, top_k, top_p, n, vocabulary, by_count,
-            by_mass,
+            client, cubes, units, logits, uniforms, rows, inverse, top_k, top_p, n, vocabulary,
+            by_count, by_mass,
         );
     }
 }

@@ -52,8 +52,7 @@ fn least_kept(
             sums[candidate] = 0.0;
         }
         for i in from..to {
-            let (number, weight) =
-                (order(logits[i]), weight(logits[i], inverse, largest, by_mass));
+            let (number, weight) = (order(logits[i]), weight(logits[i], inverse, largest, by_mass));
             #[unroll]
             for candidate in 0..CANDIDATES {
                 let least = found + ((candidate as u32 + 1) << shift);

@@ -157,49 +157,90 @@ impl<'a> KeyHead<'a> {
         scores: &mut [f32],
         stride: usize,
     ) {
-        let keys: [&[f32]; W] =
-            std::array::from_fn(|i| self.of_slot(self.inputs.k, keys.slot(first + i)));
-        let mut at = 0;
-        while at + X <= queries.len() {
-            let tile = std::array::from_fn(|i| self.query(queries.start + at + i));
-            for (i, tile) in dots::<FUSED, W, X>(tile, keys).into_iter().enumerate() {
-                scores[(at + i) * stride..][..W].copy_from_slice(&tile);
-            }
-            at += X;
+        let mut tile_of_keys = [&[][..]; W];
+        for (i, key) in tile_of_keys.iter_mut().enumerate() {
+            *key = self.of_slot(self.inputs.k, keys.slot(first + i));
         }
-        for at in at..queries.len() {
-            let [tile] = dots::<FUSED, W, 1>([self.query(queries.start + at)], keys);
-            scores[at * stride..][..W].copy_from_slice(&tile);
+        // Three heads often share a key head: such a row's own keys meet them together.
+        let mut left = queries.clone();
+        self.score_queries::<FUSED, W, X>(&mut left, tile_of_keys, scores, queries.start, stride);
+        self.score_queries::<FUSED, W, 3>(&mut left, tile_of_keys, scores, queries.start, stride);
+        self.score_queries::<FUSED, W, 1>(&mut left, tile_of_keys, scores, queries.start, stride);
+    }
+
+    /// Products of `W` keys with as many of the queries that are left as make whole tiles of `X`.
+    #[inline(always)]
+    fn score_queries<const FUSED: bool, const W: usize, const X: usize>(
+        self,
+        left: &mut Range<usize>,
+        keys: [&[f32]; W],
+        scores: &mut [f32],
+        first: usize,
+        stride: usize,
+    ) {
+        while left.len() >= X {
+            let mut queries = [&[][..]; X];
+            for (i, query) in queries.iter_mut().enumerate() {
+                *query = self.query(left.start + i);
+            }
+            for (i, tile) in dots::<FUSED, W, X>(queries, keys).iter().enumerate() {
+                scores[(left.start + i - first) * stride..][..W].copy_from_slice(tile);
+            }
+            left.start += X;
         }
     }
 
-    /// Sums of values by probability, those of the prompt for `X` queries at a time.
+    /// Sums of values by probability, those of the prompt for all rows together.
     #[inline(always)]
     fn add_values<const FUSED: bool, const X: usize>(
         self,
         scores: &[f32],
-        keys: usize,
+        stride: usize,
         sums: &mut [f32],
     ) {
-        let (d, heads, prompt) = (self.plan.head_dim, self.plan.heads_of_key(), self.prompt());
-        let weights = |query: usize| &scores[query * keys..][..prompt.tokens];
-        let mut query = 0;
-        let mut tiles = sums.chunks_exact_mut(X * d);
-        for tile in &mut tiles {
-            let mut queries = tile.chunks_exact_mut(d);
+        let (prompt, heads) = (self.prompt(), self.plan.heads_of_key());
+        let mut all = 0..self.rows.len() * heads;
+        self.add_values_of::<FUSED, X>(&mut all, prompt, scores, stride, sums);
+        for row in 0..self.rows.len() {
+            let mut queries = row * heads..(row + 1) * heads;
+            let scores = &scores[prompt.tokens..];
+            self.add_values_of::<FUSED, X>(&mut queries, self.own(row), scores, stride, sums);
+        }
+    }
+
+    /// The same of some keys and the queries that see them; probabilities of queries are `stride` apart.
+    #[inline(always)]
+    fn add_values_of<const FUSED: bool, const X: usize>(
+        self,
+        left: &mut Range<usize>,
+        keys: Paged<'_>,
+        scores: &[f32],
+        stride: usize,
+        sums: &mut [f32],
+    ) {
+        self.add_tiles::<FUSED, X>(left, keys, scores, stride, sums);
+        self.add_tiles::<FUSED, 3>(left, keys, scores, stride, sums);
+        self.add_tiles::<FUSED, 1>(left, keys, scores, stride, sums);
+    }
+
+    /// The same for as many of the queries that are left as make whole tiles of `X`.
+    #[inline(always)]
+    fn add_tiles<const FUSED: bool, const X: usize>(
+        self,
+        left: &mut Range<usize>,
+        keys: Paged<'_>,
+        scores: &[f32],
+        stride: usize,
+        sums: &mut [f32],
+    ) {
+        let d = self.plan.head_dim;
+        while left.len() >= X {
+            let mut queries = sums[left.start * d..].chunks_exact_mut(d);
             let mut outs: [_; X] = std::array::from_fn(|_| queries.next().unwrap_or_default());
-            let weights = std::array::from_fn(|i| weights(query + i));
-            add_weighted::<FUSED, X>(&mut outs, weights, self.values(prompt));
-            query += X;
-        }
-        for out in tiles.into_remainder().chunks_exact_mut(d) {
-            add_weighted::<FUSED, 1>(&mut [out], [weights(query)], self.values(prompt));
-            query += 1;
-        }
-        for (query, out) in sums.chunks_exact_mut(d).enumerate() {
-            let own = self.own(query / heads);
-            let weights = &scores[query * keys + prompt.tokens..][..own.tokens];
-            add_weighted::<FUSED, 1>(&mut [out], [weights], self.values(own));
+            let weights: [&[f32]; X] =
+                std::array::from_fn(|i| &scores[(left.start + i) * stride..][..keys.tokens]);
+            add_weighted::<FUSED, X>(&mut outs, weights, self.values(keys));
+            left.start += X;
         }
     }
 

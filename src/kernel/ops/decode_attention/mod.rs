@@ -64,7 +64,8 @@ pub fn visit(visitor: &mut impl Visitor) {
     ];
     let long: Vec<u32> = (0..75).map(|i| i * 31 % 75).collect();
     let prompt = of(&long, 1190);
-    let long_rows = [[prompt, of(&[76], 5)], [of(&[], 0), of(&[75], 9)], [of(&long[..60], 955), of(&[77], 1)]];
+    let long_rows =
+        [[prompt, of(&[76], 5)], [of(&[], 0), of(&[75], 9)], [of(&long[..60], 955), of(&[77], 1)]];
     let cases: [(&[_], _, _); 3] =
         [(&rows, 12, [2, 1, 80]), (&rows, 12, [4, 2, 24]), (&long_rows, 78, [2, 1, 72])];
     for (rows, pages, [heads, kv_heads, d]) in cases {
