@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens a second of generation by llama.cpp on this machine, for 1, 4, 16 and 64 rows at once: one JSON line.
 
-    python3 -m venv target/peer && target/peer/bin/pip install xllamacpp gguf
+    python3 -m venv target/peer && target/peer/bin/pip install --upgrade pip && target/peer/bin/pip install xllamacpp gguf
     target/peer/bin/python benches/compare/llama.py MODEL.gguf
     target/peer/bin/python benches/compare/llama.py MODEL.gguf --f32 MODEL-f32.gguf
 

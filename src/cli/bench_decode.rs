@@ -9,7 +9,7 @@ use super::bench::{median, rounded};
 use super::output;
 use crate::config::RunConfig;
 use crate::device::{Device, OnDevice};
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, ComputeDtype, Kernels};
 use crate::model::{Decoder, ModelConfig};
 use crate::readback;
 use crate::rollout::{Generator, Noise, Prompt, Purpose};
@@ -70,7 +70,7 @@ impl OnDevice for DecodeBench {
             decoder: &opened.model.decoder.valid(),
             generator,
             repeats: self.repeats,
-            weights: bytes_of_a_pass(&opened.model.config),
+            weights: bytes_of_a_pass(&opened.model.config, self.config.device.compute_dtype),
             read_gb_per_s,
         };
         let mut decode = Vec::new();
@@ -139,8 +139,10 @@ impl<B: Kernels> Timing<'_, B> {
 
 /// Bytes of the weights that a token passes: all but an embedding that is not the head as well, of which it
 /// takes one row.
-fn bytes_of_a_pass(model: &ModelConfig) -> f64 {
+fn bytes_of_a_pass(model: &ModelConfig, dtype: ComputeDtype) -> f64 {
     let embedding =
         if model.tie_word_embeddings { 0 } else { model.vocab_size * model.hidden_size };
-    ((model.parameter_count() - embedding) * size_of::<f32>()) as f64
+    // Weights that are packed for products of bf16 are half as large.
+    let bytes = if dtype == ComputeDtype::Bf16 { 2 } else { 4 };
+    ((model.parameter_count() - embedding) * bytes) as f64
 }

@@ -36,8 +36,8 @@ pub struct DeviceBlock {
     pub cache_tokens: usize,
     /// How the frozen reference's weights are stored: f32, or f16 or bf16 where the device can.
     pub reference_dtype: WeightStorage,
-    /// What the factors of matrix products are rounded to: f32, which is nothing, or tf32, which only CUDA's
-    /// tensor cores do.
+    /// What the factors of matrix products are rounded to: f32, which is nothing; tf32, which only CUDA's
+    /// tensor cores do; bf16, on CPUs with AVX512-BF16 and on CUDA.
     pub compute_dtype: ComputeDtype,
 }
 

@@ -1,6 +1,7 @@
 //! What is allowed and not without a price: said once, before the run.
 
 use super::RunConfig;
+use crate::kernel::ComputeDtype;
 use crate::loss::{Aggregation, PolicyLoss};
 
 /// What a draw from one token means for groups.
@@ -11,7 +12,20 @@ impl RunConfig {
     /// What a person should know about settings that are allowed and move the result, a sentence each,
     /// for a model of so many tokens.
     pub fn notes(&self, vocabulary: usize) -> Vec<String> {
-        [self.truncation(vocabulary), self.aggregation()].into_iter().flatten().collect()
+        let all = [self.precision(), self.truncation(vocabulary), self.aggregation()];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Products that are not those of f32.
+    fn precision(&self) -> Option<String> {
+        let dtype = self.device.compute_dtype;
+        (dtype != ComputeDtype::F32).then(|| {
+            format!(
+                "device.compute_dtype {dtype} rounds the factors of matrix products, {} bits of 24: it is \
+                 faster, and not the run of f32",
+                dtype.mantissa_bits()
+            )
+        })
     }
 
     /// A distribution that is cut for sampling and whole in the log-probabilities.
@@ -67,6 +81,16 @@ rewards: [{kind: exact}]
     fn notes(keys: &str) -> Vec<String> {
         let text = format!("{MINIMAL}{keys}\n");
         RunConfig::parse(Path::new("run.yaml"), &text, &[]).unwrap().notes(50)
+    }
+
+    #[test]
+    fn products_that_round_are_said_at_the_start() {
+        for (dtype, bits) in [("bf16", "8 bits"), ("tf32", "11 bits")] {
+            let notes = notes(&format!("device: {{compute_dtype: {dtype}}}"));
+            assert!(notes.len() == 1 && notes[0].contains(dtype), "{notes:?}");
+            assert!(notes[0].contains(bits), "{notes:?}");
+        }
+        assert_eq!(notes("device: {compute_dtype: f32}"), Vec::<String>::new());
     }
 
     #[test]

@@ -67,10 +67,7 @@ pub trait Kernels: Backend {
     fn device_memory(device: &Self::Device) -> Option<DeviceMemory>;
 
     /// Whether this backend's products of f32 can be computed like this.
-    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
-        let _ = device;
-        dtype == ComputeDtype::F32
-    }
+    fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool;
 
     /// As the function [`executed`].
     fn executed(device: &Self::Device) -> Option<Vec<String>>;

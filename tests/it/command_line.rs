@@ -312,7 +312,7 @@ fn what_a_cpu_is_given_to_do_is_not_counted() {
 fn tf32_is_refused_where_only_f32_is_computed() {
     let scene = Scene::new();
     let refusal = scene.refused(&["train", "tiny.yaml", "--set", "device.compute_dtype=tf32"]);
-    says(&refusal, &["device.compute_dtype is tf32", "only CUDA", "--device cuda"]);
+    says(&refusal, &["device.compute_dtype is tf32", "this device", "--device cuda"]);
 }
 
 #[test]

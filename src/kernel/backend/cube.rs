@@ -20,7 +20,10 @@ impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
     }
 
     fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
-        dtype == ComputeDtype::F32 || cube::is_cuda(&R::client(device))
+        match dtype {
+            ComputeDtype::F32 => true,
+            ComputeDtype::Tf32 | ComputeDtype::Bf16 => cube::is_cuda(&R::client(device)),
+        }
     }
 
     fn executed(device: &Self::Device) -> Option<Vec<String>> {

@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, TensorMetadata};
 
+use crate::kernel::cpu::gemm;
 use crate::kernel::op::Elements;
 use crate::kernel::ops::linear;
-use crate::kernel::{DeviceMemory, Kernels, Op};
+use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op};
 
 /// A backend whose float tensors are f32 slices in this process.
 pub trait Host: Backend {
@@ -47,6 +48,14 @@ impl<H: Host> Kernels for H {
         let panels = linear::packed(&H::read(&weight), output, input);
         let shape = Shape::new([panels.len()]);
         Some(H::wrap(panels, shape))
+    }
+
+    fn can_compute_in(dtype: ComputeDtype, _: &Self::Device) -> bool {
+        match dtype {
+            ComputeDtype::F32 => true,
+            ComputeDtype::Tf32 => false,
+            ComputeDtype::Bf16 => gemm::has_bf16(),
+        }
     }
 
     fn device_memory(_: &Self::Device) -> Option<DeviceMemory> {

@@ -157,7 +157,8 @@ fn combine_kernel(
     for split in 0..splits as usize {
         largest = max(largest, parts[first + split * width + head_dim]);
     }
-    let (mut sum, mut mass) = (0.0f32, 0.0f32);
+    let mut sum = 0.0f32;
+    let mut mass = 0.0f32;
     for split in 0..splits as usize {
         let part = first + split * width;
         let weight = (parts[part + head_dim] - largest).exp();

@@ -2,6 +2,7 @@
 
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::cast;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems, MatmulSetupError};
@@ -13,7 +14,7 @@ use super::few_rows::are_few;
 use super::tensor::{dims, empty, zeros};
 use super::{GpuForm, few_rows, is_cuda};
 use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
-use crate::kernel::precision::rounds_to_tf32;
+use crate::kernel::precision::{ComputeDtype, rounds_to};
 
 impl GpuForm<2, 1> for Linear {
     fn cubecl<R: CubeRuntime>(&self, [x, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
@@ -53,9 +54,10 @@ fn product<R: CubeRuntime>(lhs: CubeTensor<R>, rhs: CubeTensor<R>) -> CubeTensor
         return zeros(&lhs, [n, columns]);
     }
     // Of what times kernels and takes the fastest, some round to TF32 on CUDA. Elsewhere none does.
-    let product = match is_cuda(&lhs.client) && !rounds_to_tf32() {
-        true => strict_product(lhs, rhs),
-        false => matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32),
+    let product = match is_cuda(&lhs.client) {
+        true if rounds_to(ComputeDtype::Bf16) => rounded_product(lhs, rhs, DType::BF16),
+        true if !rounds_to(ComputeDtype::Tf32) => strict_product(lhs, rhs),
+        _ => matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32),
     };
     match product {
         Ok(product) => product,
@@ -81,6 +83,16 @@ pub(in crate::kernel) fn strict_product<R: CubeRuntime>(
         &mut MatmulElems::from_globals(&globals),
     )?;
     Ok(out)
+}
+
+/// `lhs · rhs` of factors that are rounded to a type of 16 bits, which tensor cores take; sums are f32.
+pub(in crate::kernel) fn rounded_product<R: CubeRuntime>(
+    lhs: CubeTensor<R>,
+    rhs: CubeTensor<R>,
+    dtype: DType,
+) -> Result<CubeTensor<R>, MatmulSetupError> {
+    let (lhs, rhs) = (cast(lhs, dtype), cast(rhs, dtype));
+    matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32)
 }
 
 fn transposed<R: CubeRuntime>(mut tensor: CubeTensor<R>) -> CubeTensor<R> {

@@ -34,7 +34,7 @@ mod whiten;
 mod write_rows;
 
 #[cfg(test)]
-pub(super) use linear::strict_product;
+pub(super) use linear::{rounded_product, strict_product};
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;

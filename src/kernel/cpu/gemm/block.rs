@@ -5,6 +5,9 @@ use std::ops::Range;
 use multiversion::multiversion;
 use multiversion::target::match_target;
 
+#[cfg(target_arch = "x86_64")]
+use super::arithmetic::Pairs;
+use super::arithmetic::{Arithmetic, Factors, Fused, Plain, pair};
 use super::panels::Panels;
 use super::tile::{Ahead, Rows, Start, tile};
 use super::{Matrix, Place};
@@ -34,50 +37,82 @@ pub struct Block<'a> {
 /// Computes a block, in tiles that fit the registers.
 ///
 /// # Safety
-/// `block.out` must have room for the block, which nobody else touches meanwhile.
-#[multiversion(targets = "simd")]
+/// `block.out` must have room for the block, which nobody else touches meanwhile. A right side of bf16 is for
+/// machines that multiply it.
 pub unsafe fn compute(block: Block<'_>) {
     // SAFETY: as the caller promises.
     unsafe {
-        match_target! {
-            "x86_64+avx512f" => block.in_tiles::<true, 8, 2>(),
-            "x86_64+fma" => block.in_tiles::<true, 6, 1>(),
-            "aarch64" => block.in_tiles::<true, 6, 1>(),
-            _ => block.in_tiles::<false, 2, 1>(),
+        match block.b.factors() {
+            Factors::F32 => compute_f32(block),
+            Factors::Bf16 => compute_bf16(block),
         }
     }
+}
+
+/// # Safety
+/// As for [`compute`].
+#[multiversion(targets = "simd")]
+unsafe fn compute_f32(block: Block<'_>) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match_target! {
+            "x86_64+avx512f" => block.in_tiles::<Fused, 8, 2>(),
+            "x86_64+fma" => block.in_tiles::<Fused, 6, 1>(),
+            "aarch64" => block.in_tiles::<Fused, 6, 1>(),
+            _ => block.in_tiles::<Plain, 2, 1>(),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`compute`]; the machine must have these instructions.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,fma,bmi2")]
+unsafe fn compute_bf16(block: Block<'_>) {
+    // SAFETY: as the caller promises.
+    unsafe { block.in_tiles::<Pairs, 8, 2>() }
+}
+
+/// # Safety
+/// None: it is never called.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn compute_bf16(_: Block<'_>) {
+    unreachable!("this machine does not multiply bf16")
 }
 
 impl Block<'_> {
     /// # Safety
     /// As for [`compute`].
     #[inline(always)]
-    unsafe fn in_tiles<const FUSED: bool, const M: usize, const P: usize>(self) {
-        let inner = self.a.cols;
+    unsafe fn in_tiles<S: Arithmetic, const M: usize, const P: usize>(self) {
+        let steps = S::FACTORS.steps(self.a.cols);
         let mut copy = Vec::new();
         let most = if self.a.col_stride == 1 { INNER } else { INNER_OF_COLUMNS };
-        for k in (0..inner.max(1)).step_by(most) {
-            let range = k..inner.min(k + most);
-            let a = self.rows::<M>(range.clone(), &mut copy);
+        for k in (0..steps.max(1)).step_by(most) {
+            let range = k..steps.min(k + most);
+            let a = match S::FACTORS {
+                Factors::F32 => self.rows::<M>(range.clone(), &mut copy),
+                Factors::Bf16 => self.pairs(range.clone(), &mut copy),
+            };
             let go_on = k > 0 || self.accumulate;
             let start = if go_on { Start::Result } else { Start::Zero };
-            let piece = Piece { block: self, a, inner: range, start };
+            let piece = Piece { block: self, a, steps: range, start };
             let (first, end) = self.panels;
             let full = end.min(self.b.columns() / LANES);
             let mut panel = first;
             // SAFETY: panels of the block, each to its own columns.
             unsafe {
                 while panel + P <= full {
-                    piece.strip::<FUSED, M, P>(panel, self.out.at(0, (panel - first) * LANES));
+                    piece.strip::<S, M, P>(panel, self.out.at(0, (panel - first) * LANES));
                     panel += P;
                 }
                 while panel < full {
-                    piece.strip::<FUSED, M, 1>(panel, self.out.at(0, (panel - first) * LANES));
+                    piece.strip::<S, M, 1>(panel, self.out.at(0, (panel - first) * LANES));
                     panel += 1;
                 }
                 if panel < end {
                     let out = self.out.at(0, (panel - first) * LANES);
-                    piece.last_strip::<FUSED, M>(panel, out);
+                    piece.last_strip::<S, M>(panel, out);
                 }
             }
         }
@@ -112,13 +147,51 @@ impl Block<'_> {
         }
         Rows { first: copy.as_ptr(), step: length, row_stride: 1, inner_stride: M }
     }
+
+    /// The same, rounded to bf16 and in pairs along the inner dimension: row by row where a row's elements lie
+    /// one after another, else step by step.
+    #[inline(always)]
+    fn pairs(&self, steps: Range<usize>, copy: &mut Vec<f32>) -> Rows {
+        let (a, length) = (self.a, steps.len());
+        copy.clear();
+        if a.col_stride == 1 {
+            copy.reserve(a.rows * length);
+            for row in 0..a.rows {
+                let row = &a.data[row * a.row_stride..][2 * steps.start..a.cols.min(2 * steps.end)];
+                let (pairs, rest) = row.as_chunks::<2>();
+                copy.extend(pairs.iter().map(|[low, high]| pair(*low, *high)));
+                copy.extend(rest.iter().map(|last| pair(*last, 0.0)));
+            }
+            return Rows {
+                first: copy.as_ptr(),
+                step: length,
+                row_stride: length,
+                inner_stride: 1,
+            };
+        }
+        copy.reserve(a.rows * length);
+        for step in steps {
+            let low = &a.data[2 * step * a.col_stride..];
+            let high = if 2 * step + 1 < a.cols { &low[a.col_stride..] } else { &[] };
+            match (a.row_stride, high.is_empty()) {
+                (1, false) => {
+                    let both = low[..a.rows].iter().zip(&high[..a.rows]);
+                    copy.extend(both.map(|(low, high)| pair(*low, *high)));
+                }
+                (stride, _) => copy.extend((0..a.rows).map(|row| {
+                    pair(low[row * stride], high.get(row * stride).copied().unwrap_or(0.0))
+                })),
+            }
+        }
+        Rows { first: copy.as_ptr(), step: 1, row_stride: 1, inner_stride: a.rows }
+    }
 }
 
 /// A block's product over some part of the inner dimension.
 struct Piece<'a> {
     block: Block<'a>,
     a: Rows,
-    inner: Range<usize>,
+    steps: Range<usize>,
     start: Start,
 }
 
@@ -128,37 +201,33 @@ impl Piece<'_> {
     /// # Safety
     /// The panels must be those of the block, and `y` have room for all rows of them.
     #[inline(always)]
-    unsafe fn strip<const FUSED: bool, const M: usize, const P: usize>(
-        &self,
-        panel: usize,
-        y: Place,
-    ) {
+    unsafe fn strip<S: Arithmetic, const M: usize, const P: usize>(&self, panel: usize, y: Place) {
         let panels = std::array::from_fn(|p| self.panel(panel + p));
         let rows = self.block.a.rows;
         let mut row = 0;
         // Each tile fetches its share of the next panels, so that memory and arithmetic do not wait in turn.
-        let (tiles, width) = (rows.div_ceil(M), P * self.block.b.inner());
+        let (tiles, width) = (rows.div_ceil(M), P * self.block.b.steps());
         let ahead = |row: usize| {
-            let first = row / M * self.inner.len() / tiles;
+            let first = row / M * self.steps.len() / tiles;
             let panels = panels.map(|panel: *const Lanes| panel.wrapping_add(width + first));
             Ahead { panels, step: size_of::<Lanes>() / tiles }
         };
         // SAFETY: rows of the block, which begin with whole tiles.
         unsafe {
             while row + M <= rows {
-                self.tile::<FUSED, M, P>(row, panels, ahead(row), y.at(row, 0));
+                self.tile::<S, M, P>(row, panels, ahead(row), y.at(row, 0));
                 row += M;
             }
             let y = y.at(row, 0);
             match rows - row {
                 0 => {}
-                1 => self.tile::<FUSED, 1, P>(row, panels, ahead(row), y),
-                2 => self.tile::<FUSED, 2, P>(row, panels, ahead(row), y),
-                3 => self.tile::<FUSED, 3, P>(row, panels, ahead(row), y),
-                4 => self.tile::<FUSED, 4, P>(row, panels, ahead(row), y),
-                5 => self.tile::<FUSED, 5, P>(row, panels, ahead(row), y),
-                6 => self.tile::<FUSED, 6, P>(row, panels, ahead(row), y),
-                _ => self.tile::<FUSED, 7, P>(row, panels, ahead(row), y),
+                1 => self.tile::<S, 1, P>(row, panels, ahead(row), y),
+                2 => self.tile::<S, 2, P>(row, panels, ahead(row), y),
+                3 => self.tile::<S, 3, P>(row, panels, ahead(row), y),
+                4 => self.tile::<S, 4, P>(row, panels, ahead(row), y),
+                5 => self.tile::<S, 5, P>(row, panels, ahead(row), y),
+                6 => self.tile::<S, 6, P>(row, panels, ahead(row), y),
+                _ => self.tile::<S, 7, P>(row, panels, ahead(row), y),
             }
         }
     }
@@ -168,7 +237,7 @@ impl Piece<'_> {
     /// # Safety
     /// The panel must be one of the block, and `y` have room for all rows of its columns.
     #[inline(always)]
-    unsafe fn last_strip<const FUSED: bool, const M: usize>(&self, panel: usize, y: Place) {
+    unsafe fn last_strip<S: Arithmetic, const M: usize>(&self, panel: usize, y: Place) {
         let width = self.block.b.columns() - panel * LANES;
         let mut full: Vec<Lanes> = vec![[0.0; LANES]; self.block.a.rows];
         let place = Place { first: full.as_mut_ptr().cast(), stride: LANES };
@@ -180,7 +249,7 @@ impl Piece<'_> {
                     full[..width].copy_from_slice(row_of(row));
                 }
             }
-            self.strip::<FUSED, M, 1>(panel, place);
+            self.strip::<S, M, 1>(panel, place);
             for (row, full) in full.iter().enumerate() {
                 row_of(row).copy_from_slice(&full[..width]);
             }
@@ -188,13 +257,13 @@ impl Piece<'_> {
     }
 
     fn panel(&self, index: usize) -> *const Lanes {
-        self.block.b.panel(index, self.inner.start).as_ptr()
+        self.block.b.panel(index, self.steps.start).as_ptr()
     }
 
     /// # Safety
     /// `M` rows from `row` on and the panels must be those of the block, and `y` their place.
     #[inline(always)]
-    unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
+    unsafe fn tile<S: Arithmetic, const M: usize, const P: usize>(
         &self,
         row: usize,
         panels: [*const Lanes; P],
@@ -204,7 +273,7 @@ impl Piece<'_> {
         // SAFETY: the piece's part of the inner dimension is inside `a` and the panels.
         unsafe {
             let a = self.a.at(row);
-            tile::<FUSED, M, P>(a, panels, self.inner.len(), y, self.start, ahead);
+            tile::<S, M, P>(a, panels, self.steps.len(), y, self.start, ahead);
         }
     }
 }

@@ -4,15 +4,20 @@
 //! is read where it lies. Each element is added up in the order of the inner dimension, in one chain of
 //! multiply-adds: however many rows and columns a product has, and however they are spread over threads
 //! and registers, an element depends on its row and its column alone. Where the machine has fused
-//! multiply-adds (all but very old ones) it is also the same on every machine.
+//! multiply-adds (all but very old ones) it is also the same on every machine. Under `compute_dtype: bf16` both
+//! sides are rounded to 16 bits first, and a chain takes two products at a time.
 
+mod arithmetic;
 mod block;
 mod panels;
 mod tile;
 
 use rayon::prelude::*;
 
+use self::arithmetic::Factors;
+pub use self::arithmetic::has_bf16;
 use self::block::Block;
+use self::panels::pack_as;
 pub use self::panels::{Panels, pack};
 use super::WORTH_A_THREAD;
 use super::dots::LANES;
@@ -63,9 +68,14 @@ impl<'a> Matrix<'a> {
 
 /// `a · b` as a new contiguous row-major buffer.
 pub fn product(a: Matrix, b: Matrix) -> Vec<f32> {
+    product_as(a, b, Factors::current())
+}
+
+/// The same of such factors.
+fn product_as(a: Matrix, b: Matrix, factors: Factors) -> Vec<f32> {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
-    let panels = pack(b);
-    product_of_panels(a, Panels::new(&panels, b.rows, b.cols))
+    let panels = pack_as(b, factors);
+    product_of_panels(a, Panels::of(&panels, b.rows, b.cols, factors))
 }
 
 /// `a · b` as a new contiguous row-major buffer, for a right side that was packed before.
@@ -85,10 +95,11 @@ pub fn product_of_panels(a: Matrix, b: Panels) -> Vec<f32> {
 pub fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
     assert_eq!(out.len(), a.rows * b.cols, "the product does not fit its output");
-    let panels = pack(b);
+    let factors = Factors::current();
+    let panels = pack_as(b, factors);
     let place = Place { first: out.as_mut_ptr(), stride: b.cols };
     // SAFETY: the assertion above keeps every element inside `out`.
-    unsafe { multiply(place, a, Panels::new(&panels, b.rows, b.cols), true) }
+    unsafe { multiply(place, a, Panels::of(&panels, b.rows, b.cols, factors), true) }
 }
 
 /// Where an element of a result lies; rows are `stride` apart.

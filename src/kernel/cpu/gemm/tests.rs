@@ -44,8 +44,47 @@ fn a_product_is_its_definition_for_every_size_and_layout_of_both_sides() {
     }
 }
 
+/// Both kinds of factors, as far as this machine has them.
+fn all_factors() -> Vec<Factors> {
+    if has_bf16() {
+        return vec![Factors::F32, Factors::Bf16];
+    }
+    println!("skipped: products of bf16, for this machine has no AVX512-BF16");
+    vec![Factors::F32]
+}
+
+#[test]
+fn a_product_of_bf16_is_that_of_rounded_factors_for_every_size_and_layout() {
+    if all_factors().len() == 1 {
+        return;
+    }
+    let rounded = |x: &f32| half::bf16::from_f32(*x).to_f32();
+    for [n, inner, columns] in [[1, 1, 1], [3, 7, 16], [8, 256, 33], [17, 515, 70], [100, 64, 15]] {
+        let (a, b) = (wave(n * inner, 0.7), wave(inner * columns, 0.3));
+        let [near_a, near_b]: [Vec<f64>; 2] =
+            [&a, &b].map(|side| side.iter().map(|x| f64::from(rounded(x))).collect());
+        let (at, bt) = (transposed(&a, n, inner), transposed(&b, inner, columns));
+        for a in [Matrix::new(&a, n, inner), Matrix::new(&at, inner, n).t()] {
+            for b in [Matrix::new(&b, inner, columns), Matrix::new(&bt, columns, inner).t()] {
+                for (at, got) in product_as(a, b, Factors::Bf16).into_iter().enumerate() {
+                    let (i, j) = (at / columns, at % columns);
+                    let of = |k: usize| near_a[i * inner + k] * near_b[k * columns + j];
+                    let expected: f64 = (0..inner).map(of).sum();
+                    assert!((f64::from(got) - expected).abs() < 1e-4, "{got} {expected}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_element_depends_on_its_row_and_its_column_alone() {
+    for factors in all_factors() {
+        element_alone(|a, b| product_as(a, b, factors));
+    }
+}
+
+fn element_alone(product: impl Fn(Matrix, Matrix) -> Vec<f32>) {
     let (n, inner, columns) = (131, 700, 83);
     let (a, b) = (wave(n * inner, 0.7), wave(inner * columns, 0.3));
     let b = Matrix::new(&b, inner, columns);

@@ -1,7 +1,8 @@
 //! The innermost loop of every matrix product: a tile of the result whose sums stay in registers.
 
 use super::Place;
-use crate::kernel::cpu::dots::{LANES, Lanes, add_scaled};
+use super::arithmetic::Arithmetic;
+use crate::kernel::cpu::dots::{LANES, Lanes};
 
 /// Rows of `a`: element `(i, k)` of the tile that begins with `row` is
 /// `first[row * step + i * row_stride + k * inner_stride]`.
@@ -65,13 +66,13 @@ impl<const P: usize> Ahead<P> {
 /// `M` rows and `P` panels of a product: `y[i][p] = Σ_k a[i][k] · panels[p][k]`.
 ///
 /// Each element is added up in the order of k, whatever the size of the tile and wherever it lies; so
-/// with `FUSED` it is the same on every machine, to the last bit.
+/// with [`Fused`](super::arithmetic::Fused) it is the same on every machine, to the last bit.
 ///
 /// # Safety
-/// `a` must have `M` rows of `inner` elements, each panel `inner` rows, and `y` room for `M` rows of
+/// The machine must have the instructions of `S`; `a` must have `M` rows of `inner` elements, each panel `inner` rows, and `y` room for `M` rows of
 /// `16 · P` elements, which nobody else touches meanwhile.
 #[inline(always)]
-pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
+pub unsafe fn tile<S: Arithmetic, const M: usize, const P: usize>(
     a: Rows,
     panels: [*const Lanes; P],
     inner: usize,
@@ -100,7 +101,7 @@ pub unsafe fn tile<const FUSED: bool, const M: usize, const P: usize>(
             for (i, sums) in sums.iter_mut().enumerate() {
                 let x = *a.first.add(i * a.row_stride + k * a.inner_stride);
                 for p in 0..P {
-                    add_scaled::<FUSED>(&mut sums[p], x, &b[p]);
+                    S::add(&mut sums[p], x, &b[p]);
                 }
             }
         }

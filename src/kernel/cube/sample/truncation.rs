@@ -17,7 +17,7 @@ const CANDIDATES: usize = (1 << DIGIT) - 1;
 #[cube]
 fn order(logit: f32) -> u32 {
     let bits = u32::reinterpret(logit);
-    select(bits >> 31 == 1, bits ^ 0xffff_ffff, bits ^ 0x8000_0000)
+    select(bits >> 31 == 1, bits ^ 0xffff_ffffu32, bits ^ 0x8000_0000u32)
 }
 
 /// What a token counts: its probability relative to the largest, or 1.

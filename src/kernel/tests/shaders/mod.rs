@@ -20,8 +20,8 @@ use self::tokens::{
 };
 use crate::kernel::Op;
 use crate::kernel::check::{Case, Visitor, noise};
-use crate::kernel::cube::strict_product;
 use crate::kernel::cube::tensor::tensor_of;
+use crate::kernel::cube::{rounded_product, strict_product};
 use crate::kernel::op::Elements;
 use crate::kernel::ops::every_operation;
 
@@ -72,22 +72,39 @@ fn every_kernel_on_the_device_agrees_with_its_cpu_reference() {
         }
         check_tail(form, &device);
     }
-    check_strict_products(&device);
+    check_products(&device);
 }
 
-/// What CUDA multiplies f32 by runs here too: the kernel is the same, in another language.
-fn check_strict_products(device: &CubeTensor) {
-    for [n, inner, outputs] in [[1, 5, 3], [70, 96, 130], [33, 128, 64], [200, 40, 16]] {
-        let [x, weight] = [noise([n, inner], 1), noise([inner, outputs], 2)];
-        let on_device = |matrix: &Elements| tensor_of(device, matrix.shape().clone(), matrix);
-        let got = floats(strict_product(on_device(&x), on_device(&weight)).unwrap());
-        let element = |at: usize| -> f32 {
-            let (row, column) = (at / outputs, at % outputs);
-            (0..inner).map(|i| x[row * inner + i] * weight[i * outputs + column]).sum()
-        };
-        let want: Vec<f32> = (0..n * outputs).map(element).collect();
-        near("strict product", &got, &want, |_| 1e-5 * (inner as f32).sqrt());
+/// What CUDA multiplies by, strictly and in 16 bits, runs here too: the kernels are the same, in another
+/// language.
+fn check_products(device: &CubeTensor) {
+    let f16 = |x: f32| half::f16::from_f32(x).to_f32();
+    for shape in [[1, 5, 3], [70, 96, 130], [33, 128, 64], [200, 40, 16]] {
+        let strict = |x, weight| strict_product(x, weight).unwrap();
+        check_product(device, "strict product", shape, strict, |x| x);
+        // WGSL has f16 and no bf16.
+        let rounded = |x, weight| rounded_product(x, weight, DType::F16).unwrap();
+        check_product(device, "product of 16 bits", shape, rounded, f16);
     }
+}
+
+fn check_product(
+    device: &CubeTensor,
+    name: &str,
+    [n, inner, outputs]: [usize; 3],
+    product: impl Fn(CubeTensor, CubeTensor) -> CubeTensor,
+    rounded: impl Fn(f32) -> f32,
+) {
+    let [x, weight] = [noise([n, inner], 1), noise([inner, outputs], 2)];
+    let on_device = |matrix: &Elements| tensor_of(device, matrix.shape().clone(), matrix);
+    let got = floats(product(on_device(&x), on_device(&weight)));
+    let element = |at: usize| -> f32 {
+        let (row, column) = (at / outputs, at % outputs);
+        let of = |i: usize| rounded(x[row * inner + i]) * rounded(weight[i * outputs + column]);
+        (0..inner).map(of).sum()
+    };
+    let want: Vec<f32> = (0..n * outputs).map(element).collect();
+    near(name, &got, &want, |_| 1e-5 * (inner as f32).sqrt());
 }
 
 /// Runs what it is shown and holds it to the CPU body. Gradients are held to the CPU by the tests of
