@@ -197,8 +197,8 @@ impl<'a, B: Kernels> Generation<'a, B> {
         self.decoder.decode(&NextTokens { newest, keys }, &mut self.cache)
     }
 
-    /// Draws more tokens of the same rows without a look at them, as far as there are pages and no row
-    /// comes to its longest length.
+    /// Draws more tokens of the same rows without a look at them, as far as there are pages; a row that comes
+    /// to its longest length stays behind.
     fn draw_on(&mut self, first: (Vec<usize>, Tensor<B, 2>)) -> Unread<B> {
         let (most, mut unread) = (self.tokens_a_readback(), vec![first]);
         while unread.len() < most {

@@ -166,7 +166,8 @@ impl Grid {
         let work_of_panel = (rows.min(rows_of_task) * b.inner() * LANES).max(1);
         let fair = (row_blocks * panels).div_ceil(8 * rayon::current_num_threads());
         let worth_it = WORTH_A_THREAD.div_ceil(work_of_panel);
-        let panels_of_task = fair.max(worth_it).clamp(1, panels.max(1));
+        // A tile takes up to two panels at once.
+        let panels_of_task = fair.max(worth_it).next_multiple_of(2).min(panels.max(1));
         let least = WORTH_A_THREAD.div_ceil(work_of_panel * panels_of_task);
         Self { rows, panels, rows_of_task, panels_of_task, least }
     }

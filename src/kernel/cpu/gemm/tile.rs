@@ -49,17 +49,18 @@ pub struct Ahead<const P: usize> {
 }
 
 impl<const P: usize> Ahead<P> {
-    /// Asks for what belongs to step `k`.
+    /// Asks for what belongs to the next step.
     #[inline(always)]
-    fn fetch(self, k: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for panel in self.panels {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(panel.cast::<i8>().wrapping_add(k * self.step)) };
+    fn fetch(&mut self) {
+        for panel in &mut self.panels {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(panel.cast()) };
+            }
+            *panel = panel.wrapping_byte_add(self.step);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (self.panels, self.step, k);
     }
 }
 
@@ -78,7 +79,7 @@ pub unsafe fn tile<S: Arithmetic, const M: usize, const P: usize>(
     inner: usize,
     y: Place,
     start: Start,
-    ahead: Ahead<P>,
+    mut ahead: Ahead<P>,
 ) {
     let mut sums = [[[0.0_f32; LANES]; P]; M];
     // SAFETY: all places are those that the caller promises.
@@ -91,7 +92,7 @@ pub unsafe fn tile<S: Arithmetic, const M: usize, const P: usize>(
             }
         }
         for k in 0..inner {
-            ahead.fetch(k);
+            ahead.fetch();
             // Plain loops: what `map` and `from_fn` call does not have the instructions of the caller, and may
             // not be inlined.
             let mut b = [[0.0_f32; LANES]; P];
