@@ -64,8 +64,9 @@ impl StepCounts {
         let parts: Vec<_> = parts.map(|(kernels, crossings)| Part { kernels, crossings }).collect();
         let [prefill, tokens @ .., update] = &parts[..] else { return None };
         let mut tokens = tokens.to_vec();
-        let readbacks: usize = tokens.iter().map(|token| token.counts().readbacks).sum();
-        let tokens_a_readback = rounded(tokens.len() as f64 / readbacks.max(1) as f64);
+        let drawing = parts.len() - 1;
+        let readbacks: usize = parts[..drawing].iter().map(|part| part.counts().readbacks).sum();
+        let tokens_a_readback = rounded(drawing as f64 / readbacks.max(1) as f64);
         tokens.sort_by_key(Part::counts);
         let token = tokens[tokens.len() / 2];
         Some(Self {
@@ -205,7 +206,7 @@ mod tests {
             Crossing::Readback(4),
         ];
         let counts = StepCounts::of(&Work { kernels, crossings }).unwrap();
-        assert_eq!((counts.prefill.readbacks, counts.tokens_a_readback), (0, 2.0));
+        assert_eq!((counts.prefill.readbacks, counts.tokens_a_readback), (0, 3.0));
         assert_eq!((counts.decoded_token.launches, counts.decoded_token.uploads), (2, 1));
         assert_eq!((counts.update.readbacks, counts.update.readback_bytes), (1, 4));
     }

@@ -21,8 +21,8 @@ impl RunConfig {
         let dtype = self.device.compute_dtype;
         (dtype != ComputeDtype::F32).then(|| {
             format!(
-                "device.compute_dtype {dtype} rounds the factors of matrix products, {} bits of 24: it is \
-                 faster, and not the run of f32",
+                "device.compute_dtype {dtype} rounds the factors of matrix products to {} of 24 bits: it is \
+                 faster, and its numbers are not those of f32",
                 dtype.mantissa_bits()
             )
         })
@@ -85,7 +85,7 @@ rewards: [{kind: exact}]
 
     #[test]
     fn products_that_round_are_said_at_the_start() {
-        for (dtype, bits) in [("bf16", "8 bits"), ("tf32", "11 bits")] {
+        for (dtype, bits) in [("bf16", "to 8 of 24 bits"), ("tf32", "to 11 of 24 bits")] {
             let notes = notes(&format!("device: {{compute_dtype: {dtype}}}"));
             assert!(notes.len() == 1 && notes[0].contains(dtype), "{notes:?}");
             assert!(notes[0].contains(bits), "{notes:?}");

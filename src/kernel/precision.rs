@@ -51,7 +51,7 @@ impl ComputeDtype {
             Self::F32 => "any device",
             Self::Tf32 => "--device cuda, in a program built with --features cuda",
             Self::Bf16 => {
-                "a CPU with AVX512-BF16 (AMD's since Zen 4, some of Intel's since Cooper Lake)"
+                "--device cuda, or a CPU with AVX512-BF16 (AMD's since Zen 4, some of Intel's)"
             }
         }
     }

@@ -45,7 +45,7 @@ pub struct Generator {
     /// Most completions under way at once; at least one is.
     pub rows_at_once: usize,
     /// Most tokens of a completion that are drawn before the host reads them and sees whether it ended; what
-    /// is drawn stays the same. `None` is as the device gains by it: 1 on a CPU, where reading costs nothing;
+    /// is drawn stays the same, on a GPU up to rounding. `None` is as the device gains by it: 1 on a CPU, where reading costs nothing;
     /// on a GPU more, the longer completions are, up to [`Self::TOKENS_A_READBACK`].
     pub tokens_a_readback: Option<usize>,
 }
@@ -220,7 +220,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
     }
 
     /// How many tokens of each row are drawn before the host looks at them. A row that ends meanwhile is
-    /// computed on for nothing: a sixteenth of all that is drawn, as far as lengths are known.
+    /// computed on for nothing: about a sixteenth of all that is drawn.
     fn tokens_a_readback(&self) -> usize {
         const TOKENS_FOR_EACH_MORE: usize = 8;
         let mean_length = self.drawn / self.schedule.opened().max(1);

@@ -316,6 +316,20 @@ fn tf32_is_refused_where_only_f32_is_computed() {
 }
 
 #[test]
+fn bf16_trains_where_the_cpu_multiplies_it_and_is_refused_elsewhere() {
+    let scene = Scene::new();
+    let bf16 = ["--set", "device.compute_dtype=bf16"];
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bf16") {
+        let run = scene.succeed(&[&["train", "tiny.yaml"][..], &bf16].concat());
+        says(&run.stderr, &["device.compute_dtype bf16", "8 of 24 bits"]);
+        return;
+    }
+    let refusal = scene.refused(&[&["train", "tiny.yaml"][..], &bf16].concat());
+    says(&refusal, &["device.compute_dtype is bf16", "AVX512-BF16"]);
+}
+
+#[test]
 fn a_finished_run_can_be_taken_further() {
     let scene = Scene::changed(|config| format!("{config}optimizer: {{schedule: constant}}\n"));
     scene.train("whole", &["--set", "max_steps=4"]);

@@ -124,6 +124,19 @@ fn completions_are_the_same_however_many_tokens_are_drawn_before_the_host_reads_
             assert_same(&completions(&generate(&ahead, &prompts(3))), &expected);
         }
     }
+    // Whoever reads 64 tokens at once learns of all ends at once.
+    let tells = |tokens| {
+        let (mut tells, generator) =
+            (0, Generator { tokens_a_readback: Some(tokens), ..generator.clone() });
+        let mut watch = |_| {
+            tells += 1;
+            Ok::<(), GenerationError>(())
+        };
+        generator.generate_watched(&policy(), &prompts(3), noise(), &mut watch).unwrap();
+        tells
+    };
+    assert_eq!(tells(64), 1);
+    assert!(tells(1) > 8 && tells(8) <= 7, "{} and {}", tells(1), tells(8));
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub enum Factors {
 impl Factors {
     /// Those of this process's products.
     pub fn current() -> Self {
-        if rounds_to(ComputeDtype::Bf16) { Self::Bf16 } else { Self::F32 }
+        // Another device of this process may compute in bf16 where its CPU cannot.
+        if rounds_to(ComputeDtype::Bf16) && has_bf16() { Self::Bf16 } else { Self::F32 }
     }
 
     /// Steps of an inner dimension, each a lane deep.
@@ -27,12 +28,15 @@ impl Factors {
     }
 }
 
-/// Whether this machine multiplies bf16.
+/// Whether this machine multiplies bf16: all that [`Pairs`] and the loops around it are compiled for.
 pub fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx512bf16")
+        && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl");
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("bmi2");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -154,9 +154,9 @@ impl Block<'_> {
     fn pairs(&self, steps: Range<usize>, copy: &mut Vec<f32>) -> Rows {
         let (a, length) = (self.a, steps.len());
         copy.clear();
+        copy.reserve(a.rows * length);
         if a.col_stride == 1 {
-            copy.reserve(a.rows * length);
-            for row in 0..a.rows {
+            for row in 0..if steps.is_empty() { 0 } else { a.rows } {
                 let row = &a.data[row * a.row_stride..][2 * steps.start..a.cols.min(2 * steps.end)];
                 let (pairs, rest) = row.as_chunks::<2>();
                 copy.extend(pairs.iter().map(|[low, high]| pair(*low, *high)));
@@ -169,7 +169,6 @@ impl Block<'_> {
                 inner_stride: 1,
             };
         }
-        copy.reserve(a.rows * length);
         for step in steps {
             let low = &a.data[2 * step * a.col_stride..];
             let high = if 2 * step + 1 < a.cols { &low[a.col_stride..] } else { &[] };

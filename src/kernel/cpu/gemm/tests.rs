@@ -59,7 +59,9 @@ fn a_product_of_bf16_is_that_of_rounded_factors_for_every_size_and_layout() {
         return;
     }
     let rounded = |x: &f32| half::bf16::from_f32(*x).to_f32();
-    for [n, inner, columns] in [[1, 1, 1], [3, 7, 16], [8, 256, 33], [17, 515, 70], [100, 64, 15]] {
+    for [n, inner, columns] in
+        [[1, 1, 1], [9, 0, 20], [3, 7, 16], [8, 256, 33], [17, 515, 70], [100, 64, 15]]
+    {
         let (a, b) = (wave(n * inner, 0.7), wave(inner * columns, 0.3));
         let [near_a, near_b]: [Vec<f64>; 2] =
             [&a, &b].map(|side| side.iter().map(|x| f64::from(rounded(x))).collect());

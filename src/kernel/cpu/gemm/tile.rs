@@ -70,8 +70,8 @@ impl<const P: usize> Ahead<P> {
 /// with [`Fused`](super::arithmetic::Fused) it is the same on every machine, to the last bit.
 ///
 /// # Safety
-/// The machine must have the instructions of `S`; `a` must have `M` rows of `inner` elements, each panel `inner` rows, and `y` room for `M` rows of
-/// `16 · P` elements, which nobody else touches meanwhile.
+/// The machine must have the instructions of `S`; `a` must have `M` rows of `inner` lanes, each panel `inner` rows,
+/// and `y` room for `M` rows of `16 · P` elements, which nobody else touches meanwhile.
 #[inline(always)]
 pub unsafe fn tile<S: Arithmetic, const M: usize, const P: usize>(
     a: Rows,

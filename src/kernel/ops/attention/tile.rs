@@ -91,7 +91,7 @@ struct Part {
 
 /// The left side: element `(row, k)` is `data[row · row_stride + k · inner_stride]`.
 ///
-/// Both strides are numbers of the run. Where the compiler knows that one of them is 1, it takes elements of
+/// Both strides are known at run time only. Where the compiler knows that one of them is 1, it takes elements of
 /// several rows by one load and spreads them by gathers, which takes ten times as long.
 #[derive(Clone, Copy)]
 struct Left<'a> {

@@ -161,7 +161,7 @@ impl<'a> KeyHead<'a> {
         for (i, key) in tile_of_keys.iter_mut().enumerate() {
             *key = self.of_slot(self.inputs.k, keys.slot(first + i));
         }
-        // Three heads often share a key head: such a row's own keys meet them together.
+        // Three heads often share a key head: where tiles are larger, a row's own keys meet them together.
         let mut left = queries.clone();
         self.score_queries::<FUSED, W, X>(&mut left, tile_of_keys, scores, queries.start, stride);
         self.score_queries::<FUSED, W, 3>(&mut left, tile_of_keys, scores, queries.start, stride);

@@ -93,7 +93,8 @@ pub fn visit(visitor: &mut impl Visitor) {
     let logits = Elements::new(values, Shape::new([N, 301]));
     let uniforms: Arc<[f32]> = noise([N], 21).iter().map(|x| 0.5 + 0.49 * x).collect();
     let of = |top_k, top_p| Sampling { top_k, top_p, ..Sampling::default() };
-    for sampling in [Sampling::greedy(), of(0, 1.0), of(20, 0.9), of(20, 1.0), of(0, 0.6)] {
+    let all = [Sampling::greedy(), of(0, 1.0), of(20, 0.9), of(20, 1.0), of(0, 0.6), of(400, 1.0)];
+    for sampling in all.into_iter().chain([Sampling { temperature: 0.7, ..of(30, 0.8) }]) {
         let op = Sample { uniforms: uniforms.clone(), sampling };
         let titles = &["sample: tokens", "sample: log-probabilities"];
         visitor.visit(Case::new("", op, [logits.clone()]).in_columns(titles));
