@@ -153,10 +153,12 @@ impl Block<'_> {
     #[inline(always)]
     fn pairs(&self, steps: Range<usize>, copy: &mut Vec<f32>) -> Rows {
         let (a, length) = (self.a, steps.len());
+        // Without steps there may be no data either.
+        let rows = if steps.is_empty() { 0 } else { a.rows };
         copy.clear();
-        copy.reserve(a.rows * length);
+        copy.reserve(rows * length);
         if a.col_stride == 1 {
-            for row in 0..if steps.is_empty() { 0 } else { a.rows } {
+            for row in 0..rows {
                 let row = &a.data[row * a.row_stride..][2 * steps.start..a.cols.min(2 * steps.end)];
                 let (pairs, rest) = row.as_chunks::<2>();
                 copy.extend(pairs.iter().map(|[low, high]| pair(*low, *high)));
