@@ -41,6 +41,8 @@ where
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    const IS_HOST: bool = B::IS_HOST;
+
     fn run<T: Op<I, O>, const I: usize, const O: usize>(
         op: T,
         inputs: [FloatTensor<Self>; I],
