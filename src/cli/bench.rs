@@ -52,6 +52,7 @@ impl BenchArgs {
         let mut config = self.file.load()?;
         config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
+        device.compute_on_this_thread();
         let Self { warmup, real_rewards, decode: rows, count, steps, .. } = self;
         if !rows.is_empty() {
             return device.run(DecodeBench {

@@ -47,6 +47,7 @@ impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let config = self.config()?;
         let device = device::find(&config.device.name)?;
+        device.compute_on_this_thread();
         let (folder, json) = (self.folder, self.json);
         let found = device.run(Evaluating { folder, config, limits: device.limits() })??;
         match json {

@@ -57,6 +57,7 @@ impl GenerateArgs {
         anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
         check_sampling(self.sampling())?;
         let device = device::find(&self.device)?;
+        device.compute_on_this_thread();
         device.run(Generating { args: self, limits: device.limits() })?
     }
 

@@ -43,6 +43,7 @@ impl TrainArgs {
             config.output_dir.clone_from(folder);
         }
         let device = device::find(&config.device.name)?;
+        device.compute_on_this_thread();
         if let Some(folder) = &config.model.path {
             output::note_left_out(folder);
         }

@@ -216,6 +216,17 @@ impl Device {
         }
     }
 
+    /// Makes this thread, for as long as the process lives, one of those that a CPU computes on. It then goes
+    /// on with its share of a product at once, where it would sleep until others have done all of it, and be
+    /// woken, hundreds of times a step. For a program's first thread, once its signals are blocked: the
+    /// other threads are started here. Beside a GPU it does nothing, and nor where these threads run already.
+    pub fn compute_on_this_thread(&self) {
+        if matches!(self, Self::Host(_)) {
+            // An error says that the threads are there, and they compute as well without this one.
+            let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+        }
+    }
+
     /// Runs `program` here, on this thread: no other may touch a tensor of it.
     ///
     /// # Errors
