@@ -22,7 +22,7 @@ pub use graphics::open;
 pub use limits::{Buffer, Limits, Mend, TooLarge};
 pub use name::{Api, DeviceName, Family, Kind, Pick};
 
-use crate::kernel::Kernels;
+use crate::kernel::{self, Kernels};
 pub use crate::readback::{DeviceFailed, Session};
 
 /// Something that runs on whatever backend was chosen.
@@ -216,14 +216,11 @@ impl Device {
         }
     }
 
-    /// Makes this thread, for as long as the process lives, one of those that a CPU computes on. It then goes
-    /// on with its share of a product at once, where it would sleep until others have done all of it, and be
-    /// woken, hundreds of times a step. For a program's first thread, once its signals are blocked: the
-    /// other threads are started here. Beside a GPU it does nothing, and nor where these threads run already.
+    /// Has a CPU compute on this thread too, as [`kernel::compute_on_this_thread`]; beside a GPU it does
+    /// nothing, whose own threads may need all others while this one waits for them.
     pub fn compute_on_this_thread(&self) {
         if matches!(self, Self::Host(_)) {
-            // An error says that the threads are there, and they compute as well without this one.
-            let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+            kernel::compute_on_this_thread();
         }
     }
 

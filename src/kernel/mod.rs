@@ -30,6 +30,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
 pub use counts::{CannotCount, count_launches, draws_tokens, executed};
+pub use cpu::tasks::compute_on_this_thread;
 pub use memory::{DeviceMemory, read_bandwidth};
 pub use op::Op;
 pub use ops::*;

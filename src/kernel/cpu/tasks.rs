@@ -6,6 +6,17 @@ use rayon::prelude::*;
 
 use super::WORTH_A_THREAD;
 
+/// Makes this thread one of those that a CPU computes on, for as long as the process lives. It then goes on
+/// with its share of a product at once, where it would sleep until others have done all of it, and be woken,
+/// hundreds of times a step.
+///
+/// For a program's first thread, once its signals are blocked: the other threads are started here. Where they
+/// run already, nothing changes.
+pub fn compute_on_this_thread() {
+    // The error says that they are there, and they compute as well without this one.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
+}
+
 /// Runs tasks on all threads, several at a time where they are small, each with the scratch of its thread.
 pub fn for_each_task<T: Sync, S>(
     tasks: &[T],
