@@ -211,8 +211,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
             if rows.is_empty() || !self.schedule.go_on(&rows) {
                 break;
             }
-            let drawn = drawn.clone();
-            let hidden = self.advance(Newest::Drawn { drawn: &drawn, index }, &rows);
+            let hidden = self.advance(Newest::Drawn { drawn, index }, &rows);
             let drawn = self.draw(&rows, &hidden, unread.len());
             unread.push((rows, drawn));
         }
