@@ -33,10 +33,7 @@ fn sample_kernel(
     let (first, share) = (row * v, v.div_ceil(ROW_UNITS));
     let (from, to) = (min(unit * share, v), min((unit + 1) * share, v));
     let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
-    let mut largest = f32::new(-3.0e38);
-    for i in from..to {
-        largest = max(largest, logits[first + i] * inverse);
-    }
+    let largest = largest_of(logits, first + from, first + to, inverse);
     let largest = cube_max(largest, &mut shared);
     // The first of the largest: each unit looks through its share from behind.
     let mut nearest = f32::cast_from(v as u32 - 1);
@@ -49,12 +46,7 @@ fn sample_kernel(
         }
         nearest = -cube_max(-nearest, &mut shared);
     }
-    let mut mass = 0.0f32;
-    let mut block = from;
-    while block < to {
-        mass += block_mass(logits, first + block, first + min(block + BLOCK, to), inverse, largest);
-        block += BLOCK;
-    }
+    let mass = mass_in_blocks(logits, first + from, first + to, inverse, largest);
     let total = cube_sum(mass, &mut shared);
     shared[unit] = mass;
     sync_cube();
@@ -97,19 +89,50 @@ fn sample_kernel(
                 }
                 i += 1;
             }
-            // Rounding can leave a rest behind the last of them: then it is the most probable token,
-            // whose probability that changes least.
-            let mut i = 0usize;
-            while token == v {
-                if logits[first + i] * inverse == largest || i + 1 == v {
-                    token = i;
-                }
-                i += 1;
+            if token == v {
+                token = most_probable(logits, first, v, inverse, largest);
             }
         }
         out[row * 2] = token as f32;
         out[row * 2 + 1] = logits[first + token] * inverse - largest - total.ln();
     }
+}
+
+/// The largest of some logits, over the temperature.
+#[cube]
+fn largest_of(logits: &Array<f32>, from: usize, to: usize, inverse: f32) -> f32 {
+    let mut largest = f32::new(-3.0e38);
+    for i in from..to {
+        largest = max(largest, logits[i] * inverse);
+    }
+    largest
+}
+
+/// The first of a row's most probable tokens, for what rounding leaves behind the last of those that are
+/// drawn from: its probability that changes least.
+#[cube]
+fn most_probable(logits: &Array<f32>, first: usize, v: usize, inverse: f32, largest: f32) -> usize {
+    let mut token = v;
+    let mut i = 0usize;
+    while token == v {
+        if logits[first + i] * inverse == largest || i + 1 == v {
+            token = i;
+        }
+        i += 1;
+    }
+    token
+}
+
+/// The probabilities of one unit's tokens, relative to the largest of the row, block by block.
+#[cube]
+fn mass_in_blocks(logits: &Array<f32>, from: usize, to: usize, inverse: f32, largest: f32) -> f32 {
+    let mut mass = 0.0f32;
+    let mut block = from;
+    while block < to {
+        mass += block_mass(logits, block, min(block + BLOCK, to), inverse, largest);
+        block += BLOCK;
+    }
+    mass
 }
 
 /// The probabilities of some neighbours, relative to the largest of the row.

@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::{BLOCK, block_mass};
+use super::{largest_of, mass_in_blocks, most_probable};
 use crate::kernel::cube::{ROW_UNITS, cube_max, cube_sum};
 
 /// Bits of a digit, and how many candidates differ in it.
@@ -131,17 +131,8 @@ pub(super) fn sample_truncated_kernel(
     let from = first + min(unit * share, v);
     let to = first + min((unit + 1) * share, v);
     let mut shared = SharedMemory::<f32>::new(ROW_UNITS);
-    let mut largest = f32::new(-3.0e38);
-    for i in from..to {
-        largest = max(largest, logits[i] * inverse);
-    }
-    let largest = cube_max(largest, &mut shared);
-    let mut mass = 0.0f32;
-    let mut block = from;
-    while block < to {
-        mass += block_mass(logits, block, min(block + BLOCK, to), inverse, largest);
-        block += BLOCK;
-    }
+    let largest = cube_max(largest_of(logits, from, to, inverse), &mut shared);
+    let mass = mass_in_blocks(logits, from, to, inverse, largest);
     let total = cube_sum(mass, &mut shared);
 
     // The least that is kept, and how many of those that equal it.
@@ -219,13 +210,8 @@ pub(super) fn sample_truncated_kernel(
                 i += 1;
             }
         }
-        // Rounding can leave a rest behind the last of them: then it is the most probable token.
-        let mut i = 0usize;
-        while token == v {
-            if logits[first + i] * inverse == largest || i + 1 == v {
-                token = i;
-            }
-            i += 1;
+        if token == v {
+            token = most_probable(logits, first, v, inverse, largest);
         }
         out[row * 2] = token as f32;
         out[row * 2 + 1] = logits[first + token] * inverse - largest - total.ln();

@@ -97,7 +97,12 @@ fn check_product(
 ) {
     let [x, weight] = [noise([n, inner], 1), noise([inner, outputs], 2)];
     let on_device = |matrix: &Elements| tensor_of(device, matrix.shape().clone(), matrix);
-    let got = floats(product(on_device(&x), on_device(&weight)));
+    // As `linear` has it: the right side is a transposed view.
+    let rows: Vec<f32> =
+        (0..inner * outputs).map(|at| weight[at % inner * outputs + at / inner]).collect();
+    let mut right = on_device(&Elements::new(rows, Shape::new([outputs, inner])));
+    right.meta.swap(0, 1);
+    let got = floats(product(on_device(&x), right));
     let element = |at: usize| -> f32 {
         let (row, column) = (at / outputs, at % outputs);
         let of = |i: usize| rounded(x[row * inner + i]) * rounded(weight[i * outputs + column]);
