@@ -3,24 +3,22 @@
 //! Field names are those of Hugging Face's tensors, so the path of a parameter inside the module is
 //! its name in a checkpoint. Weights keep Hugging Face's layout, `[output, input]`.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
-use super::linear::{Linear, Norm, in_f32, parameter};
+use super::linear::{Linear, Norm};
 use super::packing::{self, Newest, NextTokens, Packed};
 use super::parameters::Source;
 use super::pass::{Keys, Pass, Tokens};
 use super::{ModelConfig, ModelError};
-use crate::kernel::{self, Kernels, PackedWeight};
+use crate::kernel::{self, Kernels, Weight};
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
     model: Backbone<B>,
     lm_head: Option<Linear<B>>,
-    /// The output head once more, in a decoder for inference.
-    packed_head: Option<PackedWeight<B>>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -37,12 +35,11 @@ impl<B: Backend> Decoder<B> {
         Self::without_values(config, device).with_values(|_| true, source)
     }
 
-    fn without_values(config: &ModelConfig, device: &B::Device) -> Self {
+    pub(super) fn without_values(config: &ModelConfig, device: &B::Device) -> Self {
         let head = [config.vocab_size, config.hidden_size];
         Self {
             model: Backbone::new(config, device),
             lm_head: (!config.tie_word_embeddings).then(|| Linear::new(head, false, device)),
-            packed_head: None,
         }
     }
 
@@ -59,7 +56,7 @@ impl<B: Backend> Decoder<B> {
 
     /// Where the parameters live.
     pub fn device(&self) -> B::Device {
-        self.model.embed_tokens.weight.device()
+        self.model.embed_tokens.device()
     }
 }
 
@@ -79,7 +76,7 @@ impl<B: Kernels> Decoder<B> {
         let x = match &next.newest {
             Newest::Known(ids) => self.embedded(ids),
             Newest::Drawn { drawn, index } => {
-                kernel::gather_drawn(&in_f32(&self.model.embed_tokens.weight), drawn, index)
+                kernel::gather_drawn(&self.model.embed_tokens.base(), drawn, index)
             }
         };
         let (positions, slots) = (&packing::positions(&next.keys), &packing::slots(&next.keys));
@@ -87,9 +84,40 @@ impl<B: Kernels> Decoder<B> {
         self.model.forward(x, tokens, Some(cache))
     }
 
+    /// The residual stream `[n, d]` before each layer, and after the last.
+    pub(super) fn stream(&self, packed: &Packed) -> (Vec<Tensor<B, 2>>, Tensor<B, 2>) {
+        let pass = self.model.pass(&packed.tokens(&[]));
+        let (mut x, mut before) = (self.embeddings_of(packed), Vec::with_capacity(self.depth()));
+        for layer in &self.model.layers {
+            before.push(x.clone());
+            x = layer.forward_alone(x, &pass);
+        }
+        (before, x)
+    }
+
+    /// The residual stream after layer `index`, from that before it.
+    pub(super) fn layer(&self, index: usize, x: Tensor<B, 2>, packed: &Packed) -> Tensor<B, 2> {
+        self.model.layers[index].forward_alone(x, &self.model.pass(&packed.tokens(&[])))
+    }
+
+    /// Hidden states `[n, d]` from the residual stream after the last layer.
+    pub(super) fn after_layers(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        self.model.norm.forward(x)
+    }
+
+    /// Whether the embedding has a gradient.
+    pub(super) fn trains_embedding(&self) -> bool {
+        self.model.embed_tokens.is_trained()
+    }
+
+    /// Embeddings `[n, d]` of packed tokens.
+    pub(super) fn embeddings_of(&self, packed: &Packed) -> Tensor<B, 2> {
+        self.embedded(&packed.ids)
+    }
+
     /// Embeddings `[n, d]` of tokens.
     fn embedded(&self, ids: &[u32]) -> Tensor<B, 2> {
-        kernel::gather_rows(&in_f32(&self.model.embed_tokens.weight), ids)
+        self.model.embed_tokens.base().rows(ids)
     }
 
     /// The decoder for a phase in which its weights do not change, as in rollouts: where the device gains by it,
@@ -97,34 +125,48 @@ impl<B: Kernels> Decoder<B> {
     /// same, to the last bit.
     pub fn for_inference(&self) -> Self {
         let mut decoder = self.clone();
-        if decoder.packed_head.is_none() {
-            decoder.packed_head = PackedWeight::of(&decoder.head());
-            decoder.model.layers.iter_mut().for_each(Layer::pack);
-        }
+        decoder.head_map_mut().pack();
+        decoder.model.layers.iter_mut().flat_map(Layer::linears).for_each(|(_, map)| map.pack());
         decoder
     }
 
     /// Logits `[n, v]` of hidden states `[n, d]`.
     pub fn logits(&self, hidden: &Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.packed_head {
-            Some(packed) => kernel::packed_linear(hidden, packed),
-            None => kernel::linear(hidden, &self.head()),
-        }
+        self.head_map().as_weight().linear(hidden)
     }
 
     /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
-    pub fn head(&self) -> Tensor<B, 2> {
-        match &self.lm_head {
-            Some(head) => head.matrix(),
-            None => in_f32(&self.model.embed_tokens.weight),
+    pub fn head(&self) -> Weight<B> {
+        self.head_map().base()
+    }
+}
+
+impl<B: Backend> Decoder<B> {
+    fn head_map(&self) -> &Linear<B> {
+        self.lm_head.as_ref().unwrap_or(&self.model.embed_tokens)
+    }
+
+    fn head_map_mut(&mut self) -> &mut Linear<B> {
+        self.lm_head.as_mut().unwrap_or(&mut self.model.embed_tokens)
+    }
+
+    /// Every matrix with the name of its module in a checkpoint; a head that is tied comes with the embedding.
+    pub(super) fn matrices(&mut self) -> Vec<(String, &mut Linear<B>)> {
+        let Self { model: Backbone { embed_tokens, layers, .. }, lm_head } = self;
+        let mut list = vec![("model.embed_tokens".to_owned(), embed_tokens)];
+        for (index, layer) in layers.iter_mut().enumerate() {
+            let named = |(name, map)| (format!("model.layers.{index}.{name}"), map);
+            list.extend(layer.linears().map(named));
         }
+        list.extend(lm_head.as_mut().map(|head| ("lm_head".to_owned(), head)));
+        list
     }
 }
 
 /// The decoder without its output head.
 #[derive(Module, Debug)]
 struct Backbone<B: Backend> {
-    embed_tokens: Embedding<B>,
+    embed_tokens: Linear<B>,
     layers: Vec<Layer<B>>,
     norm: Norm<B>,
     rope_theta: f64,
@@ -132,9 +174,9 @@ struct Backbone<B: Backend> {
 
 impl<B: Backend> Backbone<B> {
     fn new(config: &ModelConfig, device: &B::Device) -> Self {
-        let weight = parameter([config.vocab_size, config.hidden_size], device);
+        let embedding = [config.vocab_size, config.hidden_size];
         Self {
-            embed_tokens: Embedding { weight },
+            embed_tokens: Linear::new(embedding, false, device),
             layers: (0..config.num_hidden_layers).map(|_| Layer::new(config, device)).collect(),
             norm: Norm::new(config.hidden_size, config.rms_norm_eps, device),
             rope_theta: config.rope_theta,
@@ -143,6 +185,12 @@ impl<B: Backend> Backbone<B> {
 }
 
 impl<B: Kernels> Backbone<B> {
+    /// What all layers share of a pass over these tokens.
+    fn pass(&self, tokens: &Tokens<'_>) -> Pass {
+        let shape = self.layers.first().map_or([1, 1, 2], |layer| layer.self_attn.shape());
+        Pass::new(tokens, shape, self.rope_theta)
+    }
+
     /// Hidden states `[n, d]` of tokens whose embeddings are `x [n, d]`.
     fn forward(
         &self,
@@ -153,7 +201,7 @@ impl<B: Kernels> Backbone<B> {
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
         };
-        let pass = Pass::new(&tokens, first.self_attn.shape(), self.rope_theta);
+        let pass = self.pass(&tokens);
         let mut normed = first.input_layernorm.forward(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| cache.layer(index));
@@ -162,11 +210,6 @@ impl<B: Kernels> Backbone<B> {
         }
         normed
     }
-}
-
-#[derive(Module, Debug)]
-struct Embedding<B: Backend> {
-    weight: Param<Tensor<B, 2>>,
 }
 
 #[derive(Module, Debug)]
@@ -187,22 +230,28 @@ impl<B: Backend> Layer<B> {
             mlp: Mlp::new(config, device),
         }
     }
+
+    /// Its matrices with their names in it.
+    fn linears(&mut self) -> [(&'static str, &mut Linear<B>); 7] {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        [
+            ("self_attn.q_proj", &mut attention.q_proj),
+            ("self_attn.k_proj", &mut attention.k_proj),
+            ("self_attn.v_proj", &mut attention.v_proj),
+            ("self_attn.o_proj", &mut attention.o_proj),
+            ("mlp.gate_proj", &mut mlp.gate_proj),
+            ("mlp.up_proj", &mut mlp.up_proj),
+            ("mlp.down_proj", &mut mlp.down_proj),
+        ]
+    }
 }
 
 impl<B: Kernels> Layer<B> {
-    fn pack(&mut self) {
-        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
-        for linear in [
-            &mut attention.q_proj,
-            &mut attention.k_proj,
-            &mut attention.v_proj,
-            &mut attention.o_proj,
-            &mut mlp.gate_proj,
-            &mut mlp.up_proj,
-            &mut mlp.down_proj,
-        ] {
-            linear.pack();
-        }
+    /// The residual stream after this layer, from that before it.
+    fn forward_alone(&self, x: Tensor<B, 2>, pass: &Pass) -> Tensor<B, 2> {
+        let attended = self.self_attn.forward(&self.input_layernorm.forward(&x), pass, None);
+        let [x, normed] = self.post_attention_layernorm.forward_sum(x, attended);
+        x + self.mlp.forward(&normed)
     }
 
     /// The residual stream and its norm after this layer, from those before it; `next` is the norm of
@@ -301,7 +350,6 @@ impl<B: Backend> Mlp<B> {
 
 impl<B: Kernels> Mlp<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let (gate, up) = (self.gate_proj.as_weight(), self.up_proj.as_weight());
-        self.down_proj.forward(&kernel::gated_linear(x, gate, up))
+        self.down_proj.forward(&Linear::gated([&self.gate_proj, &self.up_proj], x))
     }
 }
