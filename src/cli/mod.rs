@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod devices;
 mod eval;
+mod export;
 mod generate;
 mod import_roll;
 mod interrupt;
@@ -38,6 +39,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure accuracy on held-out problems, for a run or a model folder
     Eval(eval::EvalArgs),
+    /// Write what was trained for other programs: transformers, PEFT, llama.cpp
+    Export(export::ExportArgs),
     /// Sample from a saved model
     Generate(generate::GenerateArgs),
     /// Time whole training steps, or generation alone
@@ -63,6 +66,7 @@ impl Cli {
         match self.command {
             Command::Train(args) => return args.run(),
             Command::Eval(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Advantages(args) => args.run(),

@@ -22,6 +22,7 @@ use Meaning::{Elsewhere, Enables, Same};
 const CLIP: &str = "pg_clip";
 const REFRESH: &str = "that is `reference_refresh` here: {kind: moving_average, mixup_alpha: 0.6, every_steps: 512} are TRL's values";
 const STEPS: &str = "here `rollout_batch_size` counts the prompts of a step (TRL's generation batch over num_generations), `mini_batches` its optimiser steps, and `device.micro_batch_tokens` the memory of one pass";
+const ADAPTER: &str = "that is a block here, as in lora: {rank: 16, alpha: 32}";
 const LOOK: &str =
     "that is `tracking.samples`, `tracking.samples_every` and `tracking.show_every` here";
 const BITS: &str =
@@ -150,10 +151,12 @@ pub(super) const TRL: &[(&str, Meaning)] = &[
     ),
     ("bf16", Elsewhere(BITS)),
     ("fp16", Elsewhere(BITS)),
-    (
-        "gradient_checkpointing",
-        Elsewhere("`device.micro_batch_tokens` sets the memory of a pass here; remove it"),
-    ),
+    ("use_peft", Elsewhere(ADAPTER)),
+    ("lora_r", Elsewhere(ADAPTER)),
+    ("lora_alpha", Elsewhere(ADAPTER)),
+    ("lora_target_modules", Elsewhere(ADAPTER)),
+    ("load_in_4bit", Elsewhere("that is a block here: lora: {base: q4_0}")),
+    ("load_in_8bit", Elsewhere("that is a block here: lora: {base: q8_0}")),
     ("use_liger_kernel", Elsewhere("logits are never whole in memory here; remove it")),
     ("use_vllm", Elsewhere(OWN_SAMPLER)),
     ("vllm_mode", Elsewhere(OWN_SAMPLER)),

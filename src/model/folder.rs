@@ -7,11 +7,13 @@ use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::config::find_model;
+use super::gguf::GgufModel;
 use super::linear::Linear;
 use super::lora::is_of_adapter;
 use super::weights::MODEL_FILE;
 use super::{
-    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings,
+    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, WeightsError,
+    is_gguf, save_readings,
 };
 use crate::files::write_atomically;
 use crate::kernel::Kernels;
@@ -35,7 +37,7 @@ pub struct LoadedModel<B: Backend> {
 }
 
 impl<B: Kernels> LoadedModel<B> {
-    /// Loads a Hugging Face folder, or the model in the folder of a run.
+    /// Loads a Hugging Face folder, the model in the folder of a run, or a GGUF file.
     ///
     /// # Errors
     /// A file that is missing or broken, a family that is not known, a tensor that does not fit or has
@@ -85,9 +87,19 @@ impl<B: Kernels> LoadedModel<B> {
 }
 
 /// What a folder's model is, without its weights.
-fn described(folder: &Path) -> Result<(ModelConfig, Tokenizer), ModelError> {
-    let config = ModelConfig::from_folder(folder)?;
-    let tokenizer = Tokenizer::from_folder(folder)?;
+fn described(path: &Path) -> Result<(ModelConfig, Tokenizer), ModelError> {
+    let config = ModelConfig::from_folder(path)?;
+    let tokenizer = match is_gguf(path) {
+        true => {
+            let model = GgufModel::open(path).map_err(WeightsError::from)?;
+            let parts =
+                [model.tokenizer_json(), model.tokenizer_config_json(), model.config_json()];
+            let [tokenizer, tokenizer_config, config] =
+                parts.map(|part| part.map_err(WeightsError::from));
+            Tokenizer::from_values(path, [&tokenizer?, &tokenizer_config?, &config?])?
+        }
+        false => Tokenizer::from_folder(path)?,
+    };
     check_ids(&config, &tokenizer)?;
     let tokenizer = tokenizer.for_rows(config.vocab_size);
     Ok((config, tokenizer))
@@ -200,42 +212,44 @@ impl<B: Kernels> Decoder<B> {
     /// # Errors
     /// A file that cannot be written, or a device that failed.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        let (layout, values) = self.tensors();
+        let values = values.into_iter().map(|read| read());
+        Ok(save_readings(path, &layout, &[("format", "pt")], values)?)
+    }
+
+    /// Every tensor of the whole model: name and shape under Hugging Face's names, and what reads its values off the
+    /// device when its turn comes.
+    pub fn tensors(&self) -> (Vec<(String, Vec<usize>)>, Vec<Box<Readback>>) {
         let mut decoder = self.clone();
         let composed = decoder.matrices().into_iter().filter(|(_, map)| map.is_composed());
-        let composed: BTreeMap<String, &mut Linear<B>> =
-            composed.map(|(module, map)| (format!("{module}.weight"), map)).collect();
+        let composed: BTreeMap<String, Linear<B>> =
+            composed.map(|(module, map)| (format!("{module}.weight"), map.clone())).collect();
         let plain = |name: &str| !is_of_adapter(name) && !composed.contains_key(name);
-        let mut list = Stored {
-            chosen: plain,
-            renamed: str::to_owned,
-            layout: Vec::new(),
-            values: Vec::new(),
-        };
+        let renamed = str::to_owned;
+        let mut list = Stored { chosen: plain, renamed, layout: Vec::new(), values: Vec::new() };
         self.visit_parameters(&mut list);
-        for (name, map) in &composed {
-            list.layout.push((name.clone(), map.shape().to_vec()));
-            list.values.push(Box::new(|| readback::floats(map.merged())));
+        let Stored { mut layout, mut values, .. } = list;
+        for (name, map) in composed {
+            layout.push((name, map.shape().to_vec()));
+            values.push(Box::new(move || readback::floats(map.merged())));
         }
-        let values = list.values.into_iter().map(|read| read());
-        Ok(save_readings(path, &list.layout, &[("format", "pt")], values)?)
+        (layout, values)
     }
 }
 
 /// Reads one parameter off the device.
-type Readback<'a> = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed> + 'a;
+pub type Readback = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed>;
 
 /// Parameters on their way to a file: name and shape, and what reads each off the device when its
 /// turn comes.
-struct Stored<'a, F, N> {
+struct Stored<F, N> {
     chosen: F,
     renamed: N,
     layout: Vec<(String, Vec<usize>)>,
-    values: Vec<Box<Readback<'a>>>,
+    values: Vec<Box<Readback>>,
 }
 
-impl<B: Backend, F: Fn(&str) -> bool, N: Fn(&str) -> String> ParameterVisitor<B>
-    for Stored<'_, F, N>
-{
+impl<B: Backend, F: Fn(&str) -> bool, N: Fn(&str) -> String> ParameterVisitor<B> for Stored<F, N> {
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
         if (self.chosen)(name) {
             let tensor = param.val();

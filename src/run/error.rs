@@ -71,6 +71,24 @@ pub enum RunError {
         /// The adapter's folder.
         folder: PathBuf,
     },
+    /// An adapter that is asked for where there is none.
+    #[error("{} has no adapter; export it as hf or gguf, which are whole models", folder.display())]
+    NoAdapter {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// An export that computes something else.
+    #[error(
+        "{} was written, but read again its log-probabilities differ by {difference:.3} on average, which is more than \
+         rounding: do not use it, and report this",
+        path.display()
+    )]
+    OtherNumbers {
+        /// The export.
+        path: PathBuf,
+        /// The mean difference, in nats.
+        difference: f64,
+    },
     /// Nothing to go on from.
     #[error(
         "{} holds no checkpoint to resume from; {}", folder.display(), match holds_run {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::RunError;
 use super::fingerprint::Fingerprint;
 use crate::config::RunConfig;
-use crate::model::{ADAPTER_FILES, find_model};
+use crate::model::{ADAPTER_FILES, find_model, is_gguf};
 
 /// Files of a model beside its weights that decide what is computed.
 const MODEL_FILES: [&str; 7] = [
@@ -77,6 +77,9 @@ impl Inputs {
 /// The files of a model's folder that decide what is computed.
 fn model_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
     let folder = find_model(folder).map_err(crate::model::ModelError::from)?;
+    if is_gguf(&folder) {
+        return Ok(vec![("model.path".into(), folder)]);
+    }
     let unread = |source: io::Error| RunError::Input { path: folder.clone(), source };
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(unread)? {

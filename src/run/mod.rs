@@ -19,9 +19,11 @@
 //! tells [events](crate::monitor::Event) to the monitors that it was given. On a GPU it belongs inside
 //! [`Device::run`](crate::device::Device::run), which opens the device and ends with its first failure.
 
+mod card;
 mod changes;
 mod checkpoints;
 mod error;
+mod export;
 mod fingerprint;
 mod finish;
 mod frame;
@@ -34,6 +36,7 @@ mod resume;
 use burn::backend::Autodiff;
 
 pub use error::RunError;
+pub use export::{Exported, Form, export};
 pub use finish::Outcome;
 pub use open::{Opened, Problems, saved_model};
 pub use options::{Options, Stop};

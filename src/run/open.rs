@@ -221,7 +221,7 @@ fn to_adapt<B: Kernels>(
 }
 
 /// The folder of an adapter: `path` itself, or the one that a run has saved in it.
-fn find_adapter(path: &Path) -> Option<PathBuf> {
+pub(super) fn find_adapter(path: &Path) -> Option<PathBuf> {
     let of_run = RunPaths::new(path).adapter();
     [path.to_owned(), of_run].into_iter().find(|folder| folder.join(ADAPTER_CONFIG).exists())
 }

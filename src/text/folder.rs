@@ -20,22 +20,47 @@ const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const TOKENIZER_CLASS: &str = "PreTrainedTokenizerFast";
 
 pub(super) fn read(folder: &Path) -> Result<Tokenizer, TextError> {
-    let ReadTokenizer { inner, growth, largest } = read_tokenizer(&folder.join(TOKENIZER))?;
+    let read = read_tokenizer(&folder.join(TOKENIZER))?;
     let config = with_names_of(
         read_object(&folder.join(CONFIG))?,
         read_object(&folder.join("special_tokens_map.json"))?,
     );
-    let sources = Sources {
-        names: vec![config.clone()],
-        ids: vec![
-            read_object(&folder.join("generation_config.json"))?,
-            read_object(&folder.join("config.json"))?,
-        ],
-    };
+    let ids = vec![
+        read_object(&folder.join("generation_config.json"))?,
+        read_object(&folder.join("config.json"))?,
+    ];
+    let chat = read_chat(folder, &config)?;
+    assembled(read, config, ids, chat, &folder.join(CONFIG))
+}
+
+/// The tokenizer of a model in one file, from what stands in a folder's `tokenizer.json`, `tokenizer_config.json` and
+/// `config.json`.
+pub(super) fn of_values(
+    file: &Path,
+    [tokenizer, config, model]: [&Value; 3],
+) -> Result<Tokenizer, TextError> {
+    let broken = |problem: String| TextError::broken(file, &problem);
+    let read = read::tokenizer(tokenizer.to_string().as_bytes()).map_err(broken)?;
+    let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let config = object(config);
+    let compile = |source| ChatTemplate::new(source, &config);
+    let chat = template_of(&config).map(compile).transpose().map_err(broken)?;
+    assembled(read, config, vec![object(model)], chat, file)
+}
+
+/// A tokenizer with its special tokens, which `config` names or `ids` has; `path` is named where they do not fit.
+fn assembled(
+    read: ReadTokenizer,
+    config: Map<String, Value>,
+    ids: Vec<Map<String, Value>>,
+    chat: Option<ChatTemplate>,
+    path: &Path,
+) -> Result<Tokenizer, TextError> {
+    let ReadTokenizer { inner, growth, largest } = read;
+    let sources = Sources { names: vec![config.clone()], ids };
     let special = sources
         .resolve(|name| inner.token_to_id(name))
-        .map_err(|problem| TextError::broken(&folder.join(CONFIG), &problem))?;
-    let chat = read_chat(folder, &config)?;
+        .map_err(|problem| TextError::broken(path, &problem))?;
     // A completion is taught to end with it.
     let end = special.eos.first().map(|id| (inner.id_to_token(*id).unwrap_or_default(), *id));
     let largest = end.into_iter().chain([largest]).max_by_key(|(_, id)| *id).unwrap_or_default();
@@ -55,21 +80,23 @@ fn with_names_of(mut config: Map<String, Value>, map: Map<String, Value>) -> Map
     config
 }
 
-pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
-    let path = folder.join(TOKENIZER);
-    let json = tokenizer.inner.to_string(true);
-    let json = json.map_err(|error| TextError::broken(&path, &error.to_string()))?;
-    write_atomically(&path, json.as_bytes())?;
-
+/// The contents of `tokenizer.json` and `tokenizer_config.json`.
+pub(super) fn values(tokenizer: &Tokenizer) -> Result<[String; 2], String> {
+    let json = tokenizer.inner.to_string(true).map_err(|error| error.to_string())?;
     let mut config = tokenizer.config.clone();
     config.insert("tokenizer_class".into(), TOKENIZER_CLASS.into());
     // The template stands in a file of its own; twice, the two could come to differ.
     config.remove("chat_template");
-    let path = folder.join(CONFIG);
-    let json = serde_json::to_vec_pretty(&config);
-    let json = json.map_err(|error| TextError::broken(&path, &error.to_string()))?;
-    write_atomically(&path, &json)?;
+    let config = serde_json::to_string_pretty(&config).map_err(|error| error.to_string())?;
+    Ok([json, config])
+}
 
+pub(super) fn write(tokenizer: &Tokenizer, folder: &Path) -> Result<(), TextError> {
+    let path = folder.join(TOKENIZER);
+    let texts = values(tokenizer).map_err(|problem| TextError::broken(&path, &problem))?;
+    for (name, text) in [TOKENIZER, CONFIG].into_iter().zip(texts) {
+        write_atomically(&folder.join(name), text.as_bytes())?;
+    }
     match &tokenizer.chat {
         Some(chat) => Ok(write_atomically(&folder.join(CHAT_TEMPLATE), chat.source().as_bytes())?),
         None => Ok(()),

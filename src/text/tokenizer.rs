@@ -63,6 +63,28 @@ impl Tokenizer {
         folder::read(path)
     }
 
+    /// The tokenizer of a model in one file, from what would stand in a folder's `tokenizer.json`,
+    /// `tokenizer_config.json` and `config.json`.
+    ///
+    /// # Errors
+    /// What is malformed in them; `file` is named.
+    pub fn from_values(file: &Path, parts: [&Value; 3]) -> Result<Self, TextError> {
+        folder::of_values(file, parts)
+    }
+
+    /// The contents of `tokenizer.json` and `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// What the tokenizer says that cannot be written.
+    pub fn to_texts(&self) -> Result<[String; 2], String> {
+        folder::values(self)
+    }
+
+    /// The chat template, where there is one.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat.as_ref().map(super::chat::ChatTemplate::source)
+    }
+
     /// Writes `tokenizer.json`, `tokenizer_config.json` and, where there is a chat template,
     /// `chat_template.jinja`, so that transformers' `AutoTokenizer` opens the folder.
     ///

@@ -126,3 +126,39 @@ fn a_block_that_cannot_be_meant_is_refused_with_its_key() {
         &["model.path names none"],
     );
 }
+
+#[test]
+fn an_export_is_read_again_and_says_what_it_is() {
+    let scene = scene();
+    scene.train("run", &[]);
+    let hf = scene.succeed(&["export", "run", "--format", "hf"]);
+    says(&hf.stdout, &["run/export/hf", "read again: log-probabilities of"]);
+    let card = scene.read("run/export/hf/README.md");
+    says(
+        &card,
+        &["library_name: transformers", "base_model: model", "estimator: grpo", "LoRA of rank 4"],
+    );
+    let ((text, logp), (again, logp_again)) =
+        (completion(&scene, "run"), completion(&scene, "run/export/hf"));
+    assert_eq!(text, again);
+    assert!((logp - logp_again).abs() < 1e-3, "{logp} against {logp_again}");
+    let peft = scene.succeed(&["export", "run", "--format", "peft", "--output", "given"]);
+    says(&peft.stdout, &["given", "differ by 0.00e0"]);
+    says(&scene.read("given/README.md"), &["library_name: peft", "PeftModel.from_pretrained"]);
+    assert_eq!(
+        adapter(&scene, "run"),
+        fs::read(scene.path("given/adapter_model.safetensors")).unwrap()
+    );
+    assert!(!scene.path("given/.tmp").exists());
+    says(
+        &scene.refused(&["export", "base", "--format", "peft"]),
+        &["has no adapter", "export it as hf or gguf"],
+    );
+    // A tokenizer of characters is none of llama.cpp's.
+    let refused = scene.refused(&["export", "run", "--format", "gguf"]);
+    says(&refused, &["tokenizer"]);
+    says(
+        &scene.refused(&["export", "run", "--format", "hf", "--quantize", "q8_0"]),
+        &["--quantize is how a GGUF file"],
+    );
+}

@@ -68,7 +68,7 @@ fn every_parameter_has_the_name_and_shape_that_transformers_gave_it() {
         let stored = Weights::open(&fixture(name)).unwrap();
         let mut names: Vec<_> = decoder.parameters().into_iter().map(|p| p.name).collect();
         names.sort();
-        assert_eq!(names, stored.names().collect::<Vec<_>>(), "{name}");
+        assert_eq!(names, stored.names(), "{name}");
         for Parameter { name, shape, .. } in decoder.parameters() {
             stored.get(&name, &shape).unwrap();
         }

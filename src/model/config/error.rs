@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::model::gguf::GgufError;
+
 /// What can be wrong with the description of a model, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelConfigError {
+    /// A GGUF file that cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A path that leads to no model.
     #[error("{}: {problem}; {mend}", path.display())]
     NoModel {

@@ -10,7 +10,7 @@ mod rope;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::ModelConfigError;
-pub use place::find_model;
+pub use place::{find_model, is_gguf};
 
 /// The families whose checkpoints are read and written, all of them configurations of one decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

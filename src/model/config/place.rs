@@ -7,11 +7,20 @@ use super::ModelConfigError;
 /// The file that makes a folder a model's.
 pub(super) const CONFIG_FILE: &str = "config.json";
 
-/// The folder of a model: `path` itself, or the folder `model` in it that a run has saved.
+/// Whether a path leads to a model in one file of llama.cpp's.
+pub fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+        && path.is_file()
+}
+
+/// The file or folder of a model: `path` itself, or the folder `model` in it that a run has saved.
 ///
 /// # Errors
 /// A path that leads to no model, with what it is (a hub's name, a file, a cache) and how to go on.
 pub fn find_model(path: &Path) -> Result<PathBuf, ModelConfigError> {
+    if is_gguf(path) {
+        return Ok(path.to_owned());
+    }
     let of_run = path.join("model");
     let found = [path, &of_run].into_iter().find(|folder| folder.join(CONFIG_FILE).exists());
     found.map(Path::to_owned).ok_or_else(|| {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::gguf::GgufError;
 use crate::quote::{LONGEST_SHOWN, shown};
 use crate::readback::DeviceFailed;
 
@@ -37,6 +38,9 @@ pub enum WeightsError {
         /// What the system says.
         source: io::Error,
     },
+    /// A GGUF file that cannot be read.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A device that failed, so that what it holds is worth no file.
     #[error(transparent)]
     Device(#[from] DeviceFailed),

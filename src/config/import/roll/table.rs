@@ -43,7 +43,6 @@ impl Unset {
 }
 
 const CLUSTER: &str = "speaks of a cluster; this program is one process";
-const LORA: &str = "ROLL trains a LoRA adapter; here all weights are trained, for which a learning rate is usually ten times lower";
 const BATCH: &str = "ROLL takes an optimiser step after per_device_train_batch_size x gradient_accumulation_steps x GPUs completions; here a step's completions make mini_batches of them, 1 unless you set it";
 const CRITIC: &str = "speaks of a critic, and no method here has one";
 const DEAD: &str = "ROLL reads it nowhere";
@@ -90,6 +89,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("max_grad_norm", "optimizer.max_grad_norm"),
     ("val_n_sample", "eval.samples"),
     ("actor_train.training_args.learning_rate", "optimizer.learning_rate"),
+    ("actor_train.model_args.lora_rank", "lora.rank"),
+    ("actor_train.model_args.lora_alpha", "lora.alpha"),
     ("actor_train.training_args.weight_decay", "optimizer.weight_decay"),
     ("actor_train.training_args.warmup_steps", "optimizer.warmup_steps"),
     ("actor_train.training_args.max_grad_norm", "optimizer.max_grad_norm"),
@@ -107,6 +108,7 @@ const TRANSLATED: &[(&str, Translate)] = &[
     ("reward_clip", to::reward_clip),
     ("dual_clip_loss", ratio::dual_clip),
     ("pg_clip", ratio::clip),
+    ("actor_train.model_args.lora_target", to::lora_target),
     ("actor_infer.generating_args.top_k", to::top_k),
     ("validation.data_args.file_name", to::held_out_file),
     ("actor_train.training_args.warmup_ratio", to::warmup_ratio),
@@ -199,9 +201,6 @@ const HARMLESS: &[(&str, &str)] = &[
 /// Keys and whole blocks that are left out and make it another run.
 const CHANGES: &[(&str, &str)] = &[
     ("use_opd", MISSING),
-    ("actor_train.model_args.lora_rank", LORA),
-    ("actor_train.model_args.lora_alpha", LORA),
-    ("actor_train.model_args.lora_target", LORA),
     ("actor_train.training_args.per_device_train_batch_size", BATCH),
     ("actor_train.training_args.gradient_accumulation_steps", BATCH),
 ];

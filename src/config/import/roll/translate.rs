@@ -52,6 +52,20 @@ pub(super) fn prompt_column(import: &mut Import, path: &str, value: &Value) {
     import.say(path, Fate::Renamed("data.prompt_column".into()));
 }
 
+/// The matrices that have an adapter: `all-linear`, which is what is meant here where nothing is said, or names.
+pub(super) fn lora_target(import: &mut Import, path: &str, value: &Value) {
+    let names: Vec<&str> = match value {
+        Value::String(text) => text.split(',').map(str::trim).collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if matches!(names[..], ["all-linear" | "all"]) {
+        return import.say(path, Fate::Harmless("all matrices of a layer have an adapter".into()));
+    }
+    import.put("lora.targets", json!(names));
+    import.say(path, Fate::Renamed("lora.targets".into()));
+}
+
 /// How many tokens may be drawn; -1 is all of them in ROLL, and 0 here.
 pub(super) fn top_k(import: &mut Import, path: &str, value: &Value) {
     let all = value.as_i64().is_some_and(|count| count < 0);

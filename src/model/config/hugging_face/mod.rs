@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::place::{CONFIG_FILE, find_model};
+use super::place::{CONFIG_FILE, find_model, is_gguf};
 use super::rope::RopeKeys;
 use super::{Family, ModelConfig, ModelConfigError, one_or_many};
 use crate::files::read_text;
+use crate::model::gguf::GgufModel;
 use crate::quote::shown;
 
 /// Longest `config.json` that is read; the longest there are name every layer and label.
@@ -27,6 +28,12 @@ impl ModelConfig {
     /// A path that leads to no model, a file that is malformed, a number out of its range, a feature the decoder does not have, sizes that do not fit.
     pub fn from_folder(folder: &Path) -> Result<Self, ModelConfigError> {
         let folder = find_model(folder)?;
+        if is_gguf(&folder) {
+            let json = GgufModel::open(&folder).and_then(|model| model.config_json());
+            let config = Self::from_hf_json(&json?.to_string(), &folder)?;
+            config.validate().map_err(|cause| in_file(&folder, cause))?;
+            return Ok(config);
+        }
         let file = folder.join(CONFIG_FILE);
         let mut config = Self::from_hf_json(&read(&file)?, &file)?;
         let generation = folder.join("generation_config.json");

@@ -233,15 +233,20 @@ fn other_pipelines_are_refused_by_their_name() {
 }
 
 #[test]
-fn an_adapter_is_said_to_become_a_run_of_all_weights() {
-    let (imported, _) =
-        import("actor_train: {model_args: {lora_rank: 16, lora_target: all, dtype: bf16}}\n");
-    assert!(
-        changes(&imported).contains("  actor_train.model_args.lora_rank: "),
-        "{}",
-        imported.report()
-    );
+fn an_adapter_stays_one() {
+    let adapter = |target: &str| {
+        let text = format!(
+            "pretrain: m\nactor_train: {{model_args: {{lora_rank: 16, lora_alpha: 8, lora_target: {target}, dtype: bf16}}}}\n"
+        );
+        import(&text)
+    };
+    let (imported, config) = adapter("all-linear");
+    assert_eq!(config["lora"]["rank"], 16);
+    assert_eq!(config["lora"]["alpha"].as_f64(), Some(8.0));
+    assert!(matches!(fate(&imported, "actor_train.model_args.lora_target"), Fate::Harmless(_)));
     assert!(matches!(fate(&imported, "actor_train.model_args.dtype"), Fate::Harmless(_)));
+    let (_, config) = adapter("'q_proj,v_proj'");
+    assert_eq!(config["lora"]["targets"], serde_json::json!(["q_proj", "v_proj"]));
 }
 
 #[track_caller]

@@ -1,0 +1,167 @@
+//! What was trained, in the form that other programs open, read again and compared before it counts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::RunError;
+use super::card::Card;
+use super::open::{find_adapter, saved_model};
+use crate::device::Limits;
+use crate::files::{PartialFile, write_atomically};
+use crate::kernel::Kernels;
+use crate::model::{
+    ADAPTER_FILES, Decoder, FileType, LoadedModel, ModelError, ModelFiles, PackedCompletions,
+    PromptGroup, WeightsError, write_gguf,
+};
+use crate::readback;
+use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
+use crate::train::TrainError;
+
+/// The forms of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A Hugging Face folder of a whole model, adapter merged.
+    HuggingFace,
+    /// An adapter's folder, as PEFT saves one.
+    Peft,
+    /// A file of llama.cpp's, of a whole model.
+    Gguf(FileType),
+}
+
+/// What an export came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// Tokens that the model wrote, by which the export was compared with it.
+    pub tokens: usize,
+    /// The mean difference of their log-probabilities, in nats.
+    pub difference: f64,
+}
+
+/// Completions that are compared, and the most tokens of each.
+const SAMPLES: usize = 4;
+const LENGTH: usize = 32;
+
+/// Writes what a run trained to `output`, opens that again and compares log-probabilities.
+///
+/// # Errors
+/// A run without a model; a form that the model has no place in; a file that cannot be written; an export that does
+/// not compute what the model does: it is left for a look, and named.
+pub fn export<B: Kernels>(
+    folder: &Path,
+    output: &Path,
+    form: Form,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<Exported, RunError> {
+    let model = saved_model::<B>(folder, device, limits)?;
+    let card = Card::of(folder, form);
+    match form {
+        Form::HuggingFace => {
+            model.save(output)?;
+            write(&output.join("README.md"), card.text(&model.config).as_bytes())?;
+        }
+        Form::Peft => {
+            copy_adapter(folder, output)?;
+            write(&output.join("README.md"), card.text(&model.config).as_bytes())?;
+        }
+        Form::Gguf(file_type) => write_file(&model, output, file_type, &card.title())?,
+    }
+    let again = saved_model::<B>(output, device, limits)?;
+    let (tokens, difference) = compare(&model, &again.decoder)?;
+    match difference <= allowed(form) {
+        true => Ok(Exported { path: output.into(), tokens, difference }),
+        false => Err(RunError::OtherNumbers { path: output.into(), difference }),
+    }
+}
+
+/// More than rounding to the form's type explains, as a mean over tokens that the model itself wrote.
+fn allowed(form: Form) -> f64 {
+    match form {
+        Form::HuggingFace | Form::Gguf(FileType::F32) => 1e-3,
+        Form::Peft | Form::Gguf(FileType::F16) => 0.02,
+        Form::Gguf(FileType::Bf16) => 0.1,
+        Form::Gguf(FileType::Q8_0) => 0.3,
+        Form::Gguf(FileType::Q4_0) => 3.0,
+    }
+}
+
+fn copy_adapter(folder: &Path, output: &Path) -> Result<(), RunError> {
+    let adapter =
+        find_adapter(folder).ok_or_else(|| RunError::NoAdapter { folder: folder.into() })?;
+    let failed = |path: PathBuf| move |source| ModelError::Write { path, source };
+    std::fs::create_dir_all(output).map_err(failed(output.into()))?;
+    for name in ADAPTER_FILES {
+        let path = adapter.join(name);
+        let bytes = std::fs::read(&path)
+            .map_err(|source| RunError::Input { path: path.clone(), source })?;
+        write(&output.join(name), &bytes)?;
+    }
+    Ok(())
+}
+
+fn write_file<B: Kernels>(
+    model: &LoadedModel<B>,
+    output: &Path,
+    file_type: FileType,
+    name: &str,
+) -> Result<(), RunError> {
+    let unwritten = |source| ModelError::Write { path: output.into(), source };
+    let [tokenizer, tokenizer_config] =
+        model.tokenizer.to_texts().map_err(|text| unwritten(io::Error::other(text)))?;
+    let parsed = |text: String| serde_json::from_str::<Value>(&text).map_err(io::Error::other);
+    let files = ModelFiles {
+        name,
+        config: &model.config.to_hf_json(),
+        tokenizer: &parsed(tokenizer).map_err(unwritten)?,
+        tokenizer_config: &parsed(tokenizer_config).map_err(unwritten)?,
+        chat_template: model.tokenizer.chat_template(),
+    };
+    if let Some(parent) = output.parent() {
+        std::fs::create_dir_all(parent).map_err(unwritten)?;
+    }
+    let mut file = PartialFile::create(output).map_err(unwritten)?;
+    let (layout, values) = model.decoder.tensors();
+    let values = values.into_iter().map(|read| read().map_err(io::Error::other));
+    let written = write_gguf(&mut file, &files, file_type, &layout, values);
+    written.map_err(|error| ModelError::from(WeightsError::from(error)))?;
+    Ok(file.commit().map_err(unwritten)?)
+}
+
+/// How far apart the log-probabilities are of tokens that the model writes: their number, and the mean difference.
+fn compare<B: Kernels>(
+    model: &LoadedModel<B>,
+    again: &Decoder<B>,
+) -> Result<(usize, f64), RunError> {
+    let tokenizer = &model.tokenizer;
+    let begin = tokenizer.bos_id().or(tokenizer.eos_ids().first().copied()).unwrap_or(0);
+    let length = LENGTH.min(model.config.max_position_embeddings.saturating_sub(1)).max(1);
+    let generator = Generator {
+        sampling: Sampling::default(),
+        response_length: length,
+        eos_ids: tokenizer.eos_ids().to_vec(),
+        cache_tokens: 4 * SAMPLES * (length + 2),
+        rows_at_once: Generator::ROWS_AT_ONCE,
+        tokens_a_readback: None,
+    };
+    let prompt = Prompt { problem: 0, ids: [begin].into(), samples: SAMPLES };
+    let groups = generator
+        .generate(&model.decoder, &[prompt], Noise::new(0, Purpose::Reading, 0))
+        .map_err(TrainError::from)?;
+    let completions: Vec<&[u32]> =
+        groups.iter().flat_map(|g| g.completions.iter().map(|c| c.ids.as_slice())).collect();
+    let packing = PackedCompletions::new(&[PromptGroup { prompt: &[begin], completions }]);
+    let logps =
+        |decoder: &Decoder<B>| readback::floats(decoder.completion_logps(&packing, 1.0).logps);
+    let (ours, theirs) = (logps(&model.decoder)?, logps(again)?);
+    let apart = ours.iter().zip(&theirs).map(|(a, b)| f64::from((a - b).abs()));
+    Ok((ours.len(), apart.sum::<f64>() / ours.len().max(1) as f64))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    let failed = |source| ModelError::Write { path: path.into(), source };
+    Ok(write_atomically(path, bytes).map_err(failed)?)
+}
