@@ -20,6 +20,11 @@ impl<B: Backend> Linear<B> {
         let weight = parameter(shape, device);
         Self { weight, bias: bias.then(|| parameter([shape[0]], device)), packed: None }
     }
+
+    /// Whether it adds a bias.
+    pub(super) fn has_bias(&self) -> bool {
+        self.bias.is_some()
+    }
 }
 
 impl<B: Kernels> Linear<B> {
@@ -74,6 +79,11 @@ impl<B: Backend> Norm<B> {
     /// A norm over `width` channels, without values yet.
     pub(super) fn new(width: usize, epsilon: f64, device: &B::Device) -> Self {
         Self { weight: parameter([width], device), epsilon }
+    }
+
+    /// Channels over which it goes.
+    pub(super) fn width(&self) -> usize {
+        self.weight.dims()[0]
     }
 }
 

@@ -15,7 +15,8 @@ mod policy;
 mod reference;
 mod weights;
 
-pub use config::{Family, ModelConfig, ModelConfigError, find_model};
+use config::Rotation;
+pub use config::{Family, LayerType, ModelConfig, ModelConfigError, RopeScaling, find_model};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use folder::{LoadedModel, tensors_left_out};

@@ -1,149 +1,108 @@
-//! The rotary positions of a `config.json`: where the base stands, and which scalings are not supported.
+//! Rotary positions: how far each pair of a head turns from one position to the next.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::f64::consts::TAU;
 
-use crate::quote::shown;
+use serde::{Deserialize, Serialize};
 
-/// What is not supported, and what to do instead.
-type Refusal = (String, &'static str);
+use super::{Family, ModelConfig};
+use crate::kernel;
 
-const PLAIN: &str = "only plain rotary positions over whole heads (rope_type \"default\") are";
-
-/// The keys of `config.json` about rotary positions, at its top level.
-#[derive(Deserialize)]
-pub(super) struct RopeKeys {
-    rope_theta: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-    rope_parameters: Option<Rope>,
-    rope_scaling: Option<Rope>,
+/// How the frequencies of rotary positions differ from the powers of `rope_theta`, in a model that was made
+/// for longer sequences than it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rope_type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum RopeScaling {
+    /// Every frequency is divided by the factor.
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Plain up to `max_position_embeddings`. Beyond, where no row may be here, transformers changes all
+    /// positions with the length of the longest row beside them.
+    Dynamic {
+        /// How much further positions reach there.
+        factor: f64,
+    },
+    /// Llama 3.1's: high frequencies stay, low ones are divided by the factor, those between are mixed.
+    ///
+    /// ```text
+    /// t = f · original / 2π,   s = clamp((t − low) / (high − low), 0, 1)
+    /// f' = s · f + (1 − s) · f / factor
+    /// ```
+    Llama3 {
+        /// What low frequencies are divided by.
+        factor: f64,
+        /// Turns over the original length up to which a frequency is low.
+        low_freq_factor: f64,
+        /// Turns over the original length from which a frequency is high.
+        high_freq_factor: f64,
+        /// The original length, in tokens.
+        original_max_position_embeddings: usize,
+    },
 }
 
-/// `rope_parameters` of transformers 5, `rope_scaling` of transformers 4.
-#[derive(Deserialize)]
-struct Rope {
-    rope_type: Option<String>,
-    // What rope_type was called before; files of some years have both.
-    r#type: Option<String>,
-    rope_theta: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-    // One set of parameters per kind of layer, as models with two kinds of attention have it.
-    full_attention: Option<IgnoredAny>,
-    sliding_attention: Option<IgnoredAny>,
-}
-
-impl RopeKeys {
-    /// The base of the frequencies, wherever it stands.
-    pub(super) fn theta(&self) -> Option<f64> {
-        self.thetas().next().map(|(_, theta)| theta)
-    }
-
-    /// The first thing that the decoder cannot do, or that means two things at once.
-    pub(super) fn unsupported(&self) -> Option<Refusal> {
-        let scaling = self.blocks().find_map(|(key, rope)| rope.unsupported(key));
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let partial = partial.map(|factor| (format!("partial_rotary_factor {factor}"), PLAIN));
-        scaling.or(partial).or_else(|| self.two_thetas())
-    }
-
-    /// transformers 4 takes the one at the top level, transformers 5 the one in the block.
-    fn two_thetas(&self) -> Option<Refusal> {
-        let (key, theta) = self.thetas().next()?;
-        let (other_key, other) = self.thetas().find(|(_, other)| *other != theta)?;
-        let both = format!("{key} {theta} beside {other_key} {other}");
-        Some((both, "keep the one that the model was trained with"))
-    }
-
-    fn thetas(&self) -> impl Iterator<Item = (String, f64)> {
-        let theta =
-            |(key, rope): (&str, &Rope)| Some((format!("{key}.rope_theta"), rope.rope_theta?));
-        let top = self.rope_theta.map(|theta| ("rope_theta".to_owned(), theta));
-        self.blocks().filter_map(theta).chain(top)
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = (&'static str, &Rope)> {
-        let keys =
-            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
-        keys.into_iter().filter_map(|(key, rope)| Some((key, rope.as_ref()?)))
-    }
-}
-
-impl Rope {
-    fn unsupported(&self, key: &str) -> Option<Refusal> {
-        if let (Some(new), Some(old)) = (&self.rope_type, &self.r#type)
-            && new != old
-        {
-            let both =
-                format!("{key}.rope_type {:?} beside {key}.type {:?}", shown(new), shown(old));
-            return Some((both, "the two mean the same: keep the one that holds"));
-        }
-        let kind = [("rope_type", &self.rope_type), ("type", &self.r#type)]
-            .into_iter()
-            .find_map(|(name, kind)| Some((name, kind.as_deref()?)))
-            .filter(|(_, kind)| *kind != "default");
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let by_layer = self.full_attention.is_some() || self.sliding_attention.is_some();
-        let feature = (kind.map(|(name, kind)| format!("{key}.{name} {:?}", shown(kind))))
-            .or(partial.map(|factor| format!("{key}.partial_rotary_factor {factor}")))
-            .or(by_layer.then(|| format!("{key} by kind of layer")));
-        feature.map(|feature| (feature, PLAIN))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn keys(json: Value) -> RopeKeys {
-        serde_json::from_str(&json.to_string()).unwrap()
-    }
-
-    fn refusal(json: Value) -> String {
-        keys(json).unsupported().unwrap().0
-    }
-
-    #[test]
-    fn type_and_rope_type_are_one_thing_where_they_agree() {
-        let both =
-            |new: Value, old: Value| json!({"rope_scaling": {"rope_type": new, "type": old}});
-        assert!(keys(both("default".into(), "default".into())).unsupported().is_none());
-        assert!(keys(both(Value::Null, "default".into())).unsupported().is_none());
-        assert_eq!(refusal(both("yarn".into(), "yarn".into())), r#"rope_scaling.rope_type "yarn""#);
-        assert_eq!(refusal(both(Value::Null, "yarn".into())), r#"rope_scaling.type "yarn""#);
-    }
-
-    #[test]
-    fn type_and_rope_type_that_differ_are_both_named() {
-        let json = json!({"rope_scaling": {"rope_type": "default", "type": "mrope"}});
-        assert_eq!(
-            refusal(json),
-            r#"rope_scaling.rope_type "default" beside rope_scaling.type "mrope""#
-        );
-    }
-
-    #[test]
-    fn scalings_are_refused_by_the_name_they_have_in_the_file() {
-        // The rope_scaling of Llama-3.2-1B.
-        let llama3 = json!({"rope_theta": 5e5, "rope_scaling": {"factor": 32.0,
-            "high_freq_factor": 4.0, "low_freq_factor": 1.0,
-            "original_max_position_embeddings": 8192, "rope_type": "llama3"}});
-        assert_eq!(refusal(llama3), r#"rope_scaling.rope_type "llama3""#);
-        for kind in ["linear", "dynamic", "longrope", "su", "mrope"] {
-            let json = json!({"rope_scaling": {"type": kind, "factor": 2.0}});
-            assert_eq!(refusal(json), format!("rope_scaling.type {kind:?}"));
+impl RopeScaling {
+    fn of(&self, frequency: f64) -> f64 {
+        match *self {
+            Self::Linear { factor } => frequency / factor,
+            Self::Dynamic { .. } => frequency,
+            Self::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_position_embeddings: original,
+            } => {
+                let turns = original as f64 * frequency / TAU;
+                let stays = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                stays * frequency + (1.0 - stays) * frequency / factor
+            }
         }
     }
+}
 
-    #[test]
-    fn two_bases_that_differ_are_both_named() {
-        let block = |key: &str| json!({"rope_theta": 1e4, key: {"rope_theta": 5e5}});
-        for key in ["rope_parameters", "rope_scaling"] {
-            let said = format!("{key}.rope_theta 500000 beside rope_theta 10000");
-            assert_eq!(refusal(block(key)), said);
+/// A rotation of heads by positions, which layers have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotation {
+    /// Angle of each pair of a head from one position to the next `[head_dim / 2]`.
+    pub frequencies: Vec<f64>,
+    /// What the rotated head is multiplied by; of queries and keys both, so their products have its square.
+    pub factor: f64,
+}
+
+impl ModelConfig {
+    /// The rotations of the model, of which each layer has one.
+    pub(in crate::model) fn rotations(&self) -> Vec<Rotation> {
+        let factor = self.rotation_factor();
+        let plain = kernel::rope_frequencies(self.head_dim(), self.rope_theta);
+        let scaled =
+            |frequency| self.rope_scaling.map_or(frequency, |scaling| scaling.of(frequency));
+        let turning: Vec<f64> = plain.into_iter().map(scaled).collect();
+        // To rotate nothing is to rotate by frequencies of 0.
+        let still = vec![0.0; turning.len()];
+        let mut rotations = vec![Rotation { frequencies: turning, factor }];
+        if self.model_type == Family::SmolLm3 {
+            rotations.push(Rotation { frequencies: still, factor });
         }
-        let same = keys(json!({"rope_theta": 5e5, "rope_scaling": {"rope_theta": 5e5}}));
-        assert!(same.unsupported().is_none() && same.theta() == Some(5e5));
+        rotations
+    }
+
+    /// Which of the rotations a layer has.
+    pub(in crate::model) fn rotation_of(&self, layer: usize) -> usize {
+        usize::from(!self.layer_rotates(layer))
+    }
+
+    /// Attention divides the products of queries and keys by √head_dim. Where another multiplier belongs
+    /// there, the rest of it comes in equal parts from both sides.
+    fn rotation_factor(&self) -> f64 {
+        let width = self.head_dim() as f64;
+        self.attention_multiplier.map_or(1.0, |multiplier| (multiplier * width.sqrt()).sqrt())
+    }
+
+    pub(super) fn layer_rotates(&self, layer: usize) -> bool {
+        match &self.no_rope_layers {
+            Some(rotates) => rotates.get(layer) != Some(&0),
+            // Every fourth layer of a SmolLM3 that does not say.
+            None => self.model_type != Family::SmolLm3 || (layer + 1) % 4 != 0,
+        }
     }
 }

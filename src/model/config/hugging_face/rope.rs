@@ -1,0 +1,294 @@
+//! The rotary positions of a `config.json`: base and scaling as transformers 4 and 5 write them, and what is
+//! not supported.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::Refusal;
+use crate::model::config::{ModelConfig, RopeScaling};
+use crate::quote::shown;
+
+const KINDS: &str = "rotary positions are over whole heads, and plain (rope_type \"default\") or scaled by \"linear\", \"dynamic\" or \"llama3\"";
+const GIVE: &str = "give it as the model was published";
+const ONE: &str = "the two mean the same: keep the one that the model was trained with";
+
+/// The keys of `config.json` about rotary positions, at its top level.
+#[derive(Deserialize)]
+pub(super) struct RopeKeys {
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    max_position_embeddings: Option<usize>,
+    original_max_position_embeddings: Option<usize>,
+    rope_parameters: Option<Rope>,
+    rope_scaling: Option<Rope>,
+}
+
+/// `rope_parameters` of transformers 5, `rope_scaling` of transformers 4.
+#[derive(Deserialize)]
+struct Rope {
+    rope_type: Option<String>,
+    // What rope_type was called before; files of some years have both.
+    r#type: Option<String>,
+    rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    // One set of parameters per kind of layer, as models with two kinds of attention have it.
+    full_attention: Option<IgnoredAny>,
+    sliding_attention: Option<IgnoredAny>,
+}
+
+impl RopeKeys {
+    /// The base of the frequencies, wherever it stands, if anywhere.
+    ///
+    /// # Errors
+    /// Two bases: transformers 4 takes the one at the top level, transformers 5 the one in the block.
+    pub(super) fn theta(&self) -> Result<Option<f64>, Refusal> {
+        let Some((key, theta)) = self.thetas().next() else { return Ok(None) };
+        match self.thetas().find(|(_, other)| *other != theta) {
+            None => Ok(Some(theta)),
+            Some((other_key, other)) => {
+                Err((format!("{key} {theta} beside {other_key} {other}"), ONE))
+            }
+        }
+    }
+
+    /// What becomes of the frequencies.
+    ///
+    /// # Errors
+    /// The first thing that the decoder cannot do, that is not whole, or that means two things at once.
+    pub(super) fn scaling(&self) -> Result<Option<RopeScaling>, Refusal> {
+        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
+            return Err((format!("partial_rotary_factor {factor}"), KINDS));
+        }
+        let read = self.blocks().map(|(key, rope)| Ok((key, rope, rope.scaling(key, self)?)));
+        let read: Vec<_> = read.collect::<Result<_, Refusal>>()?;
+        match read.as_slice() {
+            [(key, one, scaling), (other_key, other, other_scaling)]
+                if scaling != other_scaling =>
+            {
+                let kinds =
+                    [one, other].map(|rope| shown(rope.kind("").map_or("default", |k| k.1)));
+                let [kind, other] = kinds;
+                Err((format!("{key} {kind:?} beside another {other_key} {other:?}"), ONE))
+            }
+            read => Ok(read.first().and_then(|(.., scaling)| *scaling)),
+        }
+    }
+
+    fn thetas(&self) -> impl Iterator<Item = (String, f64)> {
+        let theta =
+            |(key, rope): (&str, &Rope)| Some((format!("{key}.rope_theta"), rope.rope_theta?));
+        let top = self.rope_theta.map(|theta| ("rope_theta".to_owned(), theta));
+        self.blocks().filter_map(theta).chain(top)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = (&'static str, &Rope)> {
+        let keys =
+            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
+        keys.into_iter().filter_map(|(key, rope)| Some((key, rope.as_ref()?)))
+    }
+}
+
+impl Rope {
+    fn scaling(&self, key: &str, keys: &RopeKeys) -> Result<Option<RopeScaling>, Refusal> {
+        self.check_type(key)?;
+        let Some((name, kind)) = self.kind(key) else { return self.without_type(key) };
+        let named = || format!("{name} {:?}", shown(kind));
+        let needed = |value: Option<f64>, part: &str| {
+            value.ok_or_else(|| (format!("{} without {part}", named()), GIVE))
+        };
+        let factor = || needed(self.factor, "factor");
+        Ok(Some(match kind {
+            "default" => return Ok(None),
+            "linear" => RopeScaling::Linear { factor: factor()? },
+            "dynamic" => RopeScaling::Dynamic { factor: factor()? },
+            "llama3" => RopeScaling::Llama3 {
+                factor: factor()?,
+                low_freq_factor: needed(self.low_freq_factor, "low_freq_factor")?,
+                high_freq_factor: needed(self.high_freq_factor, "high_freq_factor")?,
+                original_max_position_embeddings: self.original_length(key, keys)?,
+            },
+            _ => return Err((named(), KINDS)),
+        }))
+    }
+
+    /// The kind of rope with the key that says it.
+    fn kind(&self, key: &str) -> Option<(String, &str)> {
+        [("rope_type", &self.rope_type), ("type", &self.r#type)]
+            .into_iter()
+            .find_map(|(name, kind)| Some((format!("{key}.{name}"), kind.as_deref()?)))
+    }
+
+    /// What no kind of rope changes.
+    fn check_type(&self, key: &str) -> Result<(), Refusal> {
+        if let (Some(new), Some(old)) = (&self.rope_type, &self.r#type)
+            && new != old
+        {
+            let both =
+                format!("{key}.rope_type {:?} beside {key}.type {:?}", shown(new), shown(old));
+            return Err((both, ONE));
+        }
+        if let Some(factor) = self.partial_rotary_factor.filter(|factor| *factor != 1.0) {
+            return Err((format!("{key}.partial_rotary_factor {factor}"), KINDS));
+        }
+        match self.full_attention.is_some() || self.sliding_attention.is_some() {
+            true => Err((format!("{key} by kind of layer"), KINDS)),
+            false => Ok(()),
+        }
+    }
+
+    fn without_type(&self, key: &str) -> Result<Option<RopeScaling>, Refusal> {
+        match self.factor {
+            None => Ok(None),
+            Some(factor) => Err((format!("{key}.factor {factor} without a rope_type"), KINDS)),
+        }
+    }
+
+    /// transformers 5 takes the one at the top level, transformers 4 the one in the block.
+    fn original_length(&self, key: &str, keys: &RopeKeys) -> Result<usize, Refusal> {
+        const NAME: &str = "original_max_position_embeddings";
+        match (self.original_max_position_embeddings, keys.original_max_position_embeddings) {
+            (Some(inner), Some(top)) if inner != top => {
+                Err((format!("{key}.{NAME} {inner} beside {NAME} {top}"), ONE))
+            }
+            (inner, top) => inner
+                .or(top)
+                .or(keys.max_position_embeddings)
+                .ok_or_else(|| (format!("{key} without {NAME}"), GIVE)),
+        }
+    }
+}
+
+/// Writes base and scaling where transformers 4 and 5 look for them.
+pub(super) fn write(config: &ModelConfig, json: &mut Value) {
+    let scaling = match &config.rope_scaling {
+        None => json!({"rope_type": "default"}),
+        Some(scaling) => json!(scaling),
+    };
+    json["rope_theta"] = json!(config.rope_theta);
+    json["rope_parameters"] = scaling.clone();
+    json["rope_parameters"]["rope_theta"] = json!(config.rope_theta);
+    if config.rope_scaling.is_some() {
+        json["rope_scaling"] = scaling;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(json: Value) -> RopeKeys {
+        serde_json::from_str(&json.to_string()).unwrap()
+    }
+
+    fn scaling(json: Value) -> Option<RopeScaling> {
+        keys(json).scaling().unwrap()
+    }
+
+    fn refusal(json: Value) -> String {
+        let keys = keys(json);
+        keys.theta().and_then(|_| keys.scaling()).unwrap_err().0
+    }
+
+    /// The rope_scaling of Llama-3.2-1B.
+    fn llama3() -> Value {
+        json!({"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+            "original_max_position_embeddings": 8192, "rope_type": "llama3"})
+    }
+
+    #[test]
+    fn a_scaling_is_read_where_transformers_4_and_5_put_it() {
+        let expected = RopeScaling::Llama3 {
+            factor: 32.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 8192,
+        };
+        let mut new = llama3();
+        new["rope_theta"] = json!(5e5);
+        for json in [
+            json!({"rope_theta": 5e5, "rope_scaling": llama3()}),
+            json!({"rope_parameters": new}),
+            json!({"rope_theta": 5e5, "rope_parameters": new, "rope_scaling": llama3()}),
+        ] {
+            assert_eq!(keys(json.clone()).theta().unwrap(), Some(5e5));
+            assert_eq!(scaling(json), Some(expected));
+        }
+    }
+
+    #[test]
+    fn type_and_rope_type_are_one_thing_where_they_agree() {
+        let both = |new: Value, old: Value| json!({"rope_scaling": {"rope_type": new, "type": old, "factor": 2.0}});
+        assert_eq!(scaling(both("default".into(), "default".into())), None);
+        assert_eq!(scaling(both(Value::Null, "default".into())), None);
+        let linear = Some(RopeScaling::Linear { factor: 2.0 });
+        assert_eq!(scaling(both("linear".into(), "linear".into())), linear);
+        assert_eq!(scaling(both(Value::Null, "linear".into())), linear);
+        let dynamic = Some(RopeScaling::Dynamic { factor: 2.0 });
+        assert_eq!(scaling(both("dynamic".into(), Value::Null)), dynamic);
+    }
+
+    #[test]
+    fn type_and_rope_type_that_differ_are_both_named() {
+        let json = json!({"rope_scaling": {"rope_type": "default", "type": "mrope"}});
+        assert_eq!(
+            refusal(json),
+            r#"rope_scaling.rope_type "default" beside rope_scaling.type "mrope""#
+        );
+    }
+
+    #[test]
+    fn scalings_that_are_not_supported_are_refused_by_the_name_they_have_in_the_file() {
+        for kind in ["yarn", "longrope", "su", "mrope", "proportional"] {
+            let json = json!({"rope_scaling": {"type": kind, "factor": 2.0}});
+            assert_eq!(refusal(json), format!("rope_scaling.type {kind:?}"));
+            let json = json!({"rope_parameters": {"rope_type": kind, "rope_theta": 1e4}});
+            assert_eq!(refusal(json), format!("rope_parameters.rope_type {kind:?}"));
+        }
+        let json = json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}});
+        assert_eq!(refusal(json), "rope_parameters by kind of layer");
+    }
+
+    #[test]
+    fn a_scaling_without_its_numbers_is_not_taken_for_another() {
+        let without = |key: &str| {
+            let mut scaling = llama3();
+            scaling.as_object_mut().unwrap().remove(key);
+            json!({ "rope_scaling": scaling, "max_position_embeddings": 131_072 })
+        };
+        for key in ["factor", "low_freq_factor", "high_freq_factor"] {
+            let said = format!(r#"rope_scaling.rope_type "llama3" without {key}"#);
+            assert_eq!(refusal(without(key)), said);
+        }
+        assert_eq!(refusal(without("rope_type")), "rope_scaling.factor 32 without a rope_type");
+        let whole = scaling(without("original_max_position_embeddings")).unwrap();
+        let RopeScaling::Llama3 { original_max_position_embeddings, .. } = whole else { panic!() };
+        assert_eq!(original_max_position_embeddings, 131_072);
+        let two = json!({"rope_scaling": llama3(), "original_max_position_embeddings": 4096});
+        assert!(refusal(two).ends_with("8192 beside original_max_position_embeddings 4096"));
+    }
+
+    #[test]
+    fn two_scalings_that_differ_are_both_named() {
+        let json = json!({"rope_parameters": {"rope_type": "default"}, "rope_scaling": llama3()});
+        assert_eq!(
+            refusal(json),
+            r#"rope_parameters "default" beside another rope_scaling "llama3""#
+        );
+    }
+
+    #[test]
+    fn two_bases_that_differ_are_both_named() {
+        let block = |key: &str| json!({"rope_theta": 1e4, key: {"rope_theta": 5e5}});
+        for key in ["rope_parameters", "rope_scaling"] {
+            let said = format!("{key}.rope_theta 500000 beside rope_theta 10000");
+            assert_eq!(refusal(block(key)), said);
+        }
+        let same = keys(json!({"rope_theta": 5e5, "rope_scaling": {"rope_theta": 5e5}}));
+        assert!(same.scaling().unwrap().is_none() && same.theta().unwrap() == Some(5e5));
+    }
+}
