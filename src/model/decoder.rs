@@ -6,6 +6,7 @@
 //! rotation by nothing.
 
 use burn::module::{Module, Param};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
@@ -13,7 +14,7 @@ use super::linear::{Linear, Norm, in_f32, parameter};
 use super::packing::{self, Newest, NextTokens, Packed};
 use super::parameters::Source;
 use super::pass::{Keys, Pass, Tokens};
-use super::{ModelConfig, ModelError, Rotation};
+use super::{Gate, ModelConfig, ModelError, Rotation};
 use crate::kernel::{self, Kernels, PackedWeight};
 
 /// A decoder-only transformer over packed tokens.
@@ -144,7 +145,11 @@ impl<B: Backend> Backbone<B> {
         Self {
             embed_tokens: Embedding { weight },
             layers: layers.map(|index| Layer::new(config, index, device)).collect(),
-            norm: Norm::new(config.hidden_size, config.stream_epsilon(), device),
+            norm: Norm::new(
+                config.hidden_size,
+                [config.stream_epsilon(), config.norm_offset()],
+                device,
+            ),
             rotations: config.rotations(),
             embedding_scale: config.embedding_scale(),
             hidden_scale: config.hidden_scale(),
@@ -206,13 +211,14 @@ struct Embedding<B: Backend> {
     weight: Param<Tensor<B, 2>>,
 }
 
-/// Attention and a feed-forward part, each with a norm of what it takes or of what it gives.
+/// Attention and a feed-forward part, each with a norm of what it takes, of what it gives, or both.
 #[derive(Module, Debug)]
 struct Layer<B: Backend> {
     input_layernorm: Option<Norm<B>>,
     self_attn: Attention<B>,
     /// Of what the feed-forward part takes, or of what attention gives where `norms_outputs`.
     post_attention_layernorm: Norm<B>,
+    pre_feedforward_layernorm: Option<Norm<B>>,
     mlp: Mlp<B>,
     post_feedforward_layernorm: Option<Norm<B>>,
     norms_outputs: bool,
@@ -220,14 +226,15 @@ struct Layer<B: Backend> {
 
 impl<B: Backend> Layer<B> {
     fn new(config: &ModelConfig, index: usize, device: &B::Device) -> Self {
-        let norms_outputs = config.norms_outputs();
-        let norm = |epsilon| Norm::new(config.hidden_size, epsilon, device);
+        let (norms_inputs, norms_outputs) = (config.norms_inputs(), config.norms_outputs());
+        let norm = |epsilon| Norm::new(config.hidden_size, [epsilon, config.norm_offset()], device);
         let of_outputs = || norm(config.rms_norm_eps);
         let of_stream = || norm(config.stream_epsilon());
         Self {
-            input_layernorm: (!norms_outputs).then(of_stream),
+            input_layernorm: norms_inputs.then(of_stream),
             self_attn: Attention::new(config, index, device),
             post_attention_layernorm: if norms_outputs { of_outputs() } else { of_stream() },
+            pre_feedforward_layernorm: (norms_inputs && norms_outputs).then(of_stream),
             mlp: Mlp::new(config, device),
             post_feedforward_layernorm: norms_outputs.then(of_outputs),
             norms_outputs,
@@ -268,7 +275,10 @@ impl<B: Kernels> Layer<B> {
     /// The norm of what attention gives, and that of what the feed-forward part takes.
     fn around_attention(&self) -> [Option<&Norm<B>>; 2] {
         let norm = Some(&self.post_attention_layernorm);
-        if self.norms_outputs { [norm, None] } else { [None, norm] }
+        match self.norms_outputs {
+            true => [norm, self.pre_feedforward_layernorm.as_ref()],
+            false => [None, norm],
+        }
     }
 }
 
@@ -309,7 +319,7 @@ impl<B: Backend> Attention<B> {
         let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads());
         let (width, head_dim) = (config.hidden_size, config.head_dim());
         let project = |heads, bias| Linear::new([heads * head_dim, width], bias, device);
-        let norm = |width| Norm::new(width, config.rms_norm_eps, device);
+        let norm = |width| Norm::new(width, [config.rms_norm_eps, config.norm_offset()], device);
         let [q_norm, k_norm] = match config.qk_norm_widths() {
             Some(widths) => widths.map(norm).map(Some),
             None => [None, None],
@@ -360,6 +370,7 @@ struct Mlp<B: Backend> {
     gate_proj: Linear<B>,
     up_proj: Linear<B>,
     down_proj: Linear<B>,
+    gate: Gate,
 }
 
 impl<B: Backend> Mlp<B> {
@@ -369,6 +380,7 @@ impl<B: Backend> Mlp<B> {
             gate_proj: Linear::new([inner, width], bias, device),
             up_proj: Linear::new([inner, width], bias, device),
             down_proj: Linear::new([width, inner], bias, device),
+            gate: config.gate(),
         }
     }
 }
@@ -380,9 +392,18 @@ impl<B: Kernels> Mlp<B> {
 
     fn gated(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         let (gate, up) = (&self.gate_proj, &self.up_proj);
-        match gate.has_bias() {
-            true => kernel::swiglu(&gate.forward(x), &up.forward(x)),
-            false => kernel::gated_linear(x, gate.as_weight(), up.as_weight()),
+        match self.gate {
+            Gate::GeluTanh => gelu(gate.forward(x)) * up.forward(x),
+            Gate::Silu if gate.has_bias() => kernel::swiglu(&gate.forward(x), &up.forward(x)),
+            Gate::Silu => kernel::gated_linear(x, gate.as_weight(), up.as_weight()),
         }
     }
+}
+
+/// ½·x·(1 + tanh u) = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³), element by element.
+fn gelu<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    let twice_root = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    let square = x.clone() * x.clone();
+    let twice_u = x.clone() * (square * (0.044715 * twice_root) + twice_root);
+    x * sigmoid(twice_u)
 }

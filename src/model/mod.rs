@@ -16,7 +16,7 @@ mod reference;
 mod weights;
 
 use config::Rotation;
-pub use config::{Family, LayerType, ModelConfig, ModelConfigError, RopeScaling, find_model};
+pub use config::{Family, Gate, LayerType, ModelConfig, ModelConfigError, RopeScaling, find_model};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use folder::{LoadedModel, tensors_left_out};

@@ -86,7 +86,7 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// The fixture models, one for each way in which families and files differ.
-pub const FIXTURES: [&str; 10] = [
+pub const FIXTURES: [&str; 11] = [
     "llama",
     "llama_untied",
     "llama3",
@@ -97,6 +97,7 @@ pub const FIXTURES: [&str; 10] = [
     "smollm3",
     "granite",
     "olmo2",
+    "gemma3",
 ];
 
 /// A fixture model.

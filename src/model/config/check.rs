@@ -6,7 +6,7 @@ type Size = fn(&ModelConfig) -> usize;
 type Number = fn(&ModelConfig) -> f64;
 
 /// Largest sizes, each far above any published decoder. No product of two of them overflows.
-const SIZES: [(&str, Size, usize); 9] = [
+const SIZES: [(&str, Size, usize); 10] = [
     ("vocab_size", |config| config.vocab_size, 1 << 24),
     ("hidden_size", |config| config.hidden_size, 1 << 20),
     ("intermediate_size", |config| config.intermediate_size, 1 << 22),
@@ -15,13 +15,15 @@ const SIZES: [(&str, Size, usize); 9] = [
     ("num_key_value_heads", ModelConfig::num_key_value_heads, 1 << 14),
     ("max_position_embeddings", |config| config.max_position_embeddings, 1 << 31),
     ("head_dim", |config| config.head_dim.unwrap_or(1), 1 << 14),
+    ("query_pre_attn_scalar", |config| config.query_pre_attn_scalar.unwrap_or(1), 1 << 20),
     ("sliding_window", |config| config.sliding_window.unwrap_or(1), 1 << 31),
 ];
 
 /// The ranges of the other numbers: what f32 computes with, and some more than anybody publishes.
-const NUMBERS: [(&str, Number, f64, f64); 7] = [
+const NUMBERS: [(&str, Number, f64, f64); 8] = [
     ("rms_norm_eps", |config| config.rms_norm_eps, 1e-12, 1.0),
     ("rope_theta", |config| config.rope_theta, 1.0, 1e12),
+    ("rope_local_base_freq", |config| config.rope_local_base_freq.unwrap_or(1.0), 1.0, 1e12),
     ("initializer_range", |config| config.initializer_range, 1e-12, 100.0),
     ("embedding_multiplier", |config| config.embedding_multiplier.unwrap_or(1.0), 1e-6, 1e6),
     ("attention_multiplier", |config| config.attention_multiplier.unwrap_or(1.0), 1e-6, 1e6),

@@ -21,11 +21,24 @@ pub enum Family {
     Granite,
     /// OLMo 2: norms of what a block gives instead of what it takes, and of q and k over all heads together.
     Olmo2,
+    /// Gemma 3's text models: norms of what blocks take and of what they give, whose factors are stored less 1, a
+    /// gate of GELU, and layers with a window that turn by a base of their own.
+    #[serde(rename = "gemma3_text")]
+    Gemma3Text,
+}
+
+/// The activation of a feed-forward part's gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// x · σ(x).
+    Silu,
+    /// GELU, its normal distribution approximated by a hyperbolic tangent.
+    GeluTanh,
 }
 
 impl Family {
     /// Every family with the names that Hugging Face has for it: `model_type` and architecture.
-    pub(super) const ALL: [(Self, &str, &str); 7] = [
+    pub(super) const ALL: [(Self, &str, &str); 8] = [
         (Self::Llama, "llama", "LlamaForCausalLM"),
         (Self::Mistral, "mistral", "MistralForCausalLM"),
         (Self::Qwen2, "qwen2", "Qwen2ForCausalLM"),
@@ -33,6 +46,7 @@ impl Family {
         (Self::SmolLm3, "smollm3", "SmolLM3ForCausalLM"),
         (Self::Granite, "granite", "GraniteForCausalLM"),
         (Self::Olmo2, "olmo2", "Olmo2ForCausalLM"),
+        (Self::Gemma3Text, "gemma3_text", "Gemma3ForCausalLM"),
     ];
 
     /// The family of a `model_type`.
@@ -58,7 +72,7 @@ impl Family {
 
     /// Whether some or all of its layers may attend to a window alone.
     pub(super) fn takes_window(self) -> bool {
-        matches!(self, Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::SmolLm3)
+        matches!(self, Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::SmolLm3 | Self::Gemma3Text)
     }
 
     /// Whether each of its layers may be with or without a window.
@@ -68,7 +82,20 @@ impl Family {
 
     /// The base of the rotary frequencies where a file has none.
     pub(super) fn default_rope_theta(self) -> f64 {
-        if self == Self::SmolLm3 { 2e6 } else { super::default_rope_theta() }
+        match self {
+            Self::SmolLm3 => 2e6,
+            Self::Gemma3Text => 1e6,
+            _ => super::default_rope_theta(),
+        }
+    }
+
+    /// The width of a head where a file has none and the residual stream does not say it.
+    pub(super) fn default_head_dim(self) -> Option<usize> {
+        match self {
+            Self::Qwen3 => Some(128),
+            Self::Gemma3Text => Some(256),
+            _ => None,
+        }
     }
 
     /// What a norm adds to the mean square where a file does not say.
@@ -78,6 +105,6 @@ impl Family {
 
     /// Whether the output head is the embedding where a file does not say.
     pub(super) fn ties_by_default(self) -> bool {
-        self == Self::SmolLm3
+        matches!(self, Self::SmolLm3 | Self::Gemma3Text)
     }
 }

@@ -14,7 +14,7 @@ mod scales;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::ModelConfigError;
-pub use family::Family;
+pub use family::{Family, Gate};
 pub use place::find_model;
 pub use positions::LayerType;
 pub use rope::{RopeScaling, Rotation};
@@ -52,6 +52,9 @@ pub struct ModelConfig {
     /// What becomes of those frequencies; nothing where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<RopeScaling>,
+    /// Base of the frequencies in the layers with a window (Gemma 3); 10000 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_local_base_freq: Option<f64>,
     /// For each layer of a SmolLM3, 1 where it has rotary positions and 0 where it has none; every fourth has
     /// none where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +62,7 @@ pub struct ModelConfig {
     /// Longest sequence the model is meant for, in tokens.
     #[serde(default = "default_max_position_embeddings")]
     pub max_position_embeddings: usize,
-    /// How many tokens back the layers with a window see (Mistral, Qwen2, Qwen3, SmolLM3). Attention here has
+    /// How many tokens back the layers with a window see (Mistral, Qwen2, Qwen3, SmolLM3, Gemma 3). Attention here has
     /// none, so every row has to stay inside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<usize>,
@@ -81,6 +84,9 @@ pub struct ModelConfig {
     /// What products of queries and keys are multiplied by (Granite); 1/√head_dim where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention_multiplier: Option<f64>,
+    /// Products of queries and keys are divided by its root (Gemma 3); by √head_dim where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_pre_attn_scalar: Option<usize>,
     /// What a block gives is multiplied by before it joins the residual stream (Granite); 1 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_multiplier: Option<f64>,
@@ -113,9 +119,24 @@ impl ModelConfig {
         Self { vocab_size, bos_token_id, eos_token_id, pad_token_id, ..self }
     }
 
-    /// Whether norms are of what blocks give, before it joins the residual stream, and not of what they take.
+    /// Whether there are norms of what blocks take from the residual stream.
+    pub fn norms_inputs(&self) -> bool {
+        self.model_type != Family::Olmo2
+    }
+
+    /// Whether there are norms of what blocks give, before it joins the residual stream.
     pub fn norms_outputs(&self) -> bool {
-        self.model_type == Family::Olmo2
+        matches!(self.model_type, Family::Olmo2 | Family::Gemma3Text)
+    }
+
+    /// What is added to the stored factors of norms.
+    pub fn norm_offset(&self) -> f64 {
+        if self.model_type == Family::Gemma3Text { 1.0 } else { 0.0 }
+    }
+
+    /// The activation of the gate in the feed-forward part.
+    pub fn gate(&self) -> Gate {
+        if self.model_type == Family::Gemma3Text { Gate::GeluTanh } else { Gate::Silu }
     }
 
     /// Width of one head.
@@ -143,7 +164,7 @@ impl ModelConfig {
     pub fn qk_norm_widths(&self) -> Option<[usize; 2]> {
         let (heads, kv_heads) = (self.num_attention_heads, self.num_key_value_heads());
         match self.model_type {
-            Family::Qwen3 => Some([self.head_dim(); 2]),
+            Family::Qwen3 | Family::Gemma3Text => Some([self.head_dim(); 2]),
             Family::Olmo2 => Some([heads, kv_heads].map(|heads| heads * self.head_dim())),
             _ => None,
         }

@@ -32,16 +32,14 @@ impl ModelConfig {
 
     fn layer_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
         let width = self.hidden_size;
-        let [before, after] = match self.norms_outputs() {
-            true => [None, Some("post_feedforward_layernorm.weight")],
-            false => [Some("input_layernorm.weight"), None],
-        };
-        let norm = |name| (name, vec![width]);
-        let mut list: Vec<_> = before.map(norm).into_iter().collect();
+        let (inputs, outputs) = (self.norms_inputs(), self.norms_outputs());
+        let norm = |name, is_there: bool| is_there.then(|| (name, vec![width]));
+        let mut list: Vec<_> = norm("input_layernorm.weight", inputs).into_iter().collect();
         list.extend(self.attention_parameters());
-        list.push(norm("post_attention_layernorm.weight"));
+        list.extend(norm("post_attention_layernorm.weight", true));
+        list.extend(norm("pre_feedforward_layernorm.weight", inputs && outputs));
         list.extend(self.mlp_parameters());
-        list.extend(after.map(norm));
+        list.extend(norm("post_feedforward_layernorm.weight", outputs));
         list
     }
 

@@ -8,7 +8,7 @@ impl ModelConfig {
     pub(super) fn check_pieces(&self) -> Result<(), ModelConfigError> {
         let family = self.model_type;
         let [name, _] = family.hugging_face_names();
-        let is_granite = family == Family::Granite;
+        let (is_granite, is_gemma) = (family == Family::Granite, family == Family::Gemma3Text);
         for (key, given, has) in [
             ("attention_bias", self.attention_bias, family != Family::Mistral),
             ("mlp_bias", self.mlp_bias, family.takes_mlp_bias()),
@@ -18,6 +18,8 @@ impl ModelConfig {
             ("embedding_multiplier", self.embedding_multiplier.is_some(), is_granite),
             ("attention_multiplier", self.attention_multiplier.is_some(), is_granite),
             ("residual_multiplier", self.residual_multiplier.is_some(), is_granite),
+            ("query_pre_attn_scalar", self.query_pre_attn_scalar.is_some(), is_gemma),
+            ("rope_local_base_freq", self.rope_local_base_freq.is_some(), is_gemma),
             ("logits_scaling", self.logits_scaling.is_some(), is_granite),
         ] {
             ensure(!given || has, key, || {

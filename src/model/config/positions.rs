@@ -49,6 +49,13 @@ impl ModelConfig {
         window.into_iter().chain([positions]).min_by_key(|(_, most)| *most).unwrap_or(positions)
     }
 
+    /// Whether a layer has the window.
+    pub(super) fn layer_slides(&self, layer: usize) -> bool {
+        let listed =
+            |types: &Vec<LayerType>| types.get(layer) == Some(&LayerType::SlidingAttention);
+        self.sliding_window.is_some() && self.layer_types.as_ref().is_none_or(listed)
+    }
+
     /// The window of the layers that have one, if there are any.
     fn window(&self) -> Option<usize> {
         let slides = |types: &Vec<LayerType>| types.contains(&LayerType::SlidingAttention);

@@ -7,12 +7,16 @@
 //! x + m·y  =  m · (x/m + y)          norm(x; γ, ε)  =  norm(x/m; γ, ε/m²)
 //! ```
 
-use super::ModelConfig;
+use super::{Family, ModelConfig};
 
 impl ModelConfig {
     /// What embeddings are multiplied by on their way into the residual stream.
     pub(in crate::model) fn embedding_scale(&self) -> f64 {
-        self.embedding_multiplier.unwrap_or(1.0) / self.stream_unit()
+        let by_width = match self.model_type {
+            Family::Gemma3Text => (self.hidden_size as f64).sqrt(),
+            _ => 1.0,
+        };
+        self.embedding_multiplier.unwrap_or(by_width) / self.stream_unit()
     }
 
     /// What norms of the residual stream add to the mean square.

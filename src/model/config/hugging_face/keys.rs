@@ -28,6 +28,13 @@ pub(super) struct HfConfig {
     max_position_embeddings: Option<usize>,
     initializer_range: Option<f64>,
     hidden_act: Option<String>,
+    hidden_activation: Option<String>,
+    attn_logit_softcapping: Option<f64>,
+    final_logit_softcapping: Option<f64>,
+    #[serde(default)]
+    use_bidirectional_attention: Option<bool>,
+    query_pre_attn_scalar: Option<usize>,
+    sliding_window_pattern: Option<usize>,
     tie_word_embeddings: Option<bool>,
     #[serde(default)]
     attention_bias: bool,
@@ -72,10 +79,15 @@ impl HfConfig {
     pub(super) fn into_model_config(
         self,
         family: Family,
-        rope: &RopeKeys,
+        rope: RopeKeys,
         [bos_token_id, pad_token_id]: [Option<u32>; 2],
     ) -> Result<ModelConfig, Refusal> {
         self.check_features(family)?;
+        let is_gemma = family == Family::Gemma3Text;
+        let (rope, local_base) = match is_gemma {
+            true => rope.by_kind_of_layer()?,
+            false => (rope, None),
+        };
         let (sliding_window, layer_types) = self.window(family)?;
         // Granite's factors are 1 where a file has none; in other families the keys mean nothing.
         let factor = |key: Option<f64>| (family == Family::Granite).then(|| key.unwrap_or(1.0));
@@ -88,12 +100,12 @@ impl HfConfig {
             intermediate_size: self.intermediate_size,
             num_hidden_layers: self.num_hidden_layers,
             num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: self.num_key_value_heads,
-            // transformers takes 128 for a Qwen3 that does not say.
-            head_dim: self.head_dim.or((family == Family::Qwen3).then_some(128)),
+            num_key_value_heads: self.num_key_value_heads.or(is_gemma.then_some(4)),
+            head_dim: self.head_dim.or(family.default_head_dim()),
             rms_norm_eps: self.rms_norm_eps.unwrap_or(rms_norm_eps),
             rope_theta: rope.theta()?.unwrap_or(rope_theta),
             rope_scaling: rope.scaling()?,
+            rope_local_base_freq: is_gemma.then(|| local_base.unwrap_or(10_000.0)),
             no_rope_layers: (family == Family::SmolLm3).then(|| self.rotating()).transpose()?,
             max_position_embeddings: self
                 .max_position_embeddings
@@ -105,6 +117,7 @@ impl HfConfig {
             mlp_bias: self.mlp_bias,
             embedding_multiplier: factor(self.embedding_multiplier),
             attention_multiplier: factor(self.attention_multiplier),
+            query_pre_attn_scalar: is_gemma.then(|| self.query_pre_attn_scalar.unwrap_or(256)),
             residual_multiplier: factor(self.residual_multiplier),
             logits_scaling: factor(self.logits_scaling),
             initializer_range: self
@@ -117,13 +130,12 @@ impl HfConfig {
     }
 
     fn check_features(&self, family: Family) -> Result<(), Refusal> {
-        let act = self.hidden_act.as_deref().unwrap_or("silu");
-        if !matches!(act, "silu" | "swish") {
-            let feature = format!("hidden_act {:?}", shown(act));
-            return Err((feature, "the feed-forward part is SwiGLU (silu)"));
-        }
+        self.check_activation(family)?;
         if self.mlp_bias && !family.takes_mlp_bias() {
             return Err(("mlp_bias true".into(), "models of this family have none: remove it"));
+        }
+        if family == Family::Gemma3Text {
+            self.check_gemma()?;
         }
         if self.quantization_config.is_some() {
             return Err((
@@ -132,6 +144,44 @@ impl HfConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_activation(&self, family: Family) -> Result<(), Refusal> {
+        let (key, given, known, mend) = match family {
+            Family::Gemma3Text => (
+                "hidden_activation",
+                &self.hidden_activation,
+                ["gelu_pytorch_tanh"; 2],
+                "the gate of the feed-forward part is gelu_pytorch_tanh in this family",
+            ),
+            _ => (
+                "hidden_act",
+                &self.hidden_act,
+                ["silu", "swish"],
+                "the feed-forward part is SwiGLU (silu)",
+            ),
+        };
+        match given.as_deref().filter(|given| !known.contains(given)) {
+            Some(other) => Err((format!("{key} {:?}", shown(other)), mend)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a Gemma may have that is left out here.
+    fn check_gemma(&self) -> Result<(), Refusal> {
+        const MEND: &str = "take a model without it";
+        for (key, capping) in [
+            ("attn_logit_softcapping", self.attn_logit_softcapping),
+            ("final_logit_softcapping", self.final_logit_softcapping),
+        ] {
+            if let Some(capping) = capping {
+                return Err((format!("{key} {capping}"), MEND));
+            }
+        }
+        match self.use_bidirectional_attention {
+            Some(true) => Err(("use_bidirectional_attention true".into(), MEND)),
+            _ => Ok(()),
+        }
     }
 
     /// For each layer of a SmolLM3, 1 where it has rotary positions.
@@ -187,15 +237,18 @@ impl HfConfig {
 
     fn window_in_use(&self, family: Family) -> Option<usize> {
         let by_default = (family != Family::SmolLm3).then_some(DEFAULT_WINDOW);
-        self.sliding_window.unwrap_or(by_default).filter(|_| self.use_sliding_window)
+        let in_use = self.use_sliding_window || family == Family::Gemma3Text;
+        self.sliding_window.unwrap_or(by_default).filter(|_| in_use)
     }
 
     /// Which layers have the window where a file does not say.
     fn types_by_default(&self, family: Family, window: Option<usize>) -> Vec<LayerType> {
         let first = self.max_window_layers.unwrap_or(28);
         let rotating = self.rotating().unwrap_or_default();
+        let pattern = self.sliding_window_pattern.unwrap_or(6).max(1);
         let slides = |layer: usize| match family {
             Family::SmolLm3 => rotating.get(layer) == Some(&0),
+            Family::Gemma3Text => (layer + 1) % pattern != 0,
             _ => layer >= first,
         };
         let kind = |layer| match window.is_some() && slides(layer) {

@@ -23,7 +23,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// What is not supported, and what to do instead.
 type Refusal = (String, &'static str);
 
-const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 (Qwen2.5 too), qwen3, smollm3, granite and olmo2";
+const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 (Qwen2.5 too), qwen3, smollm3, granite, olmo2 and gemma3_text";
 
 impl ModelConfig {
     /// Reads `config.json` of a model folder or of the one in a run's folder, and the ids that end a completion from `generation_config.json` where it has them.
@@ -101,12 +101,28 @@ impl ModelConfig {
             let rotating: Vec<u8> = (0..self.num_hidden_layers).map(rotates).collect();
             json["no_rope_layers"] = json!(rotating);
         }
+        if family == Family::Gemma3Text {
+            self.write_gemma(json);
+        }
         if family == Family::Granite {
             let by_width = 1.0 / (self.head_dim() as f64).sqrt();
             json["embedding_multiplier"] = json!(self.embedding_multiplier.unwrap_or(1.0));
             json["attention_multiplier"] = json!(self.attention_multiplier.unwrap_or(by_width));
             json["residual_multiplier"] = json!(self.residual_multiplier.unwrap_or(1.0));
             json["logits_scaling"] = json!(self.logits_scaling.unwrap_or(1.0));
+        }
+    }
+
+    fn write_gemma(&self, json: &mut Value) {
+        json["hidden_activation"] = json!("gelu_pytorch_tanh");
+        json["query_pre_attn_scalar"] =
+            json!(self.query_pre_attn_scalar.unwrap_or(self.head_dim()));
+        // An absent list means a window in five of six layers.
+        if self.sliding_window.is_none() {
+            json["layer_types"] = json!(vec![LayerType::FullAttention; self.num_hidden_layers]);
+        }
+        if let Some(keys) = json.as_object_mut() {
+            keys.remove("hidden_act");
         }
     }
 
@@ -138,7 +154,7 @@ impl ModelConfig {
         })?;
         let (hf, rope) = (parse::<HfConfig>(text, file)?, parse::<RopeKeys>(text, file)?);
         let ids = hf.special_ids().map_err(|cause| in_file(file, cause))?;
-        let read = hf.into_model_config(family, &rope, ids);
+        let read = hf.into_model_config(family, rope, ids);
         read.map_err(|(feature, mend)| refuse(file, feature, mend.into()))
     }
 }

@@ -2,11 +2,10 @@
 //! not supported.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::model::config::{ModelConfig, RopeScaling};
+use crate::model::config::{Family, ModelConfig, RopeScaling};
 use crate::quote::shown;
 
 const KINDS: &str = "rotary positions are over whole heads, and plain (rope_type \"default\") or scaled by \"linear\", \"dynamic\" or \"llama3\"";
@@ -14,9 +13,10 @@ const GIVE: &str = "give it as the model was published";
 const ONE: &str = "the two mean the same: keep the one that the model was trained with";
 
 /// The keys of `config.json` about rotary positions, at its top level.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct RopeKeys {
     rope_theta: Option<f64>,
+    rope_local_base_freq: Option<f64>,
     partial_rotary_factor: Option<f64>,
     max_position_embeddings: Option<usize>,
     original_max_position_embeddings: Option<usize>,
@@ -37,11 +37,39 @@ struct Rope {
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<usize>,
     // One set of parameters per kind of layer, as models with two kinds of attention have it.
-    full_attention: Option<IgnoredAny>,
-    sliding_attention: Option<IgnoredAny>,
+    full_attention: Option<Box<Rope>>,
+    sliding_attention: Option<Box<Rope>>,
 }
 
 impl RopeKeys {
+    /// The keys of layers with full attention, and the base of those with a window, where the two differ.
+    ///
+    /// # Errors
+    /// Two bases, or a scaling in layers with a window.
+    pub(super) fn by_kind_of_layer(mut self) -> Result<(Self, Option<f64>), Refusal> {
+        let is_split =
+            |rope: &mut Rope| rope.full_attention.is_some() || rope.sliding_attention.is_some();
+        let Some(block) = self.rope_parameters.take_if(is_split) else {
+            let local = self.rope_local_base_freq;
+            return Ok((self, local));
+        };
+        self.rope_parameters = block.full_attention.map(|rope| *rope);
+        let local = block.sliding_attention.map(|rope| *rope);
+        let local = Self {
+            rope_theta: self.rope_local_base_freq,
+            rope_parameters: local,
+            ..Self::default()
+        };
+        let (base, scaling) = (local.theta()?, local.scaling()?);
+        match scaling {
+            None => Ok((self, base)),
+            Some(_) => Err((
+                "a rope_type of layers with a window".into(),
+                "only those without one are scaled",
+            )),
+        }
+    }
+
     /// The base of the frequencies, wherever it stands, if anywhere.
     ///
     /// # Errors
@@ -174,6 +202,14 @@ pub(super) fn write(config: &ModelConfig, json: &mut Value) {
     json["rope_parameters"]["rope_theta"] = json!(config.rope_theta);
     if config.rope_scaling.is_some() {
         json["rope_scaling"] = scaling;
+    }
+    if config.model_type == Family::Gemma3Text {
+        let local = config.rope_local_base_freq();
+        json["rope_local_base_freq"] = json!(local);
+        json["rope_parameters"] = json!({
+            "full_attention": json["rope_parameters"],
+            "sliding_attention": {"rope_type": "default", "rope_theta": local},
+        });
     }
 }
 

@@ -66,7 +66,9 @@ fn what_is_written_is_read_back() {
 #[test]
 fn an_unknown_family_is_refused_with_the_known_ones() {
     let message = refusal("qwen3_moe", json!({}));
-    assert!(message.contains("model_type \"qwen3_moe\"") && message.contains("granite and olmo2"));
+    assert!(
+        message.contains("model_type \"qwen3_moe\"") && message.contains("olmo2 and gemma3_text")
+    );
 }
 
 #[test]
