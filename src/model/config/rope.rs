@@ -117,7 +117,7 @@ impl ModelConfig {
         match &self.no_rope_layers {
             Some(rotates) => rotates.get(layer) != Some(&0),
             // Every fourth layer of a SmolLM3 that does not say.
-            None => self.model_type != Family::SmolLm3 || (layer + 1) % 4 != 0,
+            None => self.model_type != Family::SmolLm3 || !(layer + 1).is_multiple_of(4),
         }
     }
 }

@@ -247,11 +247,12 @@ impl HfConfig {
         let rotating = self.rotating().unwrap_or_default();
         let pattern = self.sliding_window_pattern.unwrap_or(6).max(1);
         let slides = |layer: usize| match family {
-            Family::SmolLm3 => rotating.get(layer) == Some(&0),
-            Family::Gemma3Text => (layer + 1) % pattern != 0,
-            _ => layer >= first,
+            // The kind of a layer decides on its rotation, too, so it does not depend on the window.
+            Family::Gemma3Text => !(layer + 1).is_multiple_of(pattern),
+            Family::SmolLm3 => window.is_some() && rotating.get(layer) == Some(&0),
+            _ => window.is_some() && layer >= first,
         };
-        let kind = |layer| match window.is_some() && slides(layer) {
+        let kind = |layer| match slides(layer) {
             true => LayerType::SlidingAttention,
             false => LayerType::FullAttention,
         };

@@ -130,6 +130,51 @@ fn what_a_file_leaves_out_is_what_transformers_takes_for_its_family() {
 }
 
 #[test]
+fn a_gemma_has_two_bases_wherever_transformers_4_and_5_put_them() {
+    let old = json!({"rope_theta": 5e5, "rope_local_base_freq": 2e4, "sliding_window": 16,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "sliding_window_pattern": 2});
+    let new = json!({"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}});
+    let [old, new] = [old, new].map(|keys| read_with("gemma3_text", keys).unwrap());
+    assert_eq!(old, new);
+    assert_eq!((new.rope_theta, new.rope_local_base_freq), (5e5, Some(2e4)));
+    let types = [LayerType::SlidingAttention, LayerType::FullAttention];
+    assert_eq!(new.layer_types.as_deref(), Some(&types[..]));
+    let left_out = read_with("gemma3_text", json!({"sliding_window": 16})).unwrap();
+    assert_eq!((left_out.rope_theta, left_out.rope_local_base_freq), (1e6, Some(1e4)));
+    assert_eq!((left_out.head_dim, left_out.query_pre_attn_scalar), (Some(256), Some(256)));
+}
+
+#[test]
+fn what_a_gemma_may_have_and_is_not_here_is_refused_by_name() {
+    let gemma = |extra: Value| {
+        let mut keys = extra;
+        keys["sliding_window"] = json!(16);
+        refusal("gemma3_text", keys)
+    };
+    for (key, value) in [
+        ("hidden_activation", json!("silu")),
+        ("attn_logit_softcapping", json!(50.0)),
+        ("final_logit_softcapping", json!(30.0)),
+        ("use_bidirectional_attention", json!(true)),
+    ] {
+        assert!(gemma(json!({ key: value })).contains(key), "{key}");
+    }
+    let scaled =
+        json!({"rope_parameters": {"sliding_attention": {"rope_type": "linear", "factor": 2}}});
+    assert!(gemma(scaled).contains("layers with a window"));
+    let flat = json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}});
+    assert!(gemma(flat).contains("rope_parameters for all layers"));
+    let two = json!({"rope_local_base_freq": 1e4,
+        "rope_parameters": {"sliding_attention": {"rope_theta": 2e4}}});
+    assert!(gemma(two).contains("20000 beside"));
+    // Without a window the list of its layers has no meaning.
+    assert!(refusal("gemma3_text", json!({})).contains("without a window in use"));
+}
+
+#[test]
 fn a_missing_key_and_a_wrong_type_say_where() {
     let message = refusal("llama", json!({"hidden_size": "wide"}));
     assert!(message.contains("config.json") && message.contains("line 1"), "{message}");
