@@ -103,7 +103,7 @@ impl OnDevice for Everything {
 /// Greedy completions of a fresh model, then whole steps: what was drawn, earned and learned.
 fn training_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Result<Vec<Outcome>> {
     let config = RunConfig::parse(Path::new("the check's own run"), RUN, &[])?;
-    let Opened { model, problems, rewards } = Opened::<B>::open(&config, device, limits)?;
+    let Opened { model, problems, rewards, .. } = Opened::<B>::open(&config, device, limits)?;
     let (LoadedModel { decoder, tokenizer, .. }, problems) = (model, problems.train);
     let mut settings = config.settings(tokenizer.eos_ids())?;
     settings.generator.sampling = Sampling::greedy();

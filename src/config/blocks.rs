@@ -1,12 +1,12 @@
 //! The blocks of a run that belong to no other room.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{AlphaMode, GpgAlpha};
 use crate::kernel::ComputeDtype;
-use crate::model::{ModelConfig, WeightStorage};
+use crate::model::{Base, LoraConfig, ModelConfig, TARGETS, WeightStorage};
 use crate::train::{DrawWindow, OnExhausted, Surplus};
 
 /// The `model:` block: a Hugging Face folder, or a new model over characters.
@@ -22,6 +22,64 @@ pub struct ModelBlock {
     /// Sizes of a new model, under Hugging Face's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<ModelConfig>,
+}
+
+/// The `lora:` block: an adapter is trained, and the model stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoraBlock {
+    /// Rows of A and columns of B, the adapter's two matrices.
+    pub rank: usize,
+    /// The adapter's part is multiplied by alpha / rank.
+    pub alpha: f64,
+    /// The matrices of a layer that have an adapter; all seven where left out.
+    pub targets: Vec<String>,
+    /// Whether it is multiplied by alpha / √rank instead.
+    pub rslora: bool,
+    /// How the model is stored meanwhile: auto (16 bits), f32, bf16, f16, q8_0 or q4_0.
+    pub base: Base,
+    /// An adapter to go on from, as PEFT saves it; its rank, alpha and matrices are then its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<PathBuf>,
+    /// Whether that one becomes part of the model first, and a fresh one is trained.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub merge_adapter: bool,
+    /// Whether a whole model with the adapter merged is saved, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub save_merged: bool,
+}
+
+impl Default for LoraBlock {
+    fn default() -> Self {
+        Self {
+            rank: 16,
+            alpha: 32.0,
+            targets: TARGETS.map(str::to_owned).into(),
+            rslora: false,
+            base: Base::Auto,
+            adapter: None,
+            merge_adapter: false,
+            save_merged: false,
+        }
+    }
+}
+
+impl LoraBlock {
+    /// The shape of a fresh adapter.
+    pub fn shape(&self) -> LoraConfig {
+        let Self { rank, alpha, ref targets, rslora, .. } = *self;
+        LoraConfig { rank, alpha, targets: targets.clone(), rslora }
+    }
+
+    /// The adapter that is trained further.
+    pub fn continued(&self) -> Option<&Path> {
+        self.adapter.as_deref().filter(|_| !self.merge_adapter)
+    }
+
+    /// The adapter that becomes part of the model.
+    pub fn merged(&self) -> Option<&Path> {
+        self.adapter.as_deref().filter(|_| self.merge_adapter)
+    }
 }
 
 /// The `device:` block.

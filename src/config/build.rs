@@ -23,6 +23,7 @@ impl RunConfig {
             objective: self.objective()?,
             micro_batch_tokens: self.device.micro_batch_tokens,
             reference_storage: self.device.reference_dtype,
+            reference_is_base: self.reference_is_base(),
         })
     }
 
@@ -34,6 +35,12 @@ impl RunConfig {
             k: self.eval.k,
             seed: self.training.seed,
         }
+    }
+
+    /// Before its first step a fresh adapter changes nothing.
+    fn reference_is_base(&self) -> bool {
+        let is_fresh = self.lora.as_ref().is_some_and(|lora| lora.continued().is_none());
+        is_fresh && self.warm_start.is_none()
     }
 
     fn generator(&self, eos_ids: &[u32]) -> Generator {

@@ -20,6 +20,7 @@ impl RunConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_sizes()?;
         self.model.check()?;
+        self.check_lora()?;
         self.check_rewards()?;
         let g = self.training.num_return_sequences_in_group;
         self.estimator()?.validate(g).map_err(ConfigError::Advantage)?;
@@ -123,7 +124,7 @@ impl RunConfig {
 
     fn check_kl(&self) -> Result<(), ConfigError> {
         self.kl_coefficient().check()?;
-        let has_reference = self.use_kl_loss || self.add_token_level_kl;
+        let has_reference = self.keeps_reference();
         ensure(!has_reference || self.adv_estimator.0.allows_reference(), "use_kl_loss", || {
             "(or add_token_level_kl) needs a reference, and GPG is defined without one; remove it, or \
              choose another adv_estimator"
@@ -157,6 +158,34 @@ impl RunConfig {
                  reference_refresh: {{kind: snapshot}}",
                 dtype.name()
             )
+        })
+    }
+
+    /// Whether anything compares the policy with a reference.
+    pub fn keeps_reference(&self) -> bool {
+        self.use_kl_loss || self.add_token_level_kl
+    }
+
+    fn check_lora(&self) -> Result<(), ConfigError> {
+        let Some(lora) = &self.lora else { return Ok(()) };
+        ensure(self.model.path.is_some(), "lora", || {
+            "trains an adapter of a model that stays as it is, and model.path names none".into()
+        })?;
+        ensure(lora.adapter.is_some() || !lora.merge_adapter, "lora.merge_adapter", || {
+            "is true, and lora.adapter names no adapter to merge".into()
+        })?;
+        if let Some((_, problem)) = lora.shape().fault().filter(|(key, _)| *key == "targets") {
+            return Err(ConfigError::Contradiction { key: "lora.targets", problem });
+        }
+        let moves =
+            matches!(self.training.reference_refresh, ReferenceRefresh::MovingAverage { .. });
+        ensure(!moves, "reference_refresh", || {
+            "is a moving average, and the mean of two adapters is not the adapter of a mean; use {kind: snapshot} \
+             with lora"
+                .into()
+        })?;
+        ensure(self.device.reference_dtype == WeightStorage::F32, "device.reference_dtype", || {
+            "is how a second model is stored, and with lora there is none; remove it, and see lora.base".into()
         })
     }
 

@@ -26,7 +26,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use blocks::{CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, ModelBlock, TrackingBlock};
+pub use blocks::{
+    CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, LoraBlock, ModelBlock, TrackingBlock,
+};
 pub use changes::ChangedKey;
 pub use check::check_sampling;
 pub use choice::{EstimatorChoice, LossChoice};
@@ -175,6 +177,9 @@ pub struct RunConfig {
 
     /// The model that is trained.
     pub model: ModelBlock,
+    /// Trains an adapter in the place of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraBlock>,
     /// The problems.
     pub data: DataConfig,
     /// The reward functions with their weights.

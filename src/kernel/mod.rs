@@ -21,6 +21,7 @@ mod memory;
 pub mod op;
 mod ops;
 mod precision;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 mod uploaded;

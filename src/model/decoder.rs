@@ -5,25 +5,23 @@
 //! What a family has or lacks is settled when a decoder is made: a norm or a bias that is not there, a factor of 1, a
 //! rotation by nothing.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::{KvCache, LayerCache};
-use super::linear::{Linear, Norm, in_f32, parameter};
+use super::linear::{Linear, Norm};
 use super::packing::{self, Newest, NextTokens, Packed};
 use super::parameters::Source;
 use super::pass::{Keys, Pass, Tokens};
 use super::{Gate, ModelConfig, ModelError, Rotation};
-use crate::kernel::{self, Kernels, PackedWeight};
+use crate::kernel::{self, Kernels, Weight};
 
 /// A decoder-only transformer over packed tokens.
 #[derive(Module, Debug)]
 pub struct Decoder<B: Backend> {
     model: Backbone<B>,
     lm_head: Option<Linear<B>>,
-    /// The output head once more, in a decoder for inference.
-    packed_head: Option<PackedWeight<B>>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -40,12 +38,11 @@ impl<B: Backend> Decoder<B> {
         Self::without_values(config, device).with_values(|_| true, source)
     }
 
-    fn without_values(config: &ModelConfig, device: &B::Device) -> Self {
+    pub(super) fn without_values(config: &ModelConfig, device: &B::Device) -> Self {
         let head = [config.vocab_size, config.hidden_size];
         Self {
             model: Backbone::new(config, device),
             lm_head: (!config.tie_word_embeddings).then(|| Linear::new(head, false, device)),
-            packed_head: None,
         }
     }
 
@@ -62,7 +59,7 @@ impl<B: Backend> Decoder<B> {
 
     /// Where the parameters live.
     pub fn device(&self) -> B::Device {
-        self.model.embed_tokens.weight.device()
+        self.model.embed_tokens.device()
     }
 }
 
@@ -82,7 +79,7 @@ impl<B: Kernels> Decoder<B> {
         let x = match &next.newest {
             Newest::Known(ids) => self.embedded(ids),
             Newest::Drawn { drawn, index } => {
-                kernel::gather_drawn(&in_f32(&self.model.embed_tokens.weight), drawn, index)
+                kernel::gather_drawn(&self.model.embed_tokens.base(), drawn, index)
             }
         };
         let (positions, slots) = (&packing::positions(&next.keys), &packing::slots(&next.keys));
@@ -90,9 +87,40 @@ impl<B: Kernels> Decoder<B> {
         self.model.forward(x, tokens, Some(cache))
     }
 
+    /// The residual stream `[n, d]` before each layer, and after the last.
+    pub(super) fn stream(&self, packed: &Packed) -> (Vec<Tensor<B, 2>>, Tensor<B, 2>) {
+        let pass = self.model.pass(&packed.tokens(&[]));
+        let (mut x, mut before) = (self.embeddings_of(packed), Vec::with_capacity(self.depth()));
+        for layer in &self.model.layers {
+            before.push(x.clone());
+            x = layer.forward_alone(x, &pass);
+        }
+        (before, x)
+    }
+
+    /// The residual stream after layer `index`, from that before it.
+    pub(super) fn layer(&self, index: usize, x: Tensor<B, 2>, packed: &Packed) -> Tensor<B, 2> {
+        self.model.layers[index].forward_alone(x, &self.model.pass(&packed.tokens(&[])))
+    }
+
+    /// Hidden states `[n, d]` from the residual stream after the last layer.
+    pub(super) fn after_layers(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        self.model.leaving(x)
+    }
+
+    /// Whether the embedding has a gradient.
+    pub(super) fn trains_embedding(&self) -> bool {
+        self.model.embed_tokens.is_trained()
+    }
+
+    /// The residual stream `[n, d]` before the first layer, of packed tokens.
+    pub(super) fn embeddings_of(&self, packed: &Packed) -> Tensor<B, 2> {
+        self.model.entering(self.embedded(&packed.ids))
+    }
+
     /// Embeddings `[n, d]` of tokens.
     fn embedded(&self, ids: &[u32]) -> Tensor<B, 2> {
-        kernel::gather_rows(&in_f32(&self.model.embed_tokens.weight), ids)
+        self.model.embed_tokens.base().rows(ids)
     }
 
     /// The decoder for a phase in which its weights do not change, as in rollouts: where the device gains by it,
@@ -100,34 +128,48 @@ impl<B: Kernels> Decoder<B> {
     /// same, to the last bit.
     pub fn for_inference(&self) -> Self {
         let mut decoder = self.clone();
-        if decoder.packed_head.is_none() {
-            decoder.packed_head = PackedWeight::of(&decoder.head());
-            decoder.model.layers.iter_mut().for_each(Layer::pack);
-        }
+        decoder.head_map_mut().pack();
+        decoder.model.layers.iter_mut().flat_map(Layer::linears).for_each(|(_, map)| map.pack());
         decoder
     }
 
     /// Logits `[n, v]` of hidden states `[n, d]`.
     pub fn logits(&self, hidden: &Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.packed_head {
-            Some(packed) => kernel::packed_linear(hidden, packed),
-            None => kernel::linear(hidden, &self.head()),
-        }
+        self.head_map().as_weight().linear(hidden)
     }
 
     /// The output head `[v, d]`: its own matrix, or the embedding where they are tied.
-    pub fn head(&self) -> Tensor<B, 2> {
-        match &self.lm_head {
-            Some(head) => head.matrix(),
-            None => in_f32(&self.model.embed_tokens.weight),
+    pub fn head(&self) -> Weight<B> {
+        self.head_map().base()
+    }
+}
+
+impl<B: Backend> Decoder<B> {
+    fn head_map(&self) -> &Linear<B> {
+        self.lm_head.as_ref().unwrap_or(&self.model.embed_tokens)
+    }
+
+    fn head_map_mut(&mut self) -> &mut Linear<B> {
+        self.lm_head.as_mut().unwrap_or(&mut self.model.embed_tokens)
+    }
+
+    /// Every matrix with the name of its module in a checkpoint; a head that is tied comes with the embedding.
+    pub(super) fn matrices(&mut self) -> Vec<(String, &mut Linear<B>)> {
+        let Self { model: Backbone { embed_tokens, layers, .. }, lm_head } = self;
+        let mut list = vec![("model.embed_tokens".to_owned(), embed_tokens)];
+        for (index, layer) in layers.iter_mut().enumerate() {
+            let named = |(name, map)| (format!("model.layers.{index}.{name}"), map);
+            list.extend(layer.linears().map(named));
         }
+        list.extend(lm_head.as_mut().map(|head| ("lm_head".to_owned(), head)));
+        list
     }
 }
 
 /// The decoder without its output head.
 #[derive(Module, Debug)]
 struct Backbone<B: Backend> {
-    embed_tokens: Embedding<B>,
+    embed_tokens: Linear<B>,
     layers: Vec<Layer<B>>,
     norm: Norm<B>,
     /// The rotations of queries and keys, of which each layer has one.
@@ -140,10 +182,10 @@ struct Backbone<B: Backend> {
 
 impl<B: Backend> Backbone<B> {
     fn new(config: &ModelConfig, device: &B::Device) -> Self {
-        let weight = parameter([config.vocab_size, config.hidden_size], device);
+        let embedding = [config.vocab_size, config.hidden_size];
         let layers = 0..config.num_hidden_layers;
         Self {
-            embed_tokens: Embedding { weight },
+            embed_tokens: Linear::new(embedding, false, device),
             layers: layers.map(|index| Layer::new(config, index, device)).collect(),
             norm: Norm::new(
                 config.hidden_size,
@@ -158,6 +200,12 @@ impl<B: Backend> Backbone<B> {
 }
 
 impl<B: Kernels> Backbone<B> {
+    /// What all layers share of a pass over these tokens.
+    fn pass(&self, tokens: &Tokens<'_>) -> Pass {
+        let shape = self.layers.first().map_or([1, 1, 2], |layer| layer.self_attn.shape());
+        Pass::new(tokens, shape, &self.rotations)
+    }
+
     /// Hidden states `[n, d]` of tokens whose embeddings are `x [n, d]`.
     fn forward(
         &self,
@@ -165,8 +213,18 @@ impl<B: Kernels> Backbone<B> {
         tokens: Tokens<'_>,
         cache: Option<&mut KvCache<B>>,
     ) -> Tensor<B, 2> {
-        let x = scaled(x, self.embedding_scale);
-        scaled(self.through_layers(x, tokens, cache), self.hidden_scale)
+        let normed = self.through_layers(self.entering(x), tokens, cache);
+        scaled(normed, self.hidden_scale)
+    }
+
+    /// The residual stream before the first layer, of embeddings `x [n, d]`.
+    fn entering(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        scaled(x, self.embedding_scale)
+    }
+
+    /// Hidden states `[n, d]`, of the residual stream after the last layer.
+    fn leaving(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        scaled(self.norm.forward(x), self.hidden_scale)
     }
 
     /// The residual stream after all layers, normalised.
@@ -179,7 +237,7 @@ impl<B: Kernels> Backbone<B> {
         let Some(first) = self.layers.first() else {
             return self.norm.forward(&x);
         };
-        let pass = Pass::new(&tokens, first.self_attn.shape(), &self.rotations);
+        let pass = self.pass(&tokens);
         let mut normed = normalised(first.input_layernorm.as_ref(), x.clone());
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_mut().map(|cache| cache.layer(index));
@@ -204,11 +262,6 @@ fn normalised<B: Kernels>(norm: Option<&Norm<B>>, x: Tensor<B, 2>) -> Tensor<B, 
         Some(norm) => norm.forward(&x),
         None => x,
     }
-}
-
-#[derive(Module, Debug)]
-struct Embedding<B: Backend> {
-    weight: Param<Tensor<B, 2>>,
 }
 
 /// Attention and a feed-forward part, each with a norm of what it takes, of what it gives, or both.
@@ -240,22 +293,28 @@ impl<B: Backend> Layer<B> {
             norms_outputs,
         }
     }
+
+    /// Its matrices with their names in it.
+    fn linears(&mut self) -> [(&'static str, &mut Linear<B>); 7] {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        [
+            ("self_attn.q_proj", &mut attention.q_proj),
+            ("self_attn.k_proj", &mut attention.k_proj),
+            ("self_attn.v_proj", &mut attention.v_proj),
+            ("self_attn.o_proj", &mut attention.o_proj),
+            ("mlp.gate_proj", &mut mlp.gate_proj),
+            ("mlp.up_proj", &mut mlp.up_proj),
+            ("mlp.down_proj", &mut mlp.down_proj),
+        ]
+    }
 }
 
 impl<B: Kernels> Layer<B> {
-    fn pack(&mut self) {
-        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
-        for linear in [
-            &mut attention.q_proj,
-            &mut attention.k_proj,
-            &mut attention.v_proj,
-            &mut attention.o_proj,
-            &mut mlp.gate_proj,
-            &mut mlp.up_proj,
-            &mut mlp.down_proj,
-        ] {
-            linear.pack();
-        }
+    /// The residual stream after this layer, from that before it.
+    fn forward_alone(&self, x: Tensor<B, 2>, pass: &Pass) -> Tensor<B, 2> {
+        let normed = normalised(self.input_layernorm.as_ref(), x.clone());
+        let [x, _] = self.forward([x, normed], None, pass, None);
+        x
     }
 
     /// The residual stream and its norm after this layer, from those before it; `next` is the norm of
@@ -387,16 +446,11 @@ impl<B: Backend> Mlp<B> {
 
 impl<B: Kernels> Mlp<B> {
     fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        self.down_proj.forward(&self.gated(x))
-    }
-
-    fn gated(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         let (gate, up) = (&self.gate_proj, &self.up_proj);
-        match self.gate {
+        self.down_proj.forward(&match self.gate {
+            Gate::Silu => Linear::gated([gate, up], x),
             Gate::GeluTanh => gelu(gate.forward(x)) * up.forward(x),
-            Gate::Silu if gate.has_bias() => kernel::swiglu(&gate.forward(x), &up.forward(x)),
-            Gate::Silu => kernel::gated_linear(x, gate.as_weight(), up.as_weight()),
-        }
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{ModelConfigError, WeightsError};
+use crate::kernel::stored::Storage;
 use crate::text::TextError;
 
 /// A model that cannot be made, loaded or saved.
@@ -37,6 +38,24 @@ pub enum ModelError {
         id: u32,
         /// Rows of the embedding.
         rows: usize,
+    },
+    /// A number of a weight that the type cannot hold in which it is to be stored.
+    #[error("{tensor} has {number}, which {storage} cannot hold; choose lora.base: bf16")]
+    BeyondStorage {
+        /// The parameter.
+        tensor: String,
+        /// The number.
+        number: f32,
+        /// In what it was to be stored.
+        storage: Storage,
+    },
+    /// An adapter's folder that is not what it has to be.
+    #[error("the adapter in {}: {problem}", folder.display())]
+    Adapter {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// A file of the folder that cannot be written.
     #[error("{}: cannot be written: {source}; free some space or choose another output_dir", path.display())]

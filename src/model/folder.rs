@@ -1,15 +1,20 @@
 //! A model folder as Hugging Face's tools open it: configuration, weights and tokenizer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::module::Param;
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::config::find_model;
+use super::linear::Linear;
+use super::lora::is_of_adapter;
 use super::weights::MODEL_FILE;
-use super::{Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings};
+use super::{
+    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, save_readings,
+};
 use crate::files::write_atomically;
+use crate::kernel::Kernels;
 use crate::quote::shown;
 use crate::random::Stream;
 use crate::readback::{self, DeviceFailed};
@@ -29,7 +34,7 @@ pub struct LoadedModel<B: Backend> {
     pub tokenizer: Tokenizer,
 }
 
-impl<B: Backend> LoadedModel<B> {
+impl<B: Kernels> LoadedModel<B> {
     /// Loads a Hugging Face folder, or the model in the folder of a run.
     ///
     /// # Errors
@@ -37,11 +42,25 @@ impl<B: Backend> LoadedModel<B> {
     /// no place, values that are no numbers.
     pub fn open(folder: &Path, device: &B::Device) -> Result<Self, ModelError> {
         let folder = &find_model(folder)?;
-        let config = ModelConfig::from_folder(folder)?;
-        let tokenizer = Tokenizer::from_folder(folder)?;
-        check_ids(&config, &tokenizer)?;
-        let tokenizer = tokenizer.for_rows(config.vocab_size);
+        let (config, tokenizer) = described(folder)?;
         let decoder = Decoder::load(&config, folder, device)?;
+        Ok(Self { config, decoder, tokenizer })
+    }
+
+    /// The same as a base that stays as it is, stored as `base` says, with what an adapter adds where one is merged.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], and numbers that the storage cannot hold.
+    pub fn open_frozen(
+        folder: &Path,
+        base: Base,
+        merged: Option<&Adapter>,
+        device: &B::Device,
+    ) -> Result<Self, ModelError> {
+        let folder = &find_model(folder)?;
+        let (config, tokenizer) = described(folder)?;
+        let merged = merged.map(|adapter| adapter.merged(&config)).transpose()?;
+        let decoder = Decoder::load_frozen(&config, folder, base, merged.as_ref(), device)?;
         Ok(Self { config, decoder, tokenizer })
     }
 
@@ -63,6 +82,15 @@ impl<B: Backend> LoadedModel<B> {
         self.tokenizer.save(folder)?;
         self.decoder.save(&folder.join(MODEL_FILE))
     }
+}
+
+/// What a folder's model is, without its weights.
+fn described(folder: &Path) -> Result<(ModelConfig, Tokenizer), ModelError> {
+    let config = ModelConfig::from_folder(folder)?;
+    let tokenizer = Tokenizer::from_folder(folder)?;
+    check_ids(&config, &tokenizer)?;
+    let tokenizer = tokenizer.for_rows(config.vocab_size);
+    Ok((config, tokenizer))
 }
 
 /// The names of the tensors in a folder that the decoder has no use for, though nothing depends on
@@ -144,42 +172,75 @@ impl<B: Backend> Decoder<B> {
         Self::new(config, &mut |name, shape| Ok(weights.get(name, shape)?), device)
     }
 
-    /// Writes the parameters as one safetensors file under Hugging Face's names.
-    ///
-    /// # Errors
-    /// A file that cannot be written, or a device that failed.
-    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        self.save_where(path, |_| true)
-    }
-
-    /// Writes the parameters that `chosen` picks by name.
+    /// Writes the parameters that `chosen` picks by name, under their own names.
     ///
     /// # Errors
     /// A file that cannot be written, or a device that failed.
     pub fn save_where(&self, path: &Path, chosen: impl Fn(&str) -> bool) -> Result<(), ModelError> {
-        let mut list = Stored { chosen, layout: Vec::new(), values: Vec::new() };
+        self.save_renamed(path, chosen, str::to_owned)
+    }
+
+    /// The same under other names.
+    pub(super) fn save_renamed(
+        &self,
+        path: &Path,
+        chosen: impl Fn(&str) -> bool,
+        renamed: impl Fn(&str) -> String,
+    ) -> Result<(), ModelError> {
+        let mut list = Stored { chosen, renamed, layout: Vec::new(), values: Vec::new() };
         self.visit_parameters(&mut list);
         let values = list.values.into_iter().map(|read| read());
         Ok(save_readings(path, &list.layout, &[("format", "pt")], values)?)
     }
 }
 
+impl<B: Kernels> Decoder<B> {
+    /// Writes the whole model as one safetensors file under Hugging Face's names, in f32: matrices in few bits are
+    /// opened and adapters merged, one at a time.
+    ///
+    /// # Errors
+    /// A file that cannot be written, or a device that failed.
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        let mut decoder = self.clone();
+        let composed = decoder.matrices().into_iter().filter(|(_, map)| map.is_composed());
+        let composed: BTreeMap<String, &mut Linear<B>> =
+            composed.map(|(module, map)| (format!("{module}.weight"), map)).collect();
+        let plain = |name: &str| !is_of_adapter(name) && !composed.contains_key(name);
+        let mut list = Stored {
+            chosen: plain,
+            renamed: str::to_owned,
+            layout: Vec::new(),
+            values: Vec::new(),
+        };
+        self.visit_parameters(&mut list);
+        for (name, map) in &composed {
+            list.layout.push((name.clone(), map.shape().to_vec()));
+            list.values.push(Box::new(|| readback::floats(map.merged())));
+        }
+        let values = list.values.into_iter().map(|read| read());
+        Ok(save_readings(path, &list.layout, &[("format", "pt")], values)?)
+    }
+}
+
 /// Reads one parameter off the device.
-type Readback = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed>;
+type Readback<'a> = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed> + 'a;
 
 /// Parameters on their way to a file: name and shape, and what reads each off the device when its
 /// turn comes.
-struct Stored<F> {
+struct Stored<'a, F, N> {
     chosen: F,
+    renamed: N,
     layout: Vec<(String, Vec<usize>)>,
-    values: Vec<Box<Readback>>,
+    values: Vec<Box<Readback<'a>>>,
 }
 
-impl<B: Backend, F: Fn(&str) -> bool> ParameterVisitor<B> for Stored<F> {
+impl<B: Backend, F: Fn(&str) -> bool, N: Fn(&str) -> String> ParameterVisitor<B>
+    for Stored<'_, F, N>
+{
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<B, D>>) {
         if (self.chosen)(name) {
             let tensor = param.val();
-            self.layout.push((name.to_owned(), tensor.dims().to_vec()));
+            self.layout.push(((self.renamed)(name), tensor.dims().to_vec()));
             self.values.push(Box::new(|| readback::floats(tensor)));
         }
     }

@@ -3,68 +3,174 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Tensor, backend::Backend};
 
+use crate::kernel::stored::StoredWeight;
 use crate::kernel::{self, Kernels, PackedWeight, Weight};
 
-/// `y = x·Wᵀ + b`, with a bias only where the family has one.
+/// `y = x·Wᵀ + b`, with a bias only where the family has one; and a matrix from which rows are taken, as
+/// embeddings are.
 #[derive(Module, Debug)]
 pub(super) struct Linear<B: Backend> {
-    weight: Param<Tensor<B, 2>>,
+    /// The matrix as a parameter,
+    weight: Option<Param<Tensor<B, 2>>>,
+    /// or frozen in few bits.
+    stored: Option<StoredWeight<B>>,
     bias: Option<Param<Tensor<B, 1>>>,
+    lora_a: Option<Factor<B>>,
+    lora_b: Option<Factor<B>>,
+    lora_scale: f64,
     /// The weight once more, in a decoder for inference.
     packed: Option<PackedWeight<B>>,
+}
+
+/// One of the two matrices of a low-rank adapter.
+#[derive(Module, Debug)]
+struct Factor<B: Backend> {
+    weight: Param<Tensor<B, 2>>,
+}
+
+impl<B: Backend> Factor<B> {
+    fn new(shape: [usize; 2], device: &B::Device) -> Self {
+        Self { weight: parameter(shape, device) }
+    }
 }
 
 impl<B: Backend> Linear<B> {
     /// A map of `shape`, `[output, input]`, without values yet.
     pub(super) fn new(shape: [usize; 2], bias: bool, device: &B::Device) -> Self {
-        let weight = parameter(shape, device);
-        Self { weight, bias: bias.then(|| parameter([shape[0]], device)), packed: None }
+        Self {
+            weight: Some(parameter(shape, device)),
+            stored: None,
+            bias: bias.then(|| parameter([shape[0]], device)),
+            lora_a: None,
+            lora_b: None,
+            lora_scale: 0.0,
+            packed: None,
+        }
     }
 
-    /// Whether it adds a bias.
-    pub(super) fn has_bias(&self) -> bool {
-        self.bias.is_some()
+    /// Output and input.
+    pub(super) fn shape(&self) -> [usize; 2] {
+        match (&self.weight, &self.stored) {
+            (Some(weight), _) => weight.lazy_shape().dims(),
+            (None, Some(stored)) => stored.shape(),
+            (None, None) => unreachable!("{NO_WEIGHT}"),
+        }
+    }
+
+    /// The device of the weight.
+    pub(super) fn device(&self) -> B::Device {
+        match (&self.weight, &self.stored) {
+            (Some(weight), _) => weight.lazy_device(),
+            (None, Some(stored)) => stored.words().device(),
+            (None, None) => unreachable!("{NO_WEIGHT}"),
+        }
+    }
+
+    /// Puts a frozen weight of the same shape in the place of the parameter.
+    pub(super) fn store(&mut self, weight: StoredWeight<B>) {
+        assert_eq!(weight.shape(), self.shape(), "a stored weight of another shape");
+        self.weight = None;
+        self.stored = Some(weight);
+    }
+
+    /// Adds `scale · B·A` to the weight, of so many rows of A; both are yet without values.
+    pub(super) fn adapt(&mut self, rank: usize, scale: f64) {
+        let ([output, input], device) = (self.shape(), self.device());
+        self.lora_a = Some(Factor::new([rank, input], &device));
+        self.lora_b = Some(Factor::new([output, rank], &device));
+        self.lora_scale = scale;
+    }
+
+    /// Takes the adapter away.
+    pub(super) fn without_adapter(&mut self) {
+        (self.lora_a, self.lora_b) = (None, None);
+    }
+
+    /// Whether its matrix is differentiated.
+    pub(super) fn is_trained(&self) -> bool {
+        self.weight.as_ref().is_some_and(|weight| weight.is_require_grad())
+    }
+
+    /// Whether its weight is more than one parameter as it stands.
+    pub(super) fn is_composed(&self) -> bool {
+        self.stored.is_some() || self.lora_a.is_some()
     }
 }
+
+const NO_WEIGHT: &str = "a linear map has its weight in one of two forms";
 
 impl<B: Kernels> Linear<B> {
     /// `[n, output]` of `x` `[n, input]`.
     pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        self.with_bias(self.as_weight().linear(x))
+        self.finished(x, self.as_weight().linear(x))
     }
 
     /// Three maps of one `x` `[n, input]`.
     pub(super) fn forward_all(maps: [&Self; 3], x: &Tensor<B, 2>) -> [Tensor<B, 2>; 3] {
         let mut outputs = kernel::linears(x, maps.map(Self::as_weight)).into_iter();
         maps.map(|map| match outputs.next() {
-            Some(y) => map.with_bias(y),
+            Some(y) => map.finished(x, y),
             None => unreachable!("an output for each map"),
         })
     }
 
-    /// The weight alone, as products take it.
-    pub(super) fn as_weight(&self) -> Weight<'_, B> {
-        match &self.packed {
-            Some(packed) => Weight::Packed(packed),
-            None => Weight::Rows(self.matrix()),
+    /// `silu(gate) · up` of two maps of one `x` `[n, input]`.
+    pub(super) fn gated([gate, up]: [&Self; 2], x: &Tensor<B, 2>) -> Tensor<B, 2> {
+        match [gate, up].iter().any(|map| map.bias.is_some() || map.lora_a.is_some()) {
+            true => kernel::swiglu(&gate.forward(x), &up.forward(x)),
+            false => kernel::gated_linear(x, gate.as_weight(), up.as_weight()),
         }
     }
 
-    fn with_bias(&self, y: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// The weight alone, as products take it.
+    pub(super) fn as_weight(&self) -> Weight<B> {
+        match &self.packed {
+            Some(packed) => Weight::Packed(packed.clone()),
+            None => self.base(),
+        }
+    }
+
+    /// The weight alone, whose rows can be taken.
+    pub(super) fn base(&self) -> Weight<B> {
+        match (&self.weight, &self.stored) {
+            (Some(weight), _) => Weight::Rows(in_f32(weight)),
+            (None, Some(stored)) => Weight::Stored(stored.clone()),
+            (None, None) => unreachable!("{NO_WEIGHT}"),
+        }
+    }
+
+    /// What the weight gave of `x`, with what the adapter and the bias add.
+    fn finished(&self, x: &Tensor<B, 2>, y: Tensor<B, 2>) -> Tensor<B, 2> {
+        let y = match (&self.lora_a, &self.lora_b) {
+            (Some(a), Some(b)) => {
+                let inner = kernel::linear(x, &in_f32(&a.weight));
+                kernel::add_linear(y, &inner, &in_f32(&b.weight), self.lora_scale as f32)
+            }
+            _ => y,
+        };
         match &self.bias {
             Some(bias) => y + in_f32(bias).unsqueeze(),
             None => y,
         }
     }
 
-    /// Packs the weight.
-    pub(super) fn pack(&mut self) {
-        self.packed = PackedWeight::of(&self.matrix());
+    /// The matrix `[output, input]` that it multiplies by, adapter included.
+    pub(super) fn merged(&self) -> Tensor<B, 2> {
+        let weight = self.base().matrix();
+        match (&self.lora_a, &self.lora_b) {
+            (Some(a), Some(b)) => {
+                let a_t = in_f32(&a.weight).transpose();
+                kernel::add_linear(weight, &in_f32(&b.weight), &a_t, self.lora_scale as f32)
+            }
+            _ => weight,
+        }
     }
 
-    /// The matrix `[output, input]`.
-    pub(super) fn matrix(&self) -> Tensor<B, 2> {
-        in_f32(&self.weight)
+    /// Packs the weight.
+    pub(super) fn pack(&mut self) {
+        if self.packed.is_none() {
+            self.packed = PackedWeight::of(&self.base());
+        }
     }
 }
 

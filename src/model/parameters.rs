@@ -245,6 +245,6 @@ mod tests {
         let decoder = decoder.with_values(chosen, &mut source).unwrap();
         assert_eq!(asked, ["model.layers.0.self_attn.q_proj.bias", "lm_head.weight"]);
         assert_eq!(trainable(&decoder), before);
-        assert!(decoder.head().into_data().iter::<f32>().all(|value| value == 0.25));
+        assert!(decoder.head().matrix().into_data().iter::<f32>().all(|value| value == 0.25));
     }
 }

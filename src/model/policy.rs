@@ -22,8 +22,17 @@ pub struct TokenLogps<B: Backend> {
 impl<B: Kernels> Decoder<B> {
     /// Log-probabilities of packed completions. Only their positions go through the output head.
     pub fn completion_logps(&self, packing: &PackedCompletions, temperature: f32) -> TokenLogps<B> {
-        let hidden = self.forward(&packing.packed);
-        let hidden = kernel::gather_rows(&hidden, &packing.predictors);
+        self.logps_after(&self.forward(&packing.packed), packing, temperature)
+    }
+
+    /// The same from the hidden states `[n, d]` of all packed tokens.
+    pub fn logps_after(
+        &self,
+        hidden: &Tensor<B, 2>,
+        packing: &PackedCompletions,
+        temperature: f32,
+    ) -> TokenLogps<B> {
+        let hidden = kernel::gather_rows(hidden, &packing.predictors);
         let [logps, entropies] =
             kernel::token_logprob(&hidden, &self.head(), &packing.targets, temperature);
         TokenLogps { logps, entropies }

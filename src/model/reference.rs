@@ -32,6 +32,14 @@ impl<B: Kernels> Reference<B> {
         Self::new(policy.valid().no_grad())
     }
 
+    /// The model that the policy's adapter belongs to: all of it is shared with the policy.
+    pub fn of_base<A>(policy: &Decoder<A>) -> Self
+    where
+        A: AutodiffBackend<InnerBackend = B>,
+    {
+        Self::new(policy.valid().no_grad().without_adapter())
+    }
+
     /// A reference with parameters of its own.
     pub fn new(decoder: Decoder<B>) -> Self {
         Self { decoder, storage: WeightStorage::F32 }

@@ -18,6 +18,9 @@ const MODEL_FILES: [&str; 8] = [
     "model.safetensors.index.json",
 ];
 
+/// Files of a saved adapter.
+const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
 /// Files of a checkpoint beside its manifest, which names them.
 pub const CHECKPOINT_FILES: [&str; 5] = [
     "state.json",
@@ -77,6 +80,11 @@ impl RunPaths {
         self.root.join("model")
     }
 
+    /// The folder of the final adapter, as PEFT saves one.
+    pub fn adapter(&self) -> PathBuf {
+        self.root.join("adapter")
+    }
+
     /// The folder that holds the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
@@ -126,8 +134,12 @@ impl RunPaths {
             own.extend(present(folder, &CHECKPOINT_FILES));
         }
         own.extend(present(&self.root, &RUN_FILES));
-        if is_real_folder(&self.model()) {
-            own.extend(present(&self.model(), &MODEL_FILES));
+        for (folder, files) in
+            [(self.model(), &MODEL_FILES[..]), (self.adapter(), &ADAPTER_FILES[..])]
+        {
+            if is_real_folder(&folder) {
+                own.extend(present(&folder, files));
+            }
         }
         own
     }

@@ -131,7 +131,8 @@ fn remove_own_files(paths: &RunPaths) -> Result<(), RunFolderError> {
     for file in paths.own_files() {
         remove(&file)?;
     }
-    for folder in folders.iter().chain([&paths.checkpoints(), &paths.model()]) {
+    let others = [paths.checkpoints(), paths.model(), paths.adapter()];
+    for folder in folders.iter().chain(&others) {
         remove_partials(folder);
         // A folder with somebody else's files in it is not empty, and stays.
         let _ = fs::remove_dir(folder);

@@ -61,6 +61,16 @@ pub enum RunError {
         /// The run's folder.
         folder: PathBuf,
     },
+    /// An adapter that does not say which model it belongs to.
+    #[error(
+        "the adapter in {} does not name its model; write the model's folder as base_model_name_or_path into its \
+         adapter_config.json",
+        folder.display()
+    )]
+    NoBase {
+        /// The adapter's folder.
+        folder: PathBuf,
+    },
     /// Nothing to go on from.
     #[error(
         "{} holds no checkpoint to resume from; {}", folder.display(), match holds_run {

@@ -34,7 +34,7 @@ impl<B: Kernels> Run<B> {
         if saves && self.steps_done() > 0 {
             self.save()?;
         }
-        self.save_model()?;
+        self.save_what_was_trained()?;
         let (facts, history) = (self.facts(after), self.frame.folder.history()?);
         let report = report(&facts, &history);
         self.frame.tell(&Event::Finished { facts: &facts, report: &report })?;
@@ -49,15 +49,30 @@ impl<B: Kernels> Run<B> {
         }
     }
 
-    fn save_model(&self) -> Result<(), RunError> {
+    /// Writes the model, or the adapter and on request the model that it makes.
+    fn save_what_was_trained(&self) -> Result<(), RunError> {
         let (policy, setup) = (self.policy(), &self.frame.setup);
         readback::sync_and_check::<B>(&policy.device())?;
+        let paths = self.frame.folder.paths();
+        if let (Some(lora), Some(base)) = (&setup.lora, &setup.config.model.path) {
+            // From wherever the adapter is opened, its model has to be found.
+            let base = std::path::absolute(base).unwrap_or_else(|_| base.clone());
+            policy.save_adapter(&paths.adapter(), lora, &base.display().to_string())?;
+        }
+        if !self.saves_model() {
+            return Ok(());
+        }
         let model = LoadedModel {
             config: setup.model_config.clone(),
             decoder: policy,
             tokenizer: setup.tokenizer.clone(),
         };
-        Ok(model.save(&self.frame.folder.paths().model())?)
+        Ok(model.save(&paths.model())?)
+    }
+
+    /// Whether a whole model is saved.
+    fn saves_model(&self) -> bool {
+        self.frame.setup.config.lora.as_ref().is_none_or(|lora| lora.save_merged)
     }
 
     fn facts(&self, after: Option<f64>) -> RunFacts {
@@ -71,12 +86,16 @@ impl<B: Kernels> Run<B> {
             elapsed_secs: setup.started.elapsed().as_secs_f64(),
             peak_rss_mib: peak_rss_mib(),
             long_prompts: setup.plan.left_out as u64,
-            files: vec![
-                ("model", paths.model()),
-                ("metrics", paths.metrics()),
-                ("samples", paths.samples()),
-                ("config", paths.config()),
-            ],
+            files: [
+                setup.lora.is_some().then(|| ("adapter", paths.adapter())),
+                self.saves_model().then(|| ("model", paths.model())),
+                Some(("metrics", paths.metrics())),
+                Some(("samples", paths.samples())),
+                Some(("config", paths.config())),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         }
     }
 }

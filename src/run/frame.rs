@@ -12,7 +12,7 @@ use super::{RunError, open};
 use crate::config::RunConfig;
 use crate::device::Limits;
 use crate::kernel::Kernels;
-use crate::model::{Decoder, LoadedModel, ModelConfig, WeightStorage};
+use crate::model::{Decoder, LoadedModel, LoraConfig, ModelConfig, WeightStorage};
 use crate::monitor::{
     EvalMetrics, Event, Logs, Monitor, Monitors, ReportFile, RunFolder, RunFolderError, RunPlan,
 };
@@ -27,6 +27,7 @@ pub(super) struct Setup {
     pub config: RunConfig,
     pub model_config: ModelConfig,
     pub tokenizer: Tokenizer,
+    pub lora: Option<LoraConfig>,
     pub held_out: Option<PreparedProblems>,
     pub eval_options: EvalOptions,
     pub plan: RunPlan,
@@ -61,6 +62,7 @@ impl Setup {
             plan: plan::<B>(&config, &opened, &limits, device),
             model_config: model_config.clone(),
             tokenizer: tokenizer.clone(),
+            lora: opened.lora.clone(),
             eval_options: config.eval_options(tokenizer.eos_ids()),
             held_out: opened.problems.held_out.take(),
             config,
@@ -170,11 +172,41 @@ fn plan<B: Kernels>(
         problems: problems.train.len(),
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         left_out: problems.left_out(),
-        notes: [config.notes(opened.model.config.vocab_size), problems.notes()].concat(),
+        notes: [
+            config.notes(opened.model.config.vocab_size),
+            lora_notes(config, opened),
+            problems.notes(),
+        ]
+        .concat(),
         prompt_length: config.prompt_length,
         max_steps: config.training.max_steps,
         prompts: config.training.rollout_batch_size,
         completions: config.training.num_return_sequences_in_group,
         reference_storage: (asked != WeightStorage::F32).then(found),
     }
+}
+
+/// What is trained in the place of the model, and what a KL is taken to.
+fn lora_notes<B: Kernels>(config: &RunConfig, opened: &Opened<B>) -> Vec<String> {
+    let (Some(block), Some(lora)) = (&config.lora, &opened.lora) else { return Vec::new() };
+    let (trained, all) =
+        (lora.parameter_count(&opened.model.config), opened.model.config.parameter_count());
+    let mut notes = vec![format!(
+        "an adapter of rank {} is trained: {trained} numbers beside {all} of the model, which stays as it is, stored \
+         in {}",
+        lora.rank,
+        block.base.name()
+    )];
+    let reference = match (block.continued(), block.merged()) {
+        (Some(_), _) => "the model with the adapter as it is now",
+        (None, Some(_)) => "the model with the merged adapter",
+        (None, None) if config.warm_start.is_some() => {
+            "the model with the adapter after the warm start"
+        }
+        (None, None) => "the model without an adapter",
+    };
+    if config.keeps_reference() {
+        notes.push(format!("the KL is taken to {reference}"));
+    }
+    notes
 }

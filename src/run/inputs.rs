@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::RunError;
 use super::fingerprint::Fingerprint;
 use crate::config::RunConfig;
-use crate::model::find_model;
+use crate::model::{ADAPTER_FILES, find_model};
 
 /// Files of a model beside its weights that decide what is computed.
 const MODEL_FILES: [&str; 7] = [
@@ -40,6 +40,9 @@ impl Inputs {
             data.map(|(key, path)| (format!("data.{key}"), path.to_owned())).collect();
         if let Some(folder) = &config.model.path {
             named.extend(model_files(folder)?);
+        }
+        if let Some(adapter) = config.lora.as_ref().and_then(|lora| lora.adapter.as_ref()) {
+            named.extend(adapter_files(adapter));
         }
         for (key, path) in named {
             let found = Fingerprint::of_file(&path);
@@ -85,4 +88,9 @@ fn model_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, RunError> {
         }
     }
     Ok(files)
+}
+
+/// The files of an adapter that a run goes on from.
+fn adapter_files(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    ADAPTER_FILES.map(|name| (format!("lora.adapter: {name}"), folder.join(name))).into_iter()
 }

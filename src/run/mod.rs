@@ -76,7 +76,7 @@ impl<B: Kernels> Run<B> {
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
         let (inputs, folder) = (Inputs::of(&setup.config)?, setup.config.output_dir.clone());
         let mut frame = setup.enter(inputs, || RunFolder::open(&folder, existing))?;
-        let Opened { model, problems, rewards } = opened;
+        let Opened { model, problems, rewards, .. } = opened;
         let policy = frame.warm_start(model.decoder, &problems.train, &rewards)?;
         let is_cut_short = frame.is_stopped();
         let trainer = frame.trainer(policy, problems.train, rewards)?;
@@ -190,7 +190,8 @@ impl Frame {
         problems: &PreparedProblems,
         rewards: &Rewards,
     ) -> Result<Decoder<Autodiff<B>>, RunError> {
-        let Some(settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
+        let Some(mut settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
+        settings.gradient_checkpointing = self.setup.config.training.gradient_checkpointing;
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

@@ -1,16 +1,18 @@
 //! What every run, and every command on a model, begins with: a model, problems and rewards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::backend::Autodiff;
-use burn::tensor::backend::Backend;
 
 use super::RunError;
-use crate::config::{ModelBlock, RunConfig};
+use crate::config::{LoraBlock, ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
 use crate::kernel::{self, Kernels};
-use crate::model::{Decoder, LoadedModel, ModelConfig, ModelError, find_model};
+use crate::model::{
+    ADAPTER_CONFIG, Adapter, Base, Decoder, LoadedModel, LoraConfig, ModelConfig, ModelError,
+    find_model, is_of_adapter,
+};
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
@@ -21,6 +23,8 @@ use crate::train::{PreparedProblems, RunSizes, Trainer, model_buffers, run_buffe
 pub struct Opened<B: Kernels> {
     /// The model that is to be trained.
     pub model: LoadedModel<Autodiff<B>>,
+    /// The shape of its adapter, where that is all that is trained.
+    pub lora: Option<LoraConfig>,
     /// The problems, as tokens.
     pub problems: Problems,
     /// The rewards.
@@ -35,7 +39,7 @@ impl<B: Kernels> Opened<B> {
     /// the device lacks.
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
         kernel::compute_in::<B>(config.device.compute_dtype, device)?;
-        let model = model(config, device, limits)?;
+        let (model, lora) = model(config, device, limits)?;
         let rewards = Rewards::new(&config.rewards)?;
         let problems = Problems::load(config, &model.tokenizer)?;
         // Of two faults the one of the model comes first: no answer mends a prompt beyond its positions.
@@ -44,7 +48,7 @@ impl<B: Kernels> Opened<B> {
         let problems = problems.map_err(|unjudged| beyond.unwrap_or(unjudged))?;
         check_positions(config, &model.config, &problems)?;
         check_sizes(limits, config, &model.config, &problems)?;
-        Ok(Self { model, problems, rewards })
+        Ok(Self { model, lora, problems, rewards })
     }
 
     /// A trainer before its first step.
@@ -52,7 +56,7 @@ impl<B: Kernels> Opened<B> {
     /// # Errors
     /// Settings that contradict each other; none in a configuration that was loaded.
     pub fn trainer(self, config: &RunConfig) -> Result<Trainer<B>, RunError> {
-        let Self { model: LoadedModel { decoder, tokenizer, .. }, problems, rewards } = self;
+        let Self { model: LoadedModel { decoder, tokenizer, .. }, problems, rewards, .. } = self;
         trainer(config, decoder, &tokenizer, problems.train, rewards)
     }
 }
@@ -157,12 +161,15 @@ const PLAIN_PROMPTS: &str = "prompts are plain text, so the model's chat templat
 ///
 /// # Errors
 /// A folder that is none of these, or a run's that has saved no model yet; tensors that are too large.
-pub fn saved_model<B: Backend>(
+pub fn saved_model<B: Kernels>(
     folder: &Path,
     device: &B::Device,
     limits: &Limits,
 ) -> Result<LoadedModel<B>, RunError> {
     match find_model(folder) {
+        Err(_) if let Some(adapter) = find_adapter(folder) => {
+            adapted(&adapter, base_of_run(folder), device, limits)
+        }
         Err(_) if RunPaths::new(folder).holds_run() => {
             Err(RunError::NoModelYet { folder: folder.into() })
         }
@@ -171,22 +178,78 @@ pub fn saved_model<B: Backend>(
 }
 
 /// Loads or makes the model that a configuration names.
-fn model<B: Backend>(
+fn model<B: Kernels>(
     config: &RunConfig,
     device: &B::Device,
     limits: &Limits,
-) -> Result<LoadedModel<B>, RunError> {
-    match &config.model {
+) -> Result<(LoadedModel<Autodiff<B>>, Option<LoraConfig>), RunError> {
+    if let (Some(folder), Some(lora)) = (&config.model.path, &config.lora) {
+        let (model, shape) = to_adapt(folder, lora, config.training.seed, device, limits)?;
+        return Ok((model, Some(shape)));
+    }
+    let whole = match &config.model {
         ModelBlock { path: Some(folder), .. } => open_folder(folder, device, limits),
         ModelBlock { alphabet: Some(alphabet), architecture: Some(architecture), .. } => {
             fresh_model(alphabet, architecture, config.training.seed, device, limits)
         }
         _ => Err(RunError::NoModel),
-    }
+    };
+    Ok((whole?, None))
+}
+
+/// A model that stays as it is, with the adapter that is trained, and the adapter's shape.
+fn to_adapt<B: Kernels>(
+    folder: &Path,
+    lora: &LoraBlock,
+    seed: u64,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<(LoadedModel<Autodiff<B>>, LoraConfig), RunError> {
+    check_folder(folder, limits)?;
+    let merged = lora.merged().map(Adapter::open).transpose()?;
+    let LoadedModel { config, decoder, tokenizer } =
+        LoadedModel::open_frozen(folder, lora.base, merged.as_ref(), device)?;
+    let (decoder, shape) = match lora.continued() {
+        Some(folder) => {
+            let adapter = Adapter::open(folder)?;
+            let adapted = adapter.on(decoder, &config)?;
+            (adapted.freeze(|name| !is_of_adapter(name)), adapter.lora)
+        }
+        None => (decoder.with_fresh_adapter(&lora.shape(), seed)?, lora.shape()),
+    };
+    Ok((LoadedModel { config, decoder, tokenizer }, shape))
+}
+
+/// The folder of an adapter: `path` itself, or the one that a run has saved in it.
+fn find_adapter(path: &Path) -> Option<PathBuf> {
+    let of_run = RunPaths::new(path).adapter();
+    [path.to_owned(), of_run].into_iter().find(|folder| folder.join(ADAPTER_CONFIG).exists())
+}
+
+/// How a run stored the model that its adapter belongs to.
+fn base_of_run(folder: &Path) -> Base {
+    let config = RunConfig::load(&RunPaths::new(folder).config(), &[]).ok();
+    config.and_then(|config| config.lora).map_or(Base::Auto, |lora| lora.base)
+}
+
+/// The model that an adapter belongs to, with it.
+fn adapted<B: Kernels>(
+    folder: &Path,
+    base: Base,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    let adapter = Adapter::open(folder)?;
+    let Some(of) = adapter.base.as_deref().map(Path::new) else {
+        return Err(RunError::NoBase { folder: folder.into() });
+    };
+    check_folder(of, limits)?;
+    let model = LoadedModel::open_frozen(of, base, None, device)?;
+    Ok(LoadedModel { decoder: adapter.on(model.decoder, &model.config)?, ..model })
 }
 
 /// A new model over characters.
-fn fresh_model<B: Backend>(
+fn fresh_model<B: Kernels>(
     alphabet: &str,
     architecture: &ModelConfig,
     seed: u64,
@@ -206,13 +269,19 @@ fn fresh_model<B: Backend>(
     Ok(LoadedModel { config, decoder, tokenizer })
 }
 
-fn open_folder<B: Backend>(
+fn open_folder<B: Kernels>(
     folder: &Path,
     device: &B::Device,
     limits: &Limits,
 ) -> Result<LoadedModel<B>, RunError> {
-    limits.check(&model_buffers(&ModelConfig::from_folder(folder).map_err(ModelError::from)?))?;
+    check_folder(folder, limits)?;
     Ok(LoadedModel::open(folder, device)?)
+}
+
+/// Refuses a model whose tensors a device of these limits could not hold.
+fn check_folder(folder: &Path, limits: &Limits) -> Result<(), RunError> {
+    let config = ModelConfig::from_folder(folder).map_err(ModelError::from)?;
+    Ok(limits.check(&model_buffers(&config))?)
 }
 
 /// Refuses a run whose tensors a device of these limits could not hold.

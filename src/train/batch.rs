@@ -4,9 +4,9 @@ use burn::backend::Autodiff;
 use burn::tensor::{Tensor, backend::Backend};
 
 use crate::advantage::{GroupAdvantages, TokenAdvantages};
-use crate::kernel::{self, Kernels, TokenWeighting};
+use crate::kernel::{self, Kernels, TokenWeighting, Weight};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
-use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference};
+use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference, TrainingPass};
 use crate::readback;
 use crate::rollout::RolloutGroup;
 
@@ -239,11 +239,7 @@ impl<B: Kernels> MicroBatch<B> {
 
     /// Adds what the exact KL to the reference needs, whose head `[v, d]` is given: its whole
     /// distribution at every completion token.
-    pub fn with_reference_distribution(
-        mut self,
-        reference: &Decoder<B>,
-        head: Tensor<B, 2>,
-    ) -> Self {
+    pub fn with_reference_distribution(mut self, reference: &Decoder<B>, head: Weight<B>) -> Self {
         self.reference_distribution = Some(Distribution::of(reference, &self.packing, head));
         self
     }
@@ -257,14 +253,20 @@ impl<B: Kernels> MicroBatch<B> {
 }
 
 impl<B: Kernels> MicroBatch<B> {
+    /// The current policy's pass over the rows.
+    pub fn pass(&self, policy: &Decoder<Autodiff<B>>, has_checkpoints: bool) -> TrainingPass<B> {
+        policy.training_pass(&self.packing.packed, has_checkpoints)
+    }
+
     /// What the loss looks at: the current policy's log-probabilities and all that goes with them,
     /// and the weight of each token `[b, t]`.
     pub fn tokens(
         &self,
         policy: &Decoder<Autodiff<B>>,
+        pass: &TrainingPass<B>,
         temperature: f32,
     ) -> (TokenBatch<Autodiff<B>>, Tensor<Autodiff<B>, 2>) {
-        let distribution = Distribution::of(policy, &self.packing, policy.head());
+        let distribution = Distribution::after(pass.hidden(), &self.packing, policy.head());
         let [logps, entropies] = distribution.logps(&self.packing.targets, temperature);
         let logps_bt = self.rows_of(logps);
         let old_logps_bt = self.old_logps_bt(logps_bt.clone());
@@ -388,7 +390,7 @@ mod tests {
         let batch = MicroBatch::new(&groups, Aggregation::TokenMean, &step, &device());
         let now = policy();
         let ratios = |batch: &MicroBatch<NdArray>| {
-            let (tokens, _) = batch.tokens(&now, 1.0);
+            let (tokens, _) = batch.tokens(&now, &batch.pass(&now, false), 1.0);
             [tokens.log_ratios_bt(), tokens.logps_bt()].map(|bt| floats(bt.inner()))
         };
         let [log_ratios, logps] = ratios(&batch);

@@ -86,11 +86,12 @@ impl<B: Kernels> Trainer<B> {
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::Write { path: folder.into(), source })?;
         let parameters = self.state.policy.parameters();
-        self.policy().save(&folder.join(POLICY))?;
+        self.policy().save_where(&folder.join(POLICY), |_| true)?;
         if let Some(reference) = &self.state.reference {
             // What the policy does not train it shares with its reference.
             let own = trainable(&parameters);
-            reference.decoder().save_where(&folder.join(REFERENCE), |name| own.contains(name))?;
+            let path = folder.join(REFERENCE);
+            reference.decoder().save_where(&path, |name| own.contains(name))?;
         }
         self.state.optimizer.moments().save(&folder.join(OPTIMIZER), &parameters)?;
         let (counters, moments) = (self.state.counters, self.state.moments);
@@ -156,6 +157,11 @@ impl<B: Kernels> Trainer<B> {
         policy: &Decoder<Autodiff<B>>,
         path: &Path,
     ) -> Result<Reference<B>, TrainError> {
+        // An adapter's base has nothing of its own; a snapshot of its policy has.
+        let file = TensorFile::open(path).map_err(ModelError::from)?;
+        if self.settings.reference_is_base && file.names().next().is_none() {
+            return Ok(Reference::of_base(policy));
+        }
         let view = Reference::of(policy).decoder().clone();
         let decoder = read_into(view, path, &trainable(&policy.parameters()))?;
         Ok(Reference::new(decoder).stored_as(self.settings.reference_storage))

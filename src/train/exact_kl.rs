@@ -4,26 +4,29 @@ use burn::backend::Autodiff;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, Kernels, Weight};
 use crate::model::{Decoder, PackedCompletions};
 
 /// What decides the distribution of every completion token: hidden states `[n, d]` and the head `[v, d]`.
 #[derive(Debug, Clone)]
 pub(super) struct Distribution<B: Backend> {
     hidden: Tensor<B, 2>,
-    pub(super) head: Tensor<B, 2>,
+    pub(super) head: Weight<B>,
 }
 
 impl<B: Kernels> Distribution<B> {
     /// The distribution of a model, whose head `[v, d]` is given, before each completion token.
-    pub(super) fn of(
-        decoder: &Decoder<B>,
+    pub(super) fn of(decoder: &Decoder<B>, packing: &PackedCompletions, head: Weight<B>) -> Self {
+        Self::after(&decoder.forward(&packing.packed), packing, head)
+    }
+
+    /// The same from the hidden states `[n, d]` of all packed tokens.
+    pub(super) fn after(
+        hidden: &Tensor<B, 2>,
         packing: &PackedCompletions,
-        head: Tensor<B, 2>,
+        head: Weight<B>,
     ) -> Self {
-        let hidden = decoder.forward(&packing.packed);
-        let hidden = kernel::gather_rows(&hidden, &packing.predictors);
-        Self { hidden, head }
+        Self { hidden: kernel::gather_rows(hidden, &packing.predictors), head }
     }
 
     /// Log-probability of each token and entropy of its distribution, `[n]`, in nats.
@@ -33,15 +36,15 @@ impl<B: Kernels> Distribution<B> {
 
     /// Log-probabilities of the whole vocabulary at each token, `[n, v]`.
     fn log_distributions(&self, temperature: f32) -> Tensor<B, 2> {
-        log_softmax(kernel::linear(&self.hidden, &self.head) / temperature, 1)
+        log_softmax(self.head.linear(&self.hidden) / temperature, 1)
     }
 }
 
 impl<B: Kernels> Distribution<B> {
     /// The same distribution as a constant among tensors that carry gradients.
     pub(super) fn with_gradients(&self) -> Distribution<Autodiff<B>> {
-        let constant = |tensor: &Tensor<B, 2>| Tensor::from_inner(tensor.clone());
-        Distribution { hidden: constant(&self.hidden), head: constant(&self.head) }
+        let (hidden, head) = (self.hidden.clone(), self.head.clone());
+        Distribution { hidden: Tensor::from_inner(hidden), head: Weight::from_inner(head) }
     }
 }
 
@@ -80,7 +83,7 @@ mod tests {
             Tensor::<Training, 1>::from_floats(values, &device)
                 .reshape([values.len() / width, width])
         };
-        Distribution { hidden: matrix(hidden, 2), head: matrix(&HEAD, 2) }
+        Distribution { hidden: matrix(hidden, 2), head: Weight::Rows(matrix(&HEAD, 2)) }
     }
 
     fn reference() -> Distribution<Training> {

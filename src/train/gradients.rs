@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use burn::backend::Autodiff;
 use burn::module::Param;
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
 
 use crate::kernel::{self, Kernels};
-use crate::model::{Decoder, ParameterVisitor};
+use crate::model::{Decoder, Gradients, ParameterVisitor, TrainingPass};
 use crate::readback::{self, DeviceFailed};
 
 /// Gradients of the parameters that have one, each flat under its parameter's name.
@@ -33,14 +32,20 @@ impl<B: Kernels> StepGradients<B> {
         Self { named: zeros.0 }
     }
 
-    /// Differentiates a micro-batch's loss and adds its gradients to the step's.
-    pub fn add(&mut self, decoder: &Decoder<Autodiff<B>>, loss: Tensor<Autodiff<B>, 1>) {
+    /// Differentiates a micro-batch's loss, which was made from a pass of the decoder, and adds its gradients to the
+    /// step's.
+    pub fn add(
+        &mut self,
+        decoder: &Decoder<Autodiff<B>>,
+        pass: TrainingPass<B>,
+        loss: &Tensor<Autodiff<B>, 1>,
+    ) {
         // A loss in which nothing is trainable has no graph to go back along.
         if !decoder.parameters().iter().any(|parameter| parameter.trainable) {
             return;
         }
         let earlier = self.named.drain(..).collect();
-        let mut sums = Sums { earlier, new: loss.backward(), named: Vec::new() };
+        let mut sums = Sums { earlier, new: pass.gradients(decoder, loss), named: Vec::new() };
         decoder.visit_parameters(&mut sums);
         self.named = sums.named;
     }
@@ -80,13 +85,15 @@ impl<B: Kernels> ParameterVisitor<Autodiff<B>> for Zeros<B> {
 /// What earlier micro-batches gave and what a new one adds to it.
 struct Sums<B: Kernels> {
     earlier: BTreeMap<String, Tensor<B, 1>>,
-    new: <Autodiff<B> as AutodiffBackend>::Gradients,
+    new: Vec<Gradients<B>>,
     named: Vec<(String, Tensor<B, 1>)>,
 }
 
 impl<B: Kernels> ParameterVisitor<Autodiff<B>> for Sums<B> {
     fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<Autodiff<B>, D>>) {
-        let new = param.val().grad_remove(&mut self.new).map(flat);
+        let weight = param.val();
+        let parts = self.new.iter_mut().filter_map(|gradients| weight.grad_remove(gradients));
+        let new = parts.map(flat).reduce(|sum, part| sum + part);
         let sum = match (self.earlier.remove(name), new) {
             (Some(earlier), Some(new)) => Some(earlier + new),
             (earlier, new) => earlier.or(new),
@@ -102,10 +109,13 @@ fn flat<B: Kernels, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::train::testing::{gradients, loss, policy, values};
+    use crate::model::{LoraConfig, ModelConfig, PackedCompletions, PromptGroup};
+    use crate::train::testing::{any_pass, gradients, loss, policy, values};
     use crate::train::{Optimizer, OptimizerConfig};
 
     const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -147,10 +157,10 @@ mod tests {
         let policy = policy();
         let alone = floats(gradients(&policy));
         let mut later = gradients(&policy);
-        later.add(&policy, policy.head().sum());
+        later.add(&policy, any_pass(&policy), &policy.head().matrix().sum());
         let mut earlier = StepGradients::default();
-        earlier.add(&policy, policy.head().sum());
-        earlier.add(&policy, loss(&policy));
+        earlier.add(&policy, any_pass(&policy), &policy.head().matrix().sum());
+        earlier.add(&policy, any_pass(&policy), &loss(&policy));
         let (later, earlier) = (floats(later), floats(earlier));
         assert_eq!(later, earlier);
         for ((name, sum), (_, alone)) in later.iter().zip(&alone) {
@@ -172,5 +182,41 @@ mod tests {
         let after = step(gradients(&policy()));
         assert_ne!(after, values(&policy()));
         assert_eq!(step(reversed), after);
+    }
+
+    /// Gradients of a loss by way of a pass with or without checkpoints.
+    fn by_pass(
+        policy: &Decoder<Autodiff<NdArray>>,
+        has_checkpoints: bool,
+    ) -> Vec<(String, Vec<f32>)> {
+        let group = PromptGroup { prompt: &[3, 4], completions: vec![&[5, 8, 2], &[7]] };
+        let packing = PackedCompletions::new(&[group]);
+        let pass = policy.training_pass(&packing.packed, has_checkpoints);
+        let loss = policy.logps_after(pass.hidden(), &packing, 0.7).logps.mean().neg();
+        let mut gradients = StepGradients::default();
+        gradients.add(policy, pass, &loss);
+        floats(gradients)
+    }
+
+    fn of_fixture(name: &str) -> Decoder<Autodiff<NdArray>> {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+        let config = ModelConfig::from_folder(&models.join(name)).unwrap();
+        Decoder::load(&config, &models.join(name), &Default::default()).unwrap()
+    }
+
+    #[test]
+    fn checkpoints_change_no_bit_of_a_gradient() {
+        let frozen = || policy().freeze(|name| !name.contains("layers.1."));
+        let lora =
+            LoraConfig { rank: 2, alpha: 4.0, targets: vec!["v_proj".into()], rslora: false };
+        let adapted = || policy().with_fresh_adapter(&lora, 3).unwrap();
+        let families = ["smollm3", "granite", "olmo2", "gemma3"].map(of_fixture);
+        for policy in [policy(), frozen(), adapted()].into_iter().chain(families) {
+            let (kept, again) = (by_pass(&policy, false), by_pass(&policy, true));
+            assert_eq!(kept.len(), again.len());
+            for ((name, kept), (_, again)) in kept.iter().zip(&again) {
+                assert_eq!(kept, again, "{name}");
+            }
+        }
     }
 }

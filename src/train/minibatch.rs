@@ -2,14 +2,13 @@
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
 
 use super::advantages::{StepAdvantages, ValuedGroup};
 use super::batch::{MicroBatch, TrainingGroup, denominators, micro_batches};
 use super::gradients::StepGradients;
 use super::settings::TrainSettings;
 use crate::advantage::CountedGroups;
-use crate::kernel::Kernels;
+use crate::kernel::{Kernels, Weight};
 use crate::loss::{Denominators, LossMetrics, LossSums, Objective};
 use crate::model::{Decoder, Reference};
 use crate::readback::DeviceFailed;
@@ -23,6 +22,7 @@ pub(super) struct MiniBatch<B: Kernels> {
     pub(super) tokens: usize,
     /// What its loss was multiplied by for groups without signal.
     pub(super) alpha: f64,
+    has_checkpoints: bool,
 }
 
 /// The groups of one optimiser step.
@@ -44,7 +44,7 @@ pub(super) struct Preparation<'a, B: Kernels> {
     pub reference: Option<&'a Reference<B>>,
     /// The reference's head `[v, d]` in f32 where the loss looks at whole distributions: one for all
     /// micro-batches, since a reference in 16 bits makes another each time it is asked.
-    reference_head: Option<Tensor<B, 2>>,
+    reference_head: Option<Weight<B>>,
 }
 
 impl<'a, B: Kernels> Preparation<'a, B> {
@@ -94,7 +94,8 @@ impl<B: Kernels> Preparation<'_, B> {
         let lengths = groups.iter().flat_map(|group| &group.rows).map(|row| row.completion.len());
         let tokens = lengths.sum();
         let micro_batches = self.micro_batches(&groups, &step, !is_first);
-        MiniBatch { micro_batches, seen, tokens, alpha }
+        let has_checkpoints = self.settings.training.gradient_checkpointing;
+        MiniBatch { micro_batches, seen, tokens, alpha, has_checkpoints }
     }
 
     /// The rows that have a part in the gradient: those with an advantage, where nothing else pulls.
@@ -168,10 +169,12 @@ impl<B: Kernels> MiniBatch<B> {
         let mut gradients = StepGradients::default();
         let mut sums: Option<LossSums<Autodiff<B>>> = None;
         for batch in &mut self.micro_batches {
-            let (tokens, weights_bt) = batch.tokens(policy, temperature);
+            let pass = batch.pass(policy, self.has_checkpoints);
+            let (tokens, weights_bt) = batch.tokens(policy, &pass, temperature);
             let loss = objective.loss(&tokens, weights_bt);
             batch.keep_old_logps(&tokens);
-            gradients.add(policy, loss.loss);
+            drop(tokens);
+            gradients.add(policy, pass, &loss.loss);
             sums = Some(match sums {
                 Some(sums) => sums.plus(loss.sums),
                 None => loss.sums,
@@ -195,7 +198,7 @@ mod tests {
     use burn::backend::NdArray;
     use burn::backend::ndarray::NdArrayTensor;
     use burn::module::Param;
-    use burn::tensor::DType;
+    use burn::tensor::{DType, Tensor};
 
     use super::super::batch::TrainingRow;
     use super::super::testing::{policy, settings};
@@ -226,7 +229,8 @@ mod tests {
         let of_group = |group: &TrainingGroup| {
             let batches = preparation.micro_batches(std::slice::from_ref(group), &step, false);
             let distribution = batches[0].reference_distribution.clone().unwrap();
-            let NdArrayTensor::F32(head) = distribution.head.into_primitive().tensor() else {
+            let NdArrayTensor::F32(head) = distribution.head.matrix().into_primitive().tensor()
+            else {
                 panic!("a head that is not in f32")
             };
             head.view().as_ptr()
@@ -261,7 +265,7 @@ mod tests {
         let rows = computed.iter().flat_map(|group| &group.rows);
         let tokens = rows.map(|row| row.completion.len()).sum();
         let micro_batches = preparation.micro_batches(computed, &seen, false);
-        MiniBatch { micro_batches, seen, tokens, alpha: 1.0 }
+        MiniBatch { micro_batches, seen, tokens, alpha: 1.0, has_checkpoints: false }
     }
 
     #[test]

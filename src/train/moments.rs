@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Decoder, save_tensors};
-    use crate::train::testing::{gradients, policy, values};
+    use crate::train::testing::{any_pass, gradients, policy, values};
     use crate::train::{Optimizer, OptimizerConfig, StepGradients};
 
     type Policy = Decoder<Autodiff<NdArray>>;
@@ -171,7 +171,7 @@ mod tests {
         let file = folder.path().join("optimizer.safetensors");
         let (policy, mut optimizer) = (policy(), optimizer());
         let mut gradients = StepGradients::default();
-        gradients.add(&policy, policy.head().sum());
+        gradients.add(&policy, any_pass(&policy), &policy.head().matrix().sum());
         let (policy, _) = optimizer.step(policy, gradients);
         optimizer.moments().save(&file, &policy.parameters()).unwrap();
         let names = ["first.model.embed_tokens.weight", "second.model.embed_tokens.weight"];

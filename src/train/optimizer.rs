@@ -202,13 +202,13 @@ impl<B: Kernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::testing::{policy, values};
+    use crate::train::testing::{any_pass, policy, values};
 
     #[test]
     fn a_parameter_without_a_gradient_keeps_its_values_and_has_no_moments() {
         let policy = policy();
         let mut gradients = StepGradients::default();
-        gradients.add(&policy, policy.head().sum());
+        gradients.add(&policy, any_pass(&policy), &policy.head().matrix().sum());
         let config =
             OptimizerConfig { learning_rate: 0.1, weight_decay: 0.5, ..Default::default() };
         let mut optimizer = Optimizer::new(config, 1);

@@ -28,6 +28,10 @@ pub struct TrainConfig {
     pub ppo_epochs: usize,
     /// Optimiser steps of one pass; each takes its share of the groups.
     pub mini_batches: usize,
+    /// Whether a layer's activations are computed once more in the backward pass, and not kept: less memory,
+    /// and about a third more time for an update.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
     /// When the reference follows the policy.
     pub reference_refresh: ReferenceRefresh,
     /// The optimiser.
@@ -45,6 +49,7 @@ impl Default for TrainConfig {
             num_return_sequences_in_group: 8,
             ppo_epochs: 1,
             mini_batches: 1,
+            gradient_checkpointing: false,
             reference_refresh: ReferenceRefresh::default(),
             optimizer: OptimizerConfig::default(),
             diagnostics: Diagnostics::default(),
@@ -91,6 +96,8 @@ pub struct TrainSettings {
     pub micro_batch_tokens: usize,
     /// How the reference's weights are stored, where the device can.
     pub reference_storage: WeightStorage,
+    /// Whether the reference is the model that a fresh adapter belongs to.
+    pub reference_is_base: bool,
 }
 
 impl TrainSettings {

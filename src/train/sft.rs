@@ -41,6 +41,9 @@ pub struct WarmStart {
     pub learning_rate: f64,
     /// Steps over which the learning rate rises.
     pub warmup_steps: u64,
+    /// As the run's key of that name, from which it comes.
+    #[serde(skip)]
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for WarmStart {
@@ -53,6 +56,7 @@ impl Default for WarmStart {
             batch_size: 128,
             learning_rate: 1e-3,
             warmup_steps: 20,
+            gradient_checkpointing: false,
         }
     }
 }
@@ -94,7 +98,8 @@ pub fn warm_start<B: Kernels>(
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
-        (policy, outcome.loss, step) = sft_step(policy, &batch, &mut optimizer)?;
+        (policy, outcome.loss, step) =
+            sft_step(policy, &batch, &mut optimizer, settings.gradient_checkpointing)?;
         if !step.is_finite() {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
@@ -124,16 +129,18 @@ fn sft_step<B: Kernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,
+    has_checkpoints: bool,
 ) -> Result<(Decoder<Autodiff<B>>, f64, f64), DeviceFailed> {
     let groups: Vec<PromptGroup> = batch
         .iter()
         .map(|(prompt, answer)| PromptGroup { prompt, completions: vec![answer] })
         .collect();
-    let logps = policy.completion_logps(&PackedCompletions::new(&groups), 1.0).logps;
-    let loss = logps.mean().neg();
+    let packing = PackedCompletions::new(&groups);
+    let pass = policy.training_pass(&packing.packed, has_checkpoints);
+    let loss = policy.logps_after(pass.hidden(), &packing, 1.0).logps.mean().neg();
     let value = readback::read(loss.clone())?.iter::<f64>().sum();
     let mut gradients = StepGradients::default();
-    gradients.add(&policy, loss);
+    gradients.add(&policy, pass, &loss);
     let (policy, outcome) = optimizer.step(policy, gradients);
     Ok((policy, value, outcome?.grad_norm))
 }

@@ -49,7 +49,10 @@ impl<B: Kernels> TrainState<B> {
         problems: usize,
     ) -> Self {
         let (training, storage) = (&settings.training, settings.reference_storage);
-        let reference = || Reference::of(&policy).stored_as(storage);
+        let reference = || match settings.reference_is_base {
+            true => Reference::of_base(&policy),
+            false => Reference::of(&policy).stored_as(storage),
+        };
         Self {
             reference: settings.needs_reference().then(reference),
             policy: Held::new(policy),

@@ -11,7 +11,9 @@ use super::gradients::StepGradients;
 use super::score::{ScoredCompletion, ScoredGroup};
 use super::settings::TrainSettings;
 use crate::config::RunConfig;
-use crate::model::{Decoder, PackedCompletions, ParameterVisitor, PromptGroup};
+use crate::model::{
+    Decoder, Packed, PackedCompletions, ParameterVisitor, PromptGroup, TrainingPass,
+};
 use crate::reward::Score;
 use crate::rollout::{Completion, FinishReason, Prompt, RolloutGroup};
 
@@ -71,8 +73,13 @@ pub(crate) fn loss(policy: &Decoder<Autodiff<NdArray>>) -> Tensor<Autodiff<NdArr
 /// Its gradients.
 pub(crate) fn gradients(policy: &Decoder<Autodiff<NdArray>>) -> StepGradients<NdArray> {
     let mut gradients = StepGradients::default();
-    gradients.add(policy, loss(policy));
+    gradients.add(policy, any_pass(policy), &loss(policy));
     gradients
+}
+
+/// A pass for losses that were made without one.
+pub(crate) fn any_pass(policy: &Decoder<Autodiff<NdArray>>) -> TrainingPass<NdArray> {
+    policy.training_pass(&Packed::sequences(&[&[3, 4]]), false)
 }
 
 /// Values of every parameter, by name.

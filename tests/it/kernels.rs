@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use wgrpo::kernel::{self, AdamW, AttentionPlan, DecodePlan, PAGE, Paged, Rotary, Span};
+use wgrpo::kernel::{self, AdamW, AttentionPlan, DecodePlan, PAGE, Paged, Rotary, Span, Weight};
 
 use crate::support::{Cpu, Training, assert_close, device, floats, matrix, normals, widen};
 
@@ -387,7 +387,7 @@ fn token_logprob_is_the_log_softmax_and_its_entropy() {
         let (hidden, head) =
             (matrix::<Cpu>(hidden.values, hidden.shape), matrix(head.values, head.shape));
         let [actual_logps, actual_entropies] =
-            kernel::token_logprob(&hidden, &head, &tokens, temperature);
+            kernel::token_logprob(&hidden, &Weight::Rows(head), &tokens, temperature);
         assert_close(&floats(actual_logps), &logps, 2e-6, 2e-6);
         assert_close(&floats(actual_entropies), &entropies, 4e-6, 4e-6);
     }
@@ -398,7 +398,8 @@ fn the_gradients_of_log_probability_and_entropy_are_their_slopes() {
     for (n, vocabulary, width, temperature) in [(2, 3, 2, 1.0), (7, 40, 5, 0.7), (30, 90, 8, 1.5)] {
         let tokens: Vec<u32> = (0..n).map(|i| (i * 31 % vocabulary) as u32).collect();
         check_gradients(vec![input(1, [n, width]), input(2, [vocabulary, width])], |x| {
-            Tensor::cat(kernel::token_logprob(&x[0], &x[1], &tokens, temperature).into(), 0)
+            let head = Weight::Rows(x[1].clone());
+            Tensor::cat(kernel::token_logprob(&x[0], &head, &tokens, temperature).into(), 0)
         });
     }
 }
@@ -411,7 +412,7 @@ fn log_probabilities_beyond_one_block_of_logits_are_the_same() {
     let tokens: Vec<u32> = (0..n as u32).map(|i| i * 17_003).collect();
     let all = kernel::token_logprob(
         &matrix::<Cpu>(hidden.values.clone(), hidden.shape),
-        &matrix(head.values.clone(), head.shape),
+        &Weight::Rows(matrix(head.values.clone(), head.shape)),
         &tokens,
         1.0,
     );

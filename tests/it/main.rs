@@ -3,6 +3,7 @@
 // Helpers are outside `#[test]` functions, where clippy.toml does not look.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adapters;
 #[cfg(feature = "wgpu")]
 mod agreement;
 mod algorithms;
@@ -26,6 +27,7 @@ mod kernels;
 mod kills;
 mod library;
 mod limits;
+mod lora_runs;
 mod model;
 mod model_files;
 mod model_folders;

@@ -19,10 +19,11 @@ fn a_reference_stays_where_it_was_taken_while_the_policy_moves_on() {
     let ids = token_ids(1, 9, config.vocab_size);
     let group = PromptGroup { prompt: &ids[..3], completions: vec![&ids[3..]] };
     let packing = PackedCompletions::new(&[group]);
-    let logps = decoder.completion_logps(&packing, 1.0).logps;
+    let pass = decoder.training_pass(&packing.packed, false);
+    let logps = decoder.logps_after(pass.hidden(), &packing, 1.0).logps;
     let at_first = floats(logps.clone());
     let mut gradients = StepGradients::default();
-    gradients.add(&decoder, logps.sum().neg());
+    gradients.add(&decoder, pass, &logps.sum().neg());
     let settings = OptimizerConfig { learning_rate: 0.01, ..OptimizerConfig::default() };
     let (decoder, _) = Optimizer::new(settings, 1).step(decoder, gradients);
     assert_eq!(values(reference.decoder()), before);

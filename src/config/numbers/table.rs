@@ -112,6 +112,8 @@ pub(super) const NUMBERS: &[(&str, Range)] = &[
     ("model.architecture.eos_token_id", TOKEN_ID),
     ("model.architecture.eos_token_id.*", TOKEN_ID),
     ("model.architecture.pad_token_id", TOKEN_ID),
+    ("lora.rank", Whole(1, 1024)),
+    ("lora.alpha", POSITIVE),
     ("data.digits", Whole(1, 9)),
     ("data.count", PROBLEMS),
     ("data.held_out", PROBLEMS),

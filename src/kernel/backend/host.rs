@@ -8,7 +8,7 @@ use burn::tensor::{Shape, TensorMetadata};
 
 use crate::kernel::cpu::gemm;
 use crate::kernel::op::Elements;
-use crate::kernel::ops::linear;
+use crate::kernel::ops::weight;
 use crate::kernel::{ComputeDtype, DeviceMemory, Kernels, Op};
 
 /// A backend whose float tensors are f32 slices in this process.
@@ -45,7 +45,7 @@ impl<H: Host> Kernels for H {
 
     fn packed(weight: FloatTensor<H>) -> Option<FloatTensor<H>> {
         let [output, input] = weight.shape().dims();
-        let panels = linear::packed(&H::read(&weight), output, input);
+        let panels = weight::packed(&H::read(&weight), output, input);
         let shape = Shape::new([panels.len()]);
         Some(H::wrap(panels, shape))
     }

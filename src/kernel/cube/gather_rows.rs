@@ -4,9 +4,11 @@ use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use super::stored::open;
 use super::tensor::{dims, empty, zeros};
 use super::{GpuForm, alone, array, upload};
 use crate::kernel::ops::gather_rows::{GatherRows, ScatterRows};
+use crate::kernel::ops::weight::Layout;
 
 #[cube(launch)]
 fn gather_kernel(x: &Array<f32>, index: &Array<u32>, out: &mut Array<f32>, width: u32, count: u32) {
@@ -20,6 +22,9 @@ fn gather_kernel(x: &Array<f32>, index: &Array<u32>, out: &mut Array<f32>, width
 
 impl GpuForm<1, 1> for GatherRows {
     fn cubecl<R: CubeRuntime>(&self, [x]: [CubeTensor<R>; 1]) -> [CubeTensor<R>; 1] {
+        if let Layout::Stored { storage, input, .. } = self.of {
+            return [open(&x, storage, [self.index.len(), input], Some(&self.index))];
+        }
         let ([_, width], rows) = (dims(&x), self.index.len());
         let (out, count) = (empty(&x, [rows, width]), rows * width);
         if count > 0 {

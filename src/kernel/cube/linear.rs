@@ -11,15 +11,15 @@ use cubek::matmul::routines::BlueprintStrategy;
 use cubek::std::InputBinding;
 
 use super::few_rows::are_few;
+use super::stored::as_rows;
 use super::tensor::{dims, empty, zeros};
 use super::{GpuForm, few_rows, is_cuda};
-use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
 use crate::kernel::precision::{ComputeDtype, rounds_to};
 
 impl GpuForm<2, 1> for Linear {
     fn cubecl<R: CubeRuntime>(&self, [x, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
-        assert!(self.weight == Layout::Rows, "a GPU packs no weights");
-        let [n, _] = dims(&x);
+        let ([n, _], weight) = (dims(&x), as_rows(self.weight, weight));
         [match are_few(n) {
             true => few_rows::product(&x, &weight),
             false => product_with_transposed(x, weight),
@@ -29,7 +29,7 @@ impl GpuForm<2, 1> for Linear {
 
 impl GpuForm<2, 1> for LinearInputGradient {
     fn cubecl<R: CubeRuntime>(&self, [dy, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
-        [product(dy, weight)]
+        [product(dy, as_rows(self.weight, weight))]
     }
 }
 

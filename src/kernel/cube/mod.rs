@@ -7,6 +7,7 @@
 //! or relies on their size.
 
 mod adamw;
+mod add_linear;
 mod add_norm;
 mod attention;
 mod decode_attention;
@@ -25,6 +26,7 @@ mod rope;
 mod rotate_into_cache;
 mod sample;
 mod shader;
+mod stored;
 mod sum_of_squares;
 mod swiglu;
 pub(super) mod tensor;

@@ -7,11 +7,13 @@ use burn::tensor::ops::FloatTensorOps;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime};
 
+use super::stored::as_rows;
 use super::tensor::nothing;
 use super::{GpuForm, run};
-use crate::kernel::ops::linear::{Layout, Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
 use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
 use crate::kernel::ops::token_logprob::{TokenLogprob, TokenLogprobBackward};
+use crate::kernel::ops::weight::Layout;
 
 /// Bytes of one block's logits; the backward pass holds two such blocks.
 const BLOCK_BYTES: usize = 64 << 20;
@@ -21,6 +23,7 @@ type Burn<R> = CubeBackend<R, f32, i32, u8>;
 
 impl GpuForm<2, 2> for TokenLogprob {
     fn cubecl<R: CubeRuntime>(&self, [hidden, head]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 2] {
+        let head = as_rows(self.head, head);
         let (mut outs, mut lses) = (Vec::new(), Vec::new());
         for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
             let [logits] =
@@ -39,6 +42,7 @@ impl GpuForm<5, 2> for TokenLogprobBackward {
         &self,
         [hidden, head, out, lse, dout]: [CubeTensor<R>; 5],
     ) -> [CubeTensor<R>; 2] {
+        let head = as_rows(self.head, head);
         let (mut dhidden, mut dhead) = (Vec::new(), None);
         for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
             let [hidden, out, lse, dout] =
@@ -48,7 +52,10 @@ impl GpuForm<5, 2> for TokenLogprobBackward {
             let op = LogitLogprobBackward { tokens, temperature };
             let [dlogits] = run(&op, [logits, out, lse, dout]);
             if self.needs[0] {
-                dhidden.extend(run(&LinearInputGradient, [dlogits.clone(), head.clone()]));
+                dhidden.extend(run(
+                    &LinearInputGradient { weight: Layout::Rows },
+                    [dlogits.clone(), head.clone()],
+                ));
             }
             if self.needs[1] {
                 let [new] = run(&LinearWeightGradient, [dlogits, hidden]);

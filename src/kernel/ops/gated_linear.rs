@@ -6,9 +6,10 @@
 
 use burn::tensor::{Shape, Tensor};
 
-use super::linear::{Layout, Weight};
 use super::swiglu::{SwiGlu, swiglu};
+use super::weight::{Layout, Weight};
 use crate::kernel::check::{Case, Visitor, WIDTH, noise};
+use crate::kernel::cpu::gemm::Matrix;
 use crate::kernel::op::Elements;
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -40,8 +41,10 @@ impl Op<3, 1> for GatedLinear {
     }
 
     fn cpu(&self, [x, gate, up]: [Elements; 3]) -> [Vec<f32>; 1] {
-        let [n, _] = x.dims::<2>();
-        let products = [self.gate.product(&x, &gate), self.up.product(&x, &up)];
+        let [n, input] = x.dims();
+        let products = [(self.gate, &gate), (self.up, &up)].map(|(layout, weight)| {
+            layout.on_cpu(weight, input).product(Matrix::new(&x, n, input))
+        });
         let outputs = Shape::new([n, self.gate.outputs(gate.shape())]);
         SwiGlu.cpu(products.map(|product| Elements::new(product, outputs.clone())))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Shape, Tensor};
 
-use super::gather_rows::gather;
+use super::weight::{Layout, Weight, rows_of};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
 use crate::kernel::op::Elements;
 use crate::kernel::{Kernels, Op, float, primitive};
@@ -16,11 +16,12 @@ use crate::kernel::{Kernels, Op, float, primitive};
 /// Rows of `x [m, d]` whose numbers are the tokens in rows `index` of `drawn [n, 2]`, as
 /// [`sample`](super::sample()) gives them: `[index.len(), d]`.
 pub fn gather_drawn<B: Kernels>(
-    x: &Tensor<B, 2>,
+    x: &Weight<B>,
     drawn: &Tensor<B, 2>,
     index: &[u32],
 ) -> Tensor<B, 2> {
-    let [out] = B::run(GatherDrawn { index: index.into() }, [primitive(x), primitive(drawn)]);
+    let op = GatherDrawn { index: index.into(), of: x.layout() };
+    let [out] = B::run(op, [x.elements(), primitive(drawn)]);
     float(out)
 }
 
@@ -29,20 +30,21 @@ pub fn gather_drawn<B: Kernels>(
 pub struct GatherDrawn {
     /// Which rows of drawn.
     pub index: Arc<[u32]>,
+    /// How x is laid out.
+    pub of: Layout,
 }
 
 impl Op<2, 1> for GatherDrawn {
     const NAME: &'static str = "gather_drawn";
 
     fn shapes(&self, [x, _]: [&Shape; 2]) -> [Shape; 1] {
-        [Shape::new([self.index.len(), x[1]])]
+        [Shape::new([self.index.len(), self.of.inputs(x)])]
     }
 
     fn cpu(&self, [x, drawn]: [Elements; 2]) -> [Vec<f32>; 1] {
-        let [_, width] = x.dims();
         let tokens: Vec<u32> =
             self.index.iter().map(|row| drawn[*row as usize * 2] as u32).collect();
-        [gather(&x, width, &tokens)]
+        [rows_of(self.of, &x, self.of.inputs(x.shape()), &tokens)]
     }
 }
 
@@ -51,5 +53,9 @@ pub fn visit(visitor: &mut impl Visitor) {
     let tokens: Vec<f32> = (0..N).flat_map(|i| [(i * 4 % 9) as f32, -0.5]).collect();
     let drawn = Elements::new(tokens, Shape::new([N, 2]));
     let index = (0..N as u32).rev().step_by(2).collect();
-    visitor.visit(Case::new("gather_drawn", GatherDrawn { index }, [noise([9, WIDTH], 14), drawn]));
+    visitor.visit(Case::new(
+        "gather_drawn",
+        GatherDrawn { index, of: Layout::Rows },
+        [noise([9, WIDTH], 14), drawn],
+    ));
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
+use super::weight::{Layout, rows_of};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
 use crate::kernel::cpu::simd::for_rows;
 use crate::kernel::op::{Elements, Keeps, Saved};
@@ -16,7 +17,7 @@ use crate::kernel::{Kernels, Op, float, primitive};
 
 /// Rows `index` of `x [m, d]`: `[index.len(), d]`.
 pub fn gather_rows<B: Kernels>(x: &Tensor<B, 2>, index: &[u32]) -> Tensor<B, 2> {
-    let [out] = B::run(GatherRows { index: index.into() }, [primitive(x)]);
+    let [out] = B::run(GatherRows { index: index.into(), of: Layout::Rows }, [primitive(x)]);
     float(out)
 }
 
@@ -25,18 +26,19 @@ pub fn gather_rows<B: Kernels>(x: &Tensor<B, 2>, index: &[u32]) -> Tensor<B, 2> 
 pub struct GatherRows {
     /// Which rows.
     pub index: Arc<[u32]>,
+    /// How x is laid out.
+    pub of: Layout,
 }
 
 impl Op<1, 1> for GatherRows {
     const NAME: &'static str = "gather_rows";
 
     fn shapes(&self, [x]: [&Shape; 1]) -> [Shape; 1] {
-        [Shape::new([self.index.len(), x[1]])]
+        [Shape::new([self.index.len(), self.of.inputs(x)])]
     }
 
     fn cpu(&self, [x]: [Elements; 1]) -> [Vec<f32>; 1] {
-        let [_, width] = x.dims();
-        [gather(&x, width, &self.index)]
+        [rows_of(self.of, &x, self.of.inputs(x.shape()), &self.index)]
     }
 
     fn keeps(_: [bool; 1]) -> Option<Keeps<1>> {
@@ -49,6 +51,7 @@ impl Op<1, 1> for GatherRows {
         dout: FloatTensor<B>,
         _: [bool; 1],
     ) -> [Option<FloatTensor<B>>; 1] {
+        assert!(!self.of.is_constant(), "a frozen weight has no gradient");
         let op = ScatterRows { index: self.index.clone(), rows: saved.shape(0)[0] };
         B::run(op, [dout]).map(Some)
     }
@@ -80,7 +83,11 @@ impl Op<1, 1> for ScatterRows {
 /// The row of `gather_rows` in the list of operations.
 pub fn visit(visitor: &mut impl Visitor) {
     let index = (0..N as u32).map(|i| i * 5 % 8).collect();
-    visitor.visit(Case::new("gather_rows", GatherRows { index }, [noise([9, WIDTH], 14)]));
+    visitor.visit(Case::new(
+        "gather_rows",
+        GatherRows { index, of: Layout::Rows },
+        [noise([9, WIDTH], 14)],
+    ));
 }
 
 /// `out[i] = x[index[i]]` for rows of `width`.

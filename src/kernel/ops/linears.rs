@@ -6,8 +6,9 @@
 
 use burn::tensor::{Shape, Tensor};
 
-use super::linear::{Layout, Weight};
+use super::weight::{Layout, Weight};
 use crate::kernel::check::{Case, Visitor, WIDTH, noise};
+use crate::kernel::cpu::gemm::Matrix;
 use crate::kernel::op::Elements;
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -39,8 +40,10 @@ impl Op<4, 3> for Linears {
     }
 
     fn cpu(&self, [x, a, b, c]: [Elements; 4]) -> [Vec<f32>; 3] {
-        let [of_a, of_b, of_c] = self.weights;
-        [of_a.product(&x, &a), of_b.product(&x, &b), of_c.product(&x, &c)]
+        let ([of_a, of_b, of_c], [n, input]) = (self.weights, x.dims());
+        [(of_a, a), (of_b, b), (of_c, c)].map(|(layout, weight)| {
+            layout.on_cpu(&weight, input).product(Matrix::new(&x, n, input))
+        })
     }
 }
 

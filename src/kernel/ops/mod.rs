@@ -2,6 +2,7 @@
 //! of the program calls it. The GPU form is in the file of the same name in `kernel/cube`.
 
 pub(super) mod adamw;
+pub(super) mod add_linear;
 pub(super) mod add_norm;
 pub(super) mod attention;
 pub(super) mod decode_attention;
@@ -21,10 +22,12 @@ pub(super) mod sum_of_squares;
 pub(super) mod swiglu;
 pub(super) mod token_logprob;
 pub(super) mod token_weights;
+pub(super) mod weight;
 pub mod whiten;
 pub(super) mod write_rows;
 
 pub use adamw::{AdamW, adamw_step};
+pub use add_linear::add_linear;
 pub use add_norm::add_norm;
 pub use attention::{AttentionPlan, Span, attention};
 pub use decode_attention::{DecodePlan, PAGE, Paged, decode_attention};
@@ -33,7 +36,7 @@ pub use gather_drawn::gather_drawn;
 pub use gather_rows::gather_rows;
 pub use group_advantage::group_advantage;
 pub use group_baseline::group_baseline;
-pub use linear::{PackedWeight, Weight, linear, packed_linear};
+pub use linear::linear;
 pub use linears::linears;
 pub use logit_logprob::logit_logprob;
 pub use rms_norm::rms_norm;
@@ -44,6 +47,7 @@ pub use sum_of_squares::sum_of_squares;
 pub use swiglu::swiglu;
 pub use token_logprob::token_logprob;
 pub use token_weights::{TokenWeighting, token_weights};
+pub use weight::{PackedWeight, Weight};
 pub use whiten::whiten;
 pub use write_rows::write_rows;
 
@@ -54,6 +58,7 @@ use super::check::Visitor;
 pub fn every_operation(visitor: &mut impl Visitor) {
     linear::visit(visitor);
     linears::visit(visitor);
+    add_linear::visit(visitor);
     gated_linear::visit(visitor);
     rms_norm::visit(visitor);
     add_norm::visit(visitor);

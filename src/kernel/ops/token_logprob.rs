@@ -14,8 +14,9 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use super::logit_logprob::{Part, Rows, columns, of_logits, turn_into_gradients};
+use super::weight::{CpuWeight, Layout, Weight};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
-use crate::kernel::cpu::gemm::{Matrix, Panels, add_product, pack, product, product_of_panels};
+use crate::kernel::cpu::gemm::{Matrix, Panels, pack, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
 use crate::kernel::{Kernels, Op, primitive};
 
@@ -23,12 +24,12 @@ use crate::kernel::{Kernels, Op, primitive};
 /// hidden states `[n, d]` and an output head `[v, d]`, logits divided by `temperature`.
 pub fn token_logprob<B: Kernels>(
     hidden: &Tensor<B, 2>,
-    head: &Tensor<B, 2>,
+    head: &Weight<B>,
     tokens: &[u32],
     temperature: f32,
 ) -> [Tensor<B, 1>; 2] {
-    let op = TokenLogprob { tokens: tokens.into(), temperature };
-    let [out, _] = B::run(op, [primitive(hidden), primitive(head)]);
+    let op = TokenLogprob { tokens: tokens.into(), temperature, head: head.layout() };
+    let [out, _] = B::run(op, [primitive(hidden), head.elements()]);
     columns(out)
 }
 
@@ -40,6 +41,8 @@ pub struct TokenLogprob {
     pub tokens: Arc<[u32]>,
     /// Sampling temperature that divides the logits.
     pub temperature: f32,
+    /// How the head is laid out.
+    pub head: Layout,
 }
 
 impl Op<2, 2> for TokenLogprob {
@@ -50,8 +53,7 @@ impl Op<2, 2> for TokenLogprob {
     }
 
     fn cpu(&self, [hidden, head]: [Elements; 2]) -> [Vec<f32>; 2] {
-        let (tokens, temperature) = (&self.tokens, self.temperature);
-        forward(Inputs { hidden: &hidden, head: &head, tokens, temperature })
+        forward(Inputs::new(&hidden, (self.head, &head), &self.tokens, self.temperature))
     }
 
     fn keeps(_: [bool; 2]) -> Option<Keeps<2>> {
@@ -66,7 +68,8 @@ impl Op<2, 2> for TokenLogprob {
     ) -> [Option<FloatTensor<B>>; 2] {
         let ([hidden, head], [out, lse]) = (saved.inputs(), saved.outputs());
         let (tokens, temperature) = (self.tokens.clone(), self.temperature);
-        let op = TokenLogprobBackward { tokens, temperature, needs };
+        assert!(!(needs[1] && self.head.is_constant()), "a frozen weight has no gradient");
+        let op = TokenLogprobBackward { tokens, temperature, head: self.head, needs };
         only(needs, B::run(op, [hidden, head, out, lse, dout]))
     }
 }
@@ -79,6 +82,8 @@ pub struct TokenLogprobBackward {
     pub tokens: Arc<[u32]>,
     /// As in the forward pass.
     pub temperature: f32,
+    /// As in the forward pass.
+    pub head: Layout,
     /// Which of the two are computed.
     pub needs: [bool; 2],
 }
@@ -91,63 +96,64 @@ impl Op<5, 2> for TokenLogprobBackward {
     }
 
     fn cpu(&self, [hidden, head, out, lse, dout]: [Elements; 5]) -> [Vec<f32>; 2] {
-        let (tokens, temperature) = (&self.tokens, self.temperature);
-        let inputs = Inputs { hidden: &hidden, head: &head, tokens, temperature };
+        let inputs = Inputs::new(&hidden, (self.head, &head), &self.tokens, self.temperature);
         backward(inputs, Rows { out: &out, lse: &lse, dout: &dout }, self.needs)
     }
 }
 
 /// The row of `token_logprob` in the list of operations.
 pub fn visit(visitor: &mut impl Visitor) {
-    let op = TokenLogprob { tokens: tokens(301), temperature: 0.7 };
+    let op = TokenLogprob { tokens: tokens(301), temperature: 0.7, head: Layout::Rows };
     let inputs = [noise([N, WIDTH], 17), noise([301, WIDTH], 18)];
     visitor.visit(Case::new("token_logprob", op, inputs));
 }
 
 #[derive(Clone, Copy)]
 struct Inputs<'a> {
-    hidden: &'a [f32],
-    head: &'a [f32],
+    hidden: Matrix<'a>,
+    head: CpuWeight<'a>,
+    width: usize,
+    vocabulary: usize,
     tokens: &'a [u32],
     temperature: f32,
 }
 
-impl Inputs<'_> {
-    fn width(&self) -> usize {
-        self.hidden.len() / self.tokens.len().max(1)
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.head.len() / self.width().max(1)
-    }
-
-    /// Hidden states of some rows.
-    fn hidden(&self, rows: Range<usize>) -> Matrix<'_> {
-        let d = self.width();
-        Matrix::new(&self.hidden[rows.start * d..rows.end * d], rows.len(), d)
-    }
-
-    /// Rows of the head for some of the vocabulary.
-    fn head(&self, tokens: Range<usize>) -> Matrix<'_> {
-        let d = self.width();
-        Matrix::new(&self.head[tokens.start * d..tokens.end * d], tokens.len(), d)
+impl<'a> Inputs<'a> {
+    fn new(
+        hidden: &'a Elements,
+        (layout, head): (Layout, &'a Elements),
+        tokens: &'a [u32],
+        temperature: f32,
+    ) -> Self {
+        let ([n, width], vocabulary) = (hidden.dims(), layout.outputs(head.shape()));
+        let (hidden, head) = (Matrix::new(hidden, n, width), layout.on_cpu(head, width));
+        Self { hidden, head, width, vocabulary, tokens, temperature }
     }
 }
 
-/// Cuts `0..whole` so that a block's logits stay within 8 MiB, where each of its members has `width`.
-fn blocks(whole: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
-    let step = ((2 << 20) / width.max(1)).next_multiple_of(48);
+/// Numbers of one block's logits: 8 MiB, and four times that where each block opens the whole head.
+const LOGITS: usize = 2 << 20;
+
+/// Cuts `0..whole` so that so many numbers make a block, where each of its members has `width`.
+fn blocks(whole: usize, width: usize, numbers: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (numbers / width.max(1)).next_multiple_of(48);
     (0..whole).step_by(step).map(move |start| start..whole.min(start + step))
 }
 
 fn forward(inputs: Inputs) -> [Vec<f32>; 2] {
-    let (v, n) = (inputs.vocabulary(), inputs.tokens.len());
-    let panels = pack(inputs.head(0..v).t());
-    let head = Panels::new(&panels, inputs.width(), v);
+    let (v, n) = (inputs.vocabulary, inputs.tokens.len());
+    let panels = match inputs.head {
+        CpuWeight::Rows(head) => Some(pack(head.t())),
+        _ => None,
+    };
+    let (head, numbers) = match &panels {
+        Some(panels) => (CpuWeight::Panels(Panels::new(panels, inputs.width, v)), LOGITS),
+        None => (inputs.head, 4 * LOGITS),
+    };
     let (mut out, mut lse) = (Vec::with_capacity(2 * n), Vec::with_capacity(n));
-    for rows in blocks(n, v) {
+    for rows in blocks(n, v, numbers) {
         let tokens = &inputs.tokens[rows.clone()];
-        let logits = product_of_panels(inputs.hidden(rows), head);
+        let logits = head.product(inputs.hidden.some_rows(rows.start, rows.end));
         let [block_out, block_lse] = of_logits(&logits, tokens, inputs.temperature);
         out.extend(block_out);
         lse.extend(block_lse);
@@ -158,19 +164,19 @@ fn forward(inputs: Inputs) -> [Vec<f32>; 2] {
 /// The vocabulary comes in blocks and not the rows: so each row of the head's gradient, by far the largest
 /// result, is written once.
 fn backward(inputs: Inputs, given: Rows, [of_hidden, of_head]: [bool; 2]) -> [Vec<f32>; 2] {
-    let (n, d, v) = (inputs.tokens.len(), inputs.width(), inputs.vocabulary());
-    let hidden = inputs.hidden(0..n);
+    let (n, d, v) = (inputs.tokens.len(), inputs.width, inputs.vocabulary);
+    let hidden = inputs.hidden;
     let mut dhidden = vec![0.0; if of_hidden { n * d } else { 0 }];
     let mut dhead = Vec::with_capacity(if of_head { v * d } else { 0 });
     let panels = if of_head { pack(hidden) } else { Vec::new() };
-    for tokens in blocks(v, n) {
-        let head = inputs.head(tokens.clone());
-        let mut dlogits = product(hidden, head.t());
+    for tokens in blocks(v, n, LOGITS) {
+        let head = inputs.head.outputs(tokens.clone());
+        let mut dlogits = head.product(hidden);
         let part = Part { tokens: inputs.tokens, first: tokens.start, count: tokens.len() };
         turn_into_gradients(&mut dlogits, part, inputs.temperature, given);
         let dlogits = Matrix::new(&dlogits, n, tokens.len());
         if of_hidden {
-            add_product(&mut dhidden, dlogits, head);
+            head.add_input_gradient(&mut dhidden, dlogits);
         }
         if of_head {
             let hidden = Panels::new(&panels, n, d);

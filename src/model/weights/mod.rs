@@ -10,6 +10,7 @@ mod tensor_writer;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use error::WeightsError;
@@ -90,6 +91,31 @@ impl Weights {
     /// one with values that are NaN or infinite.
     pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         self.file(name)?.get_finite(name, expected_shape)
+    }
+
+    /// Some rows of a matrix as f32.
+    ///
+    /// # Errors
+    /// Those of [`Self::get`].
+    pub fn rows(
+        &self,
+        name: &str,
+        expected_shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<Vec<f32>, WeightsError> {
+        self.file(name)?.rows(name, expected_shape, rows)
+    }
+
+    /// Whether a tensor is stored in f16.
+    pub fn is_f16(&self, name: &str) -> bool {
+        self.file(name).is_ok_and(|file| file.is_f16(name))
+    }
+
+    /// Lets the system take back the memory in which a tensor's bytes were read.
+    pub fn forget(&self, name: &str) {
+        if let Ok(file) = self.file(name) {
+            file.forget(name);
+        }
     }
 
     /// Whether the folder has a tensor of this name.

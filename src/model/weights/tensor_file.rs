@@ -1,6 +1,7 @@
 //! Reads one safetensors file through a memory map.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -47,12 +48,37 @@ impl TensorFile {
     /// A tensor that is missing, has another shape than `expected_shape`, or is no f32, f16 or bf16.
     pub fn get(&self, name: &str, expected_shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let info = self.checked(name, expected_shape)?;
-        let bytes = self.bytes(info);
-        Ok(match info.dtype {
-            Dtype::F16 => pairs(bytes).map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),
-            Dtype::BF16 => pairs(bytes).map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
-            _ => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
-        })
+        Ok(widened(info.dtype, self.bytes(info)))
+    }
+
+    /// Some rows of a matrix as f32, whose values are finite.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_finite`].
+    pub fn rows(
+        &self,
+        name: &str,
+        expected_shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<Vec<f32>, WeightsError> {
+        let info = self.checked(name, &expected_shape)?;
+        let (bytes, [count, width]) = (self.bytes(info), expected_shape);
+        let row = bytes.len() / count.max(1);
+        let values = widened(info.dtype, &bytes[rows.start * row..rows.end * row]);
+        debug_assert_eq!(values.len(), rows.len() * width);
+        self.finite(name, values)
+    }
+
+    /// Whether a tensor is stored in f16.
+    pub fn is_f16(&self, name: &str) -> bool {
+        self.header.tensors.get(name).is_some_and(|info| info.dtype == Dtype::F16)
+    }
+
+    /// Lets the system take back the memory in which a tensor's bytes were read; they can be read again.
+    pub fn forget(&self, name: &str) {
+        let Some(info) = self.header.tensors.get(name) else { return };
+        let (begin, end) = info.data_offsets;
+        forget(&self.map, self.header.data_start + begin, end - begin);
     }
 
     /// The same, of numbers that can be computed with.
@@ -65,6 +91,10 @@ impl TensorFile {
         expected_shape: &[usize],
     ) -> Result<Vec<f32>, WeightsError> {
         let values = self.get(name, expected_shape)?;
+        self.finite(name, values)
+    }
+
+    fn finite(&self, name: &str, values: Vec<f32>) -> Result<Vec<f32>, WeightsError> {
         let count = values.iter().filter(|value| !value.is_finite()).count();
         if count == 0 {
             return Ok(values);
@@ -137,6 +167,28 @@ fn map(file: &Path) -> Result<Mmap, WeightsError> {
     // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
     // Another program that shortens the file meanwhile would end this one with a bus error.
     unsafe { Mmap::map(&opened) }.map_err(|e| WeightsError::read(file, e))
+}
+
+#[cfg(unix)]
+#[allow(
+    unsafe_code,
+    reason = "what was read of a mapped file would count as this program's memory"
+)]
+fn forget(map: &Mmap, begin: usize, len: usize) {
+    // SAFETY: the map is read-only and shared with the file, from which its pages come again.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, len) };
+}
+
+#[cfg(not(unix))]
+fn forget(_: &Mmap, _: usize, _: usize) {}
+
+/// Numbers of one of the types that are read, as f32.
+fn widened(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    match dtype {
+        Dtype::F16 => pairs(bytes).map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),
+        Dtype::BF16 => pairs(bytes).map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+        _ => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
+    }
 }
 
 fn pairs(bytes: &[u8]) -> impl Iterator<Item = [u8; 2]> {

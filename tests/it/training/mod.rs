@@ -64,6 +64,7 @@ fn problems() -> PreparedProblems {
 
 fn training() -> TrainConfig {
     TrainConfig {
+        gradient_checkpointing: false,
         seed: 1,
         max_steps: 40,
         rollout_batch_size: 6,
@@ -97,6 +98,7 @@ fn settings() -> TrainSettings {
         objective: Objective::default(),
         micro_batch_tokens: 10_000,
         reference_storage: WeightStorage::F32,
+        reference_is_base: false,
     }
 }
 

@@ -10,6 +10,7 @@
 mod arithmetic;
 mod block;
 mod panels;
+mod stored;
 mod tile;
 
 use rayon::prelude::*;
@@ -19,6 +20,9 @@ pub use self::arithmetic::has_bf16;
 use self::block::Block;
 use self::panels::pack_as;
 pub use self::panels::{Panels, pack};
+pub use self::stored::{
+    StoredMatrix, add_product_of_stored_transposed, product_of_stored, product_of_stored_transposed,
+};
 use super::WORTH_A_THREAD;
 use super::dots::LANES;
 
@@ -54,7 +58,8 @@ impl<'a> Matrix<'a> {
         Self::strided(data, rows, cols, cols)
     }
 
-    fn some_rows(self, first: usize, end: usize) -> Self {
+    /// Some of its rows.
+    pub fn some_rows(self, first: usize, end: usize) -> Self {
         let data = self.data.get(first * self.row_stride..).unwrap_or_default();
         Self { data, rows: end - first, ..self }
     }

@@ -1,0 +1,128 @@
+//! Whole runs that train an adapter, by the program as a person runs it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command_line::metrics;
+use crate::program::{Scene, says};
+
+/// A scene with a model in `base/model` and, as `tiny.yaml`, a run that adapts it.
+fn scene() -> Scene {
+    let scene = Scene::new();
+    scene.train("base", &["--set", "max_steps=1"]);
+    let model =
+        "model: {path: base/model}\nlora: {rank: 4, alpha: 64}\noptimizer: {learning_rate: 0.05}\n";
+    let config = scene.read("tiny.yaml");
+    let (before, rest) = config.split_once("model:\n").unwrap();
+    let (_, after) = rest.split_once("data:").unwrap();
+    scene.write("tiny.yaml", &format!("{before}{model}data:{after}"));
+    scene
+}
+
+fn adapter(scene: &Scene, run: &str) -> Vec<u8> {
+    fs::read(scene.path(run).join("adapter/adapter_model.safetensors")).unwrap()
+}
+
+/// What the model of a folder writes for a prompt, with the log-probability.
+fn completion(scene: &Scene, folder: &str) -> (String, f64) {
+    let prompt = ["generate", folder, "--prompt", "4+4=", "--max-tokens", "3", "--json"];
+    let line: Value = serde_json::from_str(&scene.succeed(&prompt).stdout).unwrap();
+    (line["completion"].as_str().unwrap().into(), line["logp"].as_f64().unwrap())
+}
+
+#[test]
+fn a_run_with_an_adapter_saves_what_peft_opens_and_what_this_program_evaluates() {
+    let scene = scene();
+    let ended = scene.train("run", &[]);
+    says(&ended.stderr, &["an adapter of rank 4 is trained: ", "stored in 16 bits"]);
+    says(&ended.stdout, &["run/adapter"]);
+    assert!(!scene.path("run/model").exists());
+    let config: Value =
+        serde_json::from_str(&scene.read("run/adapter/adapter_config.json")).unwrap();
+    assert_eq!((&config["r"], &config["peft_type"]), (&4.into(), &"LORA".into()));
+    let base = config["base_model_name_or_path"].as_str().unwrap();
+    assert!(base.ends_with("base/model") && fs::exists(base).unwrap(), "{base}");
+    let eval = scene.succeed(&["eval", "run", "--samples", "0", "--json"]);
+    let accuracy = scene.lines("run/eval.jsonl").pop().unwrap()["eval/accuracy"].clone();
+    let found: Value = serde_json::from_str(&eval.stdout).unwrap();
+    assert_eq!(found["accuracy"], accuracy);
+    assert_ne!(completion(&scene, "run"), completion(&scene, "base"));
+    assert_eq!(completion(&scene, "run"), completion(&scene, "run/adapter"));
+}
+
+#[test]
+fn a_merged_model_is_saved_on_request_and_writes_the_same() {
+    let scene = scene();
+    scene.train("run", &["--set", "lora.save_merged=true", "--set", "lora.base=f32"]);
+    let ((text, logp), (merged_text, merged_logp)) =
+        (completion(&scene, "run/adapter"), completion(&scene, "run/model"));
+    assert_eq!(text, merged_text);
+    assert!((logp - merged_logp).abs() < 0.02, "{logp} against {merged_logp}");
+}
+
+#[test]
+fn a_stopped_run_of_an_adapter_goes_on_bit_for_bit() {
+    let scene = scene();
+    for more in [&["--set", "use_kl_loss=true"][..], &["--set", "lora.base=q4_0"]] {
+        let whole = scene.path("whole");
+        let _ = (fs::remove_dir_all(whole), fs::remove_dir_all(scene.path("parts")));
+        scene.train("whole", more);
+        scene.train("parts", &[more, &["--set", "max_steps=2"]].concat());
+        scene.train("parts", &[more, &["--resume"]].concat());
+        assert_eq!(metrics(&scene, "whole"), metrics(&scene, "parts"));
+        assert_eq!(adapter(&scene, "whole"), adapter(&scene, "parts"));
+    }
+}
+
+#[test]
+fn an_adapter_is_continued_or_merged_first_and_the_reference_is_named() {
+    let scene = scene();
+    let kl = ["--set", "use_kl_loss=true"];
+    let first = scene.train("first", &kl);
+    says(&first.stderr, &["the KL is taken to the model without an adapter"]);
+    let from = ["--set", "lora.adapter=first/adapter"];
+    let continued = scene.train("continued", &[&kl[..], &from[..]].concat());
+    says(&continued.stderr, &["the KL is taken to the model with the adapter as it is now"]);
+    let merged =
+        scene.train("merged", &[&kl[..], &from, &["--set", "lora.merge_adapter=true"]].concat());
+    says(&merged.stderr, &["the KL is taken to the model with the merged adapter"]);
+    // Both begin as the first ended: before their first step they judge the held-out problems alike.
+    let last = scene.lines("first/eval.jsonl").pop().unwrap();
+    for run in ["continued", "merged"] {
+        let begin = scene.lines(&format!("{run}/eval.jsonl")).remove(0);
+        assert_eq!(begin["eval/accuracy"], last["eval/accuracy"], "{run}");
+    }
+}
+
+#[test]
+fn checkpoints_of_layers_change_nothing_of_a_run() {
+    let scene = Scene::new();
+    let more = ["--set", "model.architecture.num_hidden_layers=3", "--set", "use_kl_loss=true"];
+    scene.train("kept", &more);
+    scene.train("again", &[&more[..], &["--set", "gradient_checkpointing=true"]].concat());
+    assert_eq!(metrics(&scene, "kept"), metrics(&scene, "again"));
+    let model = |run: &str| fs::read(scene.path(run).join("model/model.safetensors")).unwrap();
+    assert!(model("kept") == model("again"));
+}
+
+#[test]
+fn a_block_that_cannot_be_meant_is_refused_with_its_key() {
+    let scene = scene();
+    for (set, told) in [
+        ("lora.rank=0", "lora.rank"),
+        ("lora.alpha=0", "lora.alpha"),
+        ("lora.targets=[]", "lora.targets"),
+        ("lora.targets=[q_proj, query]", "has \"query\""),
+        ("lora.base=q5_0", "q8_0"),
+        ("lora.merge_adapter=true", "lora.merge_adapter"),
+        ("lora.adapter=nowhere", "adapter_config.json cannot be read"),
+    ] {
+        says(&scene.refused(&["train", "tiny.yaml", "--output-dir", "run", "--set", set]), &[told]);
+    }
+    scene.write("whole.yaml", &(Scene::new().read("tiny.yaml") + "lora: {}\n"));
+    says(
+        &scene.refused(&["train", "whole.yaml", "--output-dir", "run"]),
+        &["model.path names none"],
+    );
+}
