@@ -155,12 +155,13 @@ impl<B: Backend> Decoder<B> {
     ) -> Result<Self, ModelError> {
         let mut stream = Stream::new(seed, INITIAL_WEIGHTS);
         let deviation = config.initializer_range as f32;
+        let stored_one = 1.0 - config.norm_offset() as f32;
         let mut fresh = |name: &str, shape: &[usize]| {
             let count = shape.iter().product();
             let mut values = room_for(name, count)?;
             match name {
                 _ if name.ends_with("bias") => values.resize(count, 0.0),
-                _ if shape.len() == 1 => values.resize(count, 1.0),
+                _ if shape.len() == 1 => values.resize(count, stored_one),
                 _ => values.extend((0..count).map(|_| deviation * stream.normal())),
             }
             Ok(values)

@@ -174,29 +174,40 @@ impl<B: Kernels> Linear<B> {
     }
 }
 
-/// RMSNorm with a factor a channel.
+/// RMSNorm with a factor a channel, which some families store less 1.
 #[derive(Module, Debug)]
 pub(super) struct Norm<B: Backend> {
     weight: Param<Tensor<B, 1>>,
     epsilon: f64,
+    offset: f64,
 }
 
 impl<B: Backend> Norm<B> {
-    /// A norm over `width` channels, without values yet.
-    pub(super) fn new(width: usize, epsilon: f64, device: &B::Device) -> Self {
-        Self { weight: parameter([width], device), epsilon }
+    /// A norm over `width` channels, without values yet; `offset` is added to the stored factors.
+    pub(super) fn new(width: usize, [epsilon, offset]: [f64; 2], device: &B::Device) -> Self {
+        Self { weight: parameter([width], device), epsilon, offset }
+    }
+
+    /// Channels over which it goes.
+    pub(super) fn width(&self) -> usize {
+        self.weight.dims()[0]
     }
 }
 
 impl<B: Kernels> Norm<B> {
     /// `x` `[n, width]`, every row by itself.
     pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        kernel::rms_norm(x, &in_f32(&self.weight), self.epsilon as f32)
+        kernel::rms_norm(x, &self.gamma(), self.epsilon as f32)
     }
 
     /// `x + y` `[n, width]`, and that sum normalised.
     pub(super) fn forward_sum(&self, x: Tensor<B, 2>, y: Tensor<B, 2>) -> [Tensor<B, 2>; 2] {
-        kernel::add_norm(x, y, &in_f32(&self.weight), self.epsilon as f32)
+        kernel::add_norm(x, y, &self.gamma(), self.epsilon as f32)
+    }
+
+    fn gamma(&self) -> Tensor<B, 1> {
+        let stored = in_f32(&self.weight);
+        if self.offset == 0.0 { stored } else { stored + self.offset }
     }
 }
 

@@ -20,9 +20,13 @@ mod reference;
 mod segments;
 mod weights;
 
+use config::Rotation;
+
 pub use adapter::{ADAPTER_CONFIG, ADAPTER_FILES, Adapter, Merged};
 pub use base::Base;
-pub use config::{Family, ModelConfig, ModelConfigError, find_model, is_gguf};
+pub use config::{
+    Family, Gate, LayerType, ModelConfig, ModelConfigError, RopeScaling, find_model, is_gguf,
+};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use folder::{LoadedModel, tensors_left_out};

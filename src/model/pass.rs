@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use super::Rotation;
 use super::kv_cache::LayerCache;
 use crate::kernel::{self, AttentionPlan, Cached, DecodePlan, Kernels, Paged, Rotary, Span, Table};
 
@@ -25,7 +26,8 @@ pub(super) enum Keys<'a> {
 
 /// What all layers of a pass share.
 pub(super) struct Pass {
-    rotary: Rotary,
+    /// For each rotation of the model.
+    rotaries: Vec<Rotary>,
     plan: Plan,
     slots: Table<u32>,
 }
@@ -36,8 +38,9 @@ enum Plan {
 }
 
 impl Pass {
-    /// The pass of these tokens, in layers of this shape: `[heads, kv_heads, head_dim]`.
-    pub(super) fn new(tokens: &Tokens, shape: [usize; 3], rope_theta: f64) -> Self {
+    /// The pass of these tokens, in layers of this shape: `[heads, kv_heads, head_dim]`, that have these
+    /// rotations.
+    pub(super) fn new(tokens: &Tokens, shape: [usize; 3], rotations: &[Rotation]) -> Self {
         let [heads, kv_heads, d] = shape;
         let plan = match tokens.keys {
             Keys::OfPass(spans) => {
@@ -45,20 +48,27 @@ impl Pass {
             }
             Keys::OfCache(rows) => Plan::OfCache(DecodePlan::new(rows, heads, kv_heads, d)),
         };
-        let rotary = Rotary::new(tokens.positions, d, rope_theta);
-        Self { rotary, plan, slots: Table::new(tokens.slots) }
+        let rotary =
+            |by: &Rotation| Rotary::by_frequencies(tokens.positions, &by.frequencies, by.factor);
+        Self {
+            rotaries: rotations.iter().map(rotary).collect(),
+            plan,
+            slots: Table::new(tokens.slots),
+        }
     }
 
     /// Attention of a layer's `q [n, heads·d]` and new `k`, `v` `[n, kv_heads·d]`, which are yet to be
-    /// rotated and join the layer's cache where there is one.
+    /// rotated by one of the model's rotations and join the layer's cache where there is one.
     pub(super) fn attend<B: Kernels>(
         &self,
         [q, k, v]: [Tensor<B, 2>; 3],
+        rotation: usize,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
+        let rotary = &self.rotaries[rotation];
         match (&self.plan, cache) {
             (Plan::OfPass(plan), cache) => {
-                let [q, k] = [q, k].map(|x| kernel::rope(x, &self.rotary));
+                let [q, k] = [q, k].map(|x| kernel::rope(x, rotary));
                 if let Some(cache) = cache {
                     cache.write(&self.slots, &k, &v);
                 }
@@ -66,7 +76,7 @@ impl Pass {
             }
             (Plan::OfCache(plan), Some(cache)) => {
                 let Cached { keys, values, queries } =
-                    cache.rotate_into(&self.slots, &self.rotary, [q, k, v]);
+                    cache.rotate_into(&self.slots, rotary, [q, k, v]);
                 kernel::decode_attention(&queries, &keys, &values, plan)
             }
             (Plan::OfCache(_), None) => unreachable!("rows over a cache come with it"),

@@ -64,7 +64,9 @@ impl<B: Kernels> TrainingPass<B> {
         let Some(Segments { packed, mut before, after }) = segments else { return all };
         let mut of_stream = after.grad_remove(&mut all[0]);
         drop(after);
-        while let (Some(x), Some(gradient)) = (before.pop(), of_stream.take()) {
+        // The gradient is taken for a layer alone: after the first it is the embedding's.
+        while let Some(x) = before.pop() {
+            let Some(gradient) = of_stream.take() else { break };
             let x = Tensor::from_inner(x).require_grad();
             let y = decoder.layer(before.len(), x.clone(), &packed);
             let mut gradients = back(&y, gradient);

@@ -109,10 +109,12 @@ fn flat<B: Kernels, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::model::{LoraConfig, PackedCompletions, PromptGroup};
+    use crate::model::{LoraConfig, ModelConfig, PackedCompletions, PromptGroup};
     use crate::train::testing::{any_pass, gradients, loss, policy, values};
     use crate::train::{Optimizer, OptimizerConfig};
 
@@ -196,13 +198,20 @@ mod tests {
         floats(gradients)
     }
 
+    fn of_fixture(name: &str) -> Decoder<Autodiff<NdArray>> {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+        let config = ModelConfig::from_folder(&models.join(name)).unwrap();
+        Decoder::load(&config, &models.join(name), &Default::default()).unwrap()
+    }
+
     #[test]
     fn checkpoints_change_no_bit_of_a_gradient() {
         let frozen = || policy().freeze(|name| !name.contains("layers.1."));
         let lora =
             LoraConfig { rank: 2, alpha: 4.0, targets: vec!["v_proj".into()], rslora: false };
         let adapted = || policy().with_fresh_adapter(&lora, 3).unwrap();
-        for policy in [policy(), frozen(), adapted()] {
+        let families = ["smollm3", "granite", "olmo2", "gemma3"].map(of_fixture);
+        for policy in [policy(), frozen(), adapted()].into_iter().chain(families) {
             let (kept, again) = (by_pass(&policy, false), by_pass(&policy, true));
             assert_eq!(kept.len(), again.len());
             for ((name, kept), (_, again)) in kept.iter().zip(&again) {

@@ -30,7 +30,6 @@ pub struct TrainConfig {
     pub mini_batches: usize,
     /// Whether a layer's activations are computed once more in the backward pass, and not kept: less memory,
     /// and about a third more time for an update.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gradient_checkpointing: bool,
     /// When the reference follows the policy.
     pub reference_refresh: ReferenceRefresh,

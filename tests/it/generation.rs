@@ -6,7 +6,7 @@ use wgrpo::rollout::{
     Sampling,
 };
 
-use crate::support::{Cpu, assert_close, device, floats, open, token_ids, widen};
+use crate::support::{Cpu, FIXTURES, assert_close, device, floats, open, token_ids, widen};
 
 // Of 64 tokens six end a completion, so that some rows end early and some never.
 const EOS_IDS: [u32; 6] = [2, 10, 20, 30, 40, 50];
@@ -28,10 +28,14 @@ fn noise() -> Noise {
 
 /// Prompts of different lengths; their problem numbers are not their places.
 fn prompts(samples: usize) -> Vec<Prompt> {
+    prompts_of(64, samples)
+}
+
+fn prompts_of(vocabulary: usize, samples: usize) -> Vec<Prompt> {
     let lengths = [3, 1, 17, 5, 5, 40, 2, 9];
     let prompt = |(at, length): (usize, &usize)| Prompt {
         problem: 10 + 3 * at as u32,
-        ids: token_ids(at as u64, *length, 64).into(),
+        ids: token_ids(at as u64, *length, vocabulary).into(),
         samples,
     };
     lengths.iter().enumerate().map(prompt).collect()
@@ -72,6 +76,21 @@ fn completions_are_the_same_alone_together_and_in_any_order() {
     let mut reversed = generate(&generator(), &reversed);
     reversed.reverse();
     assert_same(&completions(&reversed), &completions(&together));
+}
+
+#[test]
+fn completions_of_every_family_are_the_same_alone_and_together_and_as_likely_as_in_training() {
+    for name in FIXTURES {
+        let (config, policy) = open::<Cpu>(name);
+        let generate =
+            |prompts: &[Prompt]| generator().generate(&policy, prompts, noise()).unwrap();
+        let prompts = prompts_of(config.vocab_size, 2);
+        let alone = prompts.iter().flat_map(|prompt| generate(std::slice::from_ref(prompt)));
+        let alone: Vec<RolloutGroup> = alone.collect();
+        let together = generate(&prompts);
+        assert_same(&completions(&alone), &completions(&together));
+        assert_as_in_training(&policy, &together, 1.3);
+    }
 }
 
 #[test]
@@ -265,18 +284,24 @@ fn the_log_probabilities_of_sampled_tokens_are_those_that_the_trainer_computes()
     for temperature in [1.0, 0.7, 1.3] {
         let sampling = Sampling { temperature, ..Sampling::default() };
         let groups = generate(&Generator { sampling, ..generator() }, &prompts(4));
-        let packed: Vec<PromptGroup> = groups
-            .iter()
-            .map(|group| PromptGroup {
-                prompt: &group.prompt.ids,
-                completions: group.completions.iter().map(|c| c.ids.as_slice()).collect(),
-            })
-            .collect();
-        let trained = policy().completion_logps(&PackedCompletions::new(&packed), temperature);
-        let sampled: Vec<f64> =
-            completions(&groups).iter().flat_map(|completion| widen(&completion.logps)).collect();
-        assert_close(&floats(trained.logps), &sampled, 1e-4, 0.0);
+        assert_as_in_training(&policy(), &groups, temperature);
     }
+}
+
+/// The log-probabilities that came with completions must be those that a forward pass over them gives.
+#[track_caller]
+fn assert_as_in_training(policy: &Decoder<Cpu>, groups: &[RolloutGroup], temperature: f32) {
+    let packed: Vec<PromptGroup> = groups
+        .iter()
+        .map(|group| PromptGroup {
+            prompt: &group.prompt.ids,
+            completions: group.completions.iter().map(|c| c.ids.as_slice()).collect(),
+        })
+        .collect();
+    let trained = policy.completion_logps(&PackedCompletions::new(&packed), temperature);
+    let sampled: Vec<f64> =
+        completions(groups).iter().flat_map(|completion| widen(&completion.logps)).collect();
+    assert_close(&floats(trained.logps), &sampled, 1e-4, 0.0);
 }
 
 #[test]

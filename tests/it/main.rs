@@ -42,3 +42,4 @@ mod smollm2;
 mod support;
 mod token_logprob_bench;
 mod training;
+mod transformers;

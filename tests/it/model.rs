@@ -105,8 +105,12 @@ fn greedy_continuations_are_those_of_transformers() {
 
 #[test]
 fn the_gradient_of_every_parameter_is_that_of_pytorch() {
-    let (_, decoder) = open::<Training>("llama");
-    let golden = golden("llama");
+    FIXTURES.iter().for_each(|name| gradients_are_those_of_pytorch(name));
+}
+
+fn gradients_are_those_of_pytorch(fixture: &str) {
+    let (_, decoder) = open::<Training>(fixture);
+    let golden = golden(fixture);
     let of = &golden["gradient"];
     let ids = ids_of(&of["ids"]);
     let group = PromptGroup { prompt: &ids[..1], completions: vec![&ids[1..]] };
@@ -122,8 +126,8 @@ fn the_gradient_of_every_parameter_is_that_of_pytorch() {
         let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
         let sum = gradient.iter().map(|g| f64::from(*g)).sum::<f64>();
         let tolerance = 1e-5 * number("norm");
-        assert!((norm - number("norm")).abs() < tolerance, "{name}: norm {norm}");
-        assert!((sum - number("sum")).abs() < 10.0 * tolerance, "{name}: sum {sum}");
+        assert!((norm - number("norm")).abs() < tolerance, "{fixture}: {name}: norm {norm}");
+        assert!((sum - number("sum")).abs() < 10.0 * tolerance, "{fixture}: {name}: sum {sum}");
         assert_close(&gradient[..5], &numbers_of(&expected["first"]), tolerance, 1e-4);
     }
 }

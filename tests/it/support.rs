@@ -86,7 +86,19 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// The fixture models, one for each way in which families and files differ.
-pub const FIXTURES: [&str; 4] = ["llama", "llama_untied", "qwen2", "qwen3"];
+pub const FIXTURES: [&str; 11] = [
+    "llama",
+    "llama_untied",
+    "llama3",
+    "llama_biases",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "granite",
+    "olmo2",
+    "gemma3",
+];
 
 /// A fixture model.
 pub fn open<B: Backend>(name: &str) -> (ModelConfig, Decoder<B>) {

@@ -51,10 +51,21 @@ fn run(key: &str) -> String {
         ],
         "clipped_surrogate",
     );
+    let layers = match key {
+        key if key.contains(".rope_scaling.") => {
+            ", rope_scaling: {rope_type: llama3, factor: 8, low_freq_factor: 1, high_freq_factor: 4, \
+             original_max_position_embeddings: 64}"
+        }
+        key if key.contains(".no_rope_layers.") => ", no_rope_layers: [1]",
+        _ => "",
+    };
     let mut text = format!(
         "model: {{alphabet: '01', architecture: {{hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, \
-         num_attention_heads: 1}}}}\ndata: {data}\nrewards: [{reward}]\npolicy_loss: {{kind: {loss}}}\n"
+         num_attention_heads: 1{layers}}}}}\ndata: {data}\nrewards: [{reward}]\npolicy_loss: {{kind: {loss}}}\n"
     );
+    if key.starts_with("lora.") {
+        text = format!("model: {{path: m}}\ndata: {data}\nrewards: [{reward}]\nlora: {{}}\n");
+    }
     text += match key {
         "adv_estimator.tie_tol" | "adv_estimator.mad_factor" => "adv_estimator: {kind: mc_grpo}\n",
         key if key.starts_with("adv_estimator.") => "adv_estimator: {kind: grpo}\n",

@@ -40,7 +40,7 @@ pub use linear::linear;
 pub use linears::linears;
 pub use logit_logprob::logit_logprob;
 pub use rms_norm::rms_norm;
-pub use rope::{Rotary, rope};
+pub use rope::{Rotary, rope, rope_frequencies};
 pub use rotate_into_cache::{Cached, rotate_into_cache};
 pub use sample::{Sampling, sample};
 pub use sum_of_squares::sum_of_squares;

@@ -4,6 +4,8 @@
 //! y[i]       = x[i]·cos(p·f_i) − x[i+d/2]·sin(p·f_i)
 //! y[i + d/2] = x[i+d/2]·cos(p·f_i) + x[i]·sin(p·f_i),   f_i = θ^(−2i/d)
 //! ```
+//!
+//! A model may have other frequencies, and a factor on what is rotated, which the gradient has, too.
 
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
@@ -68,6 +70,11 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit(Case::new("rope", op, [noise([N, WIDTH], 7)]));
 }
 
+/// The frequencies θ^(−2i/d) of the pairs of a head `[head_dim / 2]`.
+pub fn rope_frequencies(head_dim: usize, theta: f64) -> Vec<f64> {
+    (0..head_dim / 2).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect()
+}
+
 /// Cosines and sines of every token's position, shared by all layers of a forward pass.
 #[derive(Debug, Clone)]
 pub struct Rotary {
@@ -79,16 +86,20 @@ pub struct Rotary {
 impl Rotary {
     /// Tables `[n, head_dim / 2]` for tokens at `positions`.
     pub fn new(positions: &[u32], head_dim: usize, theta: f64) -> Self {
-        let half = head_dim / 2;
-        let frequencies: Vec<f64> =
-            (0..half).map(|i| theta.powf(-2.0 * i as f64 / head_dim as f64)).collect();
+        Self::by_frequencies(positions, &rope_frequencies(head_dim, theta), 1.0)
+    }
+
+    /// Tables `[n, head_dim / 2]` for tokens at `positions`, by frequencies `[head_dim / 2]`; what is rotated is
+    /// multiplied by `factor`.
+    pub fn by_frequencies(positions: &[u32], frequencies: &[f64], factor: f64) -> Self {
+        let (half, head_dim) = (frequencies.len(), 2 * frequencies.len());
         // Positions repeat over the rows of a batch and sines are slow: compute each one once.
         let mut distinct = positions.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
         let angles = distinct.iter().flat_map(|p| frequencies.iter().map(|f| f64::from(*p) * f));
-        let (sin, cos): (Vec<f32>, Vec<f32>) =
-            angles.map(f64::sin_cos).map(|(sin, cos)| (sin as f32, cos as f32)).unzip();
+        let scaled = |(sin, cos)| ((factor * sin) as f32, (factor * cos) as f32);
+        let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f64::sin_cos).map(scaled).unzip();
         let rows: Vec<u32> =
             positions.iter().map(|p| distinct.partition_point(|d| d < p) as u32).collect();
         let of_tokens = |table: &[f32]| Table::new(gather(table, half, &rows));

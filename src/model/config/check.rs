@@ -1,12 +1,12 @@
 //! Whether a description of a model can be one: each number has its range, and sizes fit each other.
 
-use super::{Family, ModelConfig, ModelConfigError};
+use super::{ModelConfig, ModelConfigError};
 
 type Size = fn(&ModelConfig) -> usize;
 type Number = fn(&ModelConfig) -> f64;
 
 /// Largest sizes, each far above any published decoder. No product of two of them overflows.
-const SIZES: [(&str, Size, usize); 8] = [
+const SIZES: [(&str, Size, usize); 10] = [
     ("vocab_size", |config| config.vocab_size, 1 << 24),
     ("hidden_size", |config| config.hidden_size, 1 << 20),
     ("intermediate_size", |config| config.intermediate_size, 1 << 22),
@@ -15,13 +15,20 @@ const SIZES: [(&str, Size, usize); 8] = [
     ("num_key_value_heads", ModelConfig::num_key_value_heads, 1 << 14),
     ("max_position_embeddings", |config| config.max_position_embeddings, 1 << 31),
     ("head_dim", |config| config.head_dim.unwrap_or(1), 1 << 14),
+    ("query_pre_attn_scalar", |config| config.query_pre_attn_scalar.unwrap_or(1), 1 << 20),
+    ("sliding_window", |config| config.sliding_window.unwrap_or(1), 1 << 31),
 ];
 
 /// The ranges of the other numbers: what f32 computes with, and some more than anybody publishes.
-const NUMBERS: [(&str, Number, f64, f64); 3] = [
+const NUMBERS: [(&str, Number, f64, f64); 8] = [
     ("rms_norm_eps", |config| config.rms_norm_eps, 1e-12, 1.0),
     ("rope_theta", |config| config.rope_theta, 1.0, 1e12),
+    ("rope_local_base_freq", |config| config.rope_local_base_freq.unwrap_or(1.0), 1.0, 1e12),
     ("initializer_range", |config| config.initializer_range, 1e-12, 100.0),
+    ("embedding_multiplier", |config| config.embedding_multiplier.unwrap_or(1.0), 1e-6, 1e6),
+    ("attention_multiplier", |config| config.attention_multiplier.unwrap_or(1.0), 1e-6, 1e6),
+    ("residual_multiplier", |config| config.residual_multiplier.unwrap_or(1.0), 1e-6, 1e6),
+    ("logits_scaling", |config| config.logits_scaling.unwrap_or(1.0), 1e-6, 1e6),
 ];
 
 /// Most parameters of a model: 256 GiB in f32.
@@ -37,33 +44,10 @@ impl ModelConfig {
         self.check_sizes()?;
         self.check_heads()?;
         self.check_numbers()?;
+        self.check_pieces()?;
+        self.check_layers()?;
         self.check_token_ids()?;
         self.check_total()
-    }
-
-    /// Checks that the longest prompt and completion (in tokens) fit the positions that the model is
-    /// meant for. `keys` are the settings that bound the two, and what to lower where they do not fit.
-    ///
-    /// # Errors
-    /// [`ModelConfigError::TooManyPositions`] with the numbers and the key to lower.
-    pub fn check_positions(
-        &self,
-        prompt: usize,
-        response: usize,
-        keys: [&'static str; 2],
-    ) -> Result<(), ModelConfigError> {
-        let most = self.max_position_embeddings;
-        if prompt.saturating_add(response) <= most {
-            return Ok(());
-        }
-        let [prompt_key, response_key] = keys;
-        let left = |other: usize| most.checked_sub(other).filter(|left| *left > 0);
-        let mend = match (left(prompt), left(response)) {
-            (Some(response), _) => format!("lower {response_key} to {response} or less"),
-            (None, Some(prompt)) => format!("lower {prompt_key} to {prompt} or less"),
-            (None, None) => format!("lower {prompt_key} and {response_key}"),
-        };
-        Err(ModelConfigError::TooManyPositions { prompt, response, most, mend })
     }
 
     fn check_sizes(&self) -> Result<(), ModelConfigError> {
@@ -104,10 +88,7 @@ impl ModelConfig {
                 format!("is {value}; give a number from {least} to {most}")
             })?;
         }
-        let biased_mistral = self.attention_bias && self.model_type == Family::Mistral;
-        ensure(!biased_mistral, "attention_bias", || {
-            "is true, but Mistral has no biases; take model_type llama".into()
-        })
+        Ok(())
     }
 
     fn check_token_ids(&self) -> Result<(), ModelConfigError> {
@@ -141,7 +122,7 @@ impl ModelConfig {
     }
 }
 
-fn ensure(
+pub(super) fn ensure(
     holds: bool,
     key: &'static str,
     problem: impl FnOnce() -> String,
@@ -219,23 +200,5 @@ mod tests {
         let total = 64 * d + d + 1024 * (2 * d + 3 * d * i + 3 * d * d);
         let message = message(wide);
         assert!(message.contains(&format!("{total} parameters")), "{message}");
-    }
-
-    #[test]
-    fn positions_beyond_the_models_are_refused_with_the_key_to_lower() {
-        let model = ModelConfig { max_position_embeddings: 16, ..tiny() };
-        let check = |prompt, response| {
-            model.check_positions(prompt, response, ["prompt_length", "response_length"])
-        };
-        let message = |prompt, response| check(prompt, response).unwrap_err().to_string();
-        assert!(check(10, 6).is_ok() && check(0, 16).is_ok());
-        let told = message(10, 7);
-        for part in ["10 tokens", "7 more", "17", "max_position_embeddings is 16"] {
-            assert!(told.contains(part), "{told} lacks {part}");
-        }
-        assert!(told.ends_with("lower response_length to 6 or less"), "{told}");
-        assert!(message(16, 4).ends_with("lower prompt_length to 12 or less"));
-        assert!(message(20, 20).ends_with("lower prompt_length and response_length"));
-        assert!(message(usize::MAX, 1).contains("lower prompt_length to 15"));
     }
 }

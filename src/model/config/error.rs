@@ -56,7 +56,7 @@ pub enum ModelConfigError {
     },
     /// Prompts and completions longer than what the model is meant for.
     #[error(
-        "the longest prompt has {prompt} tokens and a completion may have {response} more, {} in all, but the model's max_position_embeddings is {most}; {mend}",
+        "the longest prompt has {prompt} tokens and a completion may have {response} more, {} in all, but the model's {bound} is {most}; {mend}",
         prompt.saturating_add(*response)
     )]
     TooManyPositions {
@@ -64,7 +64,9 @@ pub enum ModelConfigError {
         prompt: usize,
         /// Most tokens of a completion.
         response: usize,
-        /// Positions of the model.
+        /// The key of the model that bounds the two together.
+        bound: &'static str,
+        /// Its value.
         most: usize,
         /// What to lower.
         mend: String,

@@ -2,36 +2,28 @@
 
 mod check;
 mod error;
+mod family;
 mod hugging_face;
 mod parameters;
+mod pieces;
 mod place;
+mod positions;
 mod rope;
+mod scales;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::ModelConfigError;
+pub use family::{Family, Gate};
 pub use place::{find_model, is_gguf};
-
-/// The families whose checkpoints are read and written, all of them configurations of one decoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Family {
-    /// Llama and SmolLM2: no biases unless `attention_bias` asks for them.
-    #[default]
-    Llama,
-    /// Mistral without its sliding window, which is a Llama under another name.
-    Mistral,
-    /// Qwen2 and Qwen2.5: biases on the q, k and v projections.
-    Qwen2,
-    /// Qwen3: RMSNorm over the width of a head on q and k, before the rotation.
-    Qwen3,
-}
+pub use positions::LayerType;
+pub use rope::{RopeScaling, Rotation};
 
 /// The sizes and options of a decoder, under Hugging Face's names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The family, which decides on biases and on q/k norms.
+    /// The family, which decides on biases and on norms.
     #[serde(default)]
     pub model_type: Family,
     /// Tokens in the vocabulary; a run's YAML leaves it out and takes the tokenizer's ([`Self::for_tokenizer`]).
@@ -57,15 +49,50 @@ pub struct ModelConfig {
     /// Base of the rotary frequencies.
     #[serde(default = "default_rope_theta")]
     pub rope_theta: f64,
+    /// What becomes of those frequencies; nothing where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
+    /// Base of the frequencies in the layers with a window (Gemma 3); 10000 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_local_base_freq: Option<f64>,
+    /// For each layer of a SmolLM3, 1 where it has rotary positions and 0 where it has none; every fourth has
+    /// none where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_rope_layers: Option<Vec<u8>>,
     /// Longest sequence the model is meant for, in tokens.
     #[serde(default = "default_max_position_embeddings")]
     pub max_position_embeddings: usize,
+    /// How many tokens back the layers with a window see (Mistral, Qwen2, Qwen3, SmolLM3, Gemma 3). Attention here has
+    /// none, so every row has to stay inside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<usize>,
+    /// Which layers have that window; all where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_types: Option<Vec<LayerType>>,
     /// Whether the output head is the embedding matrix itself.
     #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// Biases on the q, k, v and output projections (Llama, Qwen3); Qwen2 has its own rule.
+    /// Biases on the q, k, v and output projections; Qwen2 has its own rule and Mistral none.
     #[serde(default)]
     pub attention_bias: bool,
+    /// Biases on the feed-forward part (Llama, SmolLM3, Granite).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mlp_bias: bool,
+    /// What embeddings are multiplied by (Granite); 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_multiplier: Option<f64>,
+    /// What products of queries and keys are multiplied by (Granite); 1/√head_dim where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_multiplier: Option<f64>,
+    /// Products of queries and keys are divided by its root (Gemma 3); by √head_dim where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_pre_attn_scalar: Option<usize>,
+    /// What a block gives is multiplied by before it joins the residual stream (Granite); 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_multiplier: Option<f64>,
+    /// What logits are divided by (Granite); 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits_scaling: Option<f64>,
     /// Standard deviation of fresh weights.
     #[serde(default = "default_initializer_range")]
     pub initializer_range: f64,
@@ -92,6 +119,26 @@ impl ModelConfig {
         Self { vocab_size, bos_token_id, eos_token_id, pad_token_id, ..self }
     }
 
+    /// Whether there are norms of what blocks take from the residual stream.
+    pub fn norms_inputs(&self) -> bool {
+        self.model_type != Family::Olmo2
+    }
+
+    /// Whether there are norms of what blocks give, before it joins the residual stream.
+    pub fn norms_outputs(&self) -> bool {
+        matches!(self.model_type, Family::Olmo2 | Family::Gemma3Text)
+    }
+
+    /// What is added to the stored factors of norms.
+    pub fn norm_offset(&self) -> f64 {
+        if self.model_type == Family::Gemma3Text { 1.0 } else { 0.0 }
+    }
+
+    /// The activation of the gate in the feed-forward part.
+    pub fn gate(&self) -> Gate {
+        if self.model_type == Family::Gemma3Text { Gate::GeluTanh } else { Gate::Silu }
+    }
+
     /// Width of one head.
     pub fn head_dim(&self) -> usize {
         // Asked before the sizes are checked, too, so no heads are no reason to stop.
@@ -110,12 +157,17 @@ impl ModelConfig {
 
     /// Whether the attention's output projection has a bias.
     pub fn has_output_bias(&self) -> bool {
-        self.attention_bias && matches!(self.model_type, Family::Llama | Family::Qwen3)
+        self.attention_bias && self.model_type.takes_attention_bias()
     }
 
-    /// Whether q and k are normalised over the width of a head.
-    pub fn has_qk_norm(&self) -> bool {
-        self.model_type == Family::Qwen3
+    /// Widths over which q and k are normalised, where they are: one head, or all of them together.
+    pub fn qk_norm_widths(&self) -> Option<[usize; 2]> {
+        let (heads, kv_heads) = (self.num_attention_heads, self.num_key_value_heads());
+        match self.model_type {
+            Family::Qwen3 | Family::Gemma3Text => Some([self.head_dim(); 2]),
+            Family::Olmo2 => Some([heads, kv_heads].map(|heads| heads * self.head_dim())),
+            _ => None,
+        }
     }
 }
 
@@ -131,6 +183,10 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D
         Some(Ids::One(id)) => vec![id],
         Some(Ids::Many(ids)) => ids,
     })
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn default_rms_norm_eps() -> f64 {

@@ -32,12 +32,30 @@ impl ModelConfig {
 
     fn layer_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
         let width = self.hidden_size;
-        let mut list = vec![("input_layernorm.weight", vec![width])];
+        let (inputs, outputs) = (self.norms_inputs(), self.norms_outputs());
+        let norm = |name, is_there: bool| is_there.then(|| (name, vec![width]));
+        let mut list: Vec<_> = norm("input_layernorm.weight", inputs).into_iter().collect();
         list.extend(self.attention_parameters());
-        list.push(("post_attention_layernorm.weight", vec![width]));
-        list.push(("mlp.gate_proj.weight", vec![self.intermediate_size, width]));
-        list.push(("mlp.up_proj.weight", vec![self.intermediate_size, width]));
-        list.push(("mlp.down_proj.weight", vec![width, self.intermediate_size]));
+        list.extend(norm("post_attention_layernorm.weight", true));
+        list.extend(norm("pre_feedforward_layernorm.weight", inputs && outputs));
+        list.extend(self.mlp_parameters());
+        list.extend(norm("post_feedforward_layernorm.weight", outputs));
+        list
+    }
+
+    fn mlp_parameters(&self) -> Vec<(&'static str, Vec<usize>)> {
+        let (width, inner) = (self.hidden_size, self.intermediate_size);
+        let mut list = Vec::new();
+        for (weight, bias, shape) in [
+            ("mlp.gate_proj.weight", "mlp.gate_proj.bias", [inner, width]),
+            ("mlp.up_proj.weight", "mlp.up_proj.bias", [inner, width]),
+            ("mlp.down_proj.weight", "mlp.down_proj.bias", [width, inner]),
+        ] {
+            list.push((weight, shape.to_vec()));
+            if self.mlp_bias {
+                list.push((bias, vec![shape[0]]));
+            }
+        }
         list
     }
 
@@ -55,9 +73,9 @@ impl ModelConfig {
                 list.push((bias, vec![out]));
             }
         }
-        if self.has_qk_norm() {
-            list.push(("self_attn.q_norm.weight", vec![head_dim]));
-            list.push(("self_attn.k_norm.weight", vec![head_dim]));
+        if let Some([q, k]) = self.qk_norm_widths() {
+            list.push(("self_attn.q_norm.weight", vec![q]));
+            list.push(("self_attn.k_norm.weight", vec![k]));
         }
         list.push(("self_attn.o_proj.weight", vec![width, q]));
         if self.has_output_bias() {
@@ -141,5 +159,28 @@ mod tests {
         assert_eq!(shapes["model.layers.3.self_attn.q_proj.weight"], [256, 128]);
         assert_eq!(shapes["model.layers.3.self_attn.k_proj.weight"], [128, 128]);
         assert_eq!(shapes["model.layers.3.self_attn.o_proj.weight"], [128, 256]);
+    }
+
+    #[test]
+    fn olmo2_has_norms_after_its_blocks_and_over_all_heads() {
+        let config = ModelConfig { model_type: Family::Olmo2, num_hidden_layers: 1, ..tiny() };
+        let named = |(name, shape): (String, Vec<usize>)| {
+            Some((name.split("0.").nth(1)?.to_owned(), shape))
+        };
+        let norms = config.parameters().into_iter().filter_map(named);
+        let norms: Vec<_> = norms.filter(|(name, _)| name.contains("norm")).collect();
+        let expected = [
+            ("self_attn.q_norm.weight", 128),
+            ("self_attn.k_norm.weight", 64),
+            ("post_attention_layernorm.weight", 128),
+            ("post_feedforward_layernorm.weight", 128),
+        ];
+        assert_eq!(norms, expected.map(|(name, width)| (name.to_owned(), vec![width])));
+    }
+
+    #[test]
+    fn biases_of_the_feed_forward_part_are_there_where_they_are_asked_for() {
+        let count = ModelConfig { mlp_bias: true, ..tiny() }.parameter_count();
+        assert_eq!(count, tiny().parameter_count() + 4 * (352 + 352 + 128));
     }
 }

@@ -1,92 +1,124 @@
-//! The rotary positions of a `config.json`: where the base stands, and which scalings are not supported.
+//! Rotary positions: how far each pair of a head turns from one position to the next.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::f64::consts::TAU;
 
-use crate::quote::shown;
+use serde::{Deserialize, Serialize};
 
-/// What is not supported, and what to do instead.
-type Refusal = (String, &'static str);
+use super::{Family, ModelConfig};
+use crate::kernel;
 
-const PLAIN: &str = "only plain rotary positions over whole heads (rope_type \"default\") are";
-
-/// The keys of `config.json` about rotary positions, at its top level.
-#[derive(Deserialize)]
-pub(super) struct RopeKeys {
-    rope_theta: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-    rope_parameters: Option<Rope>,
-    rope_scaling: Option<Rope>,
+/// How the frequencies of rotary positions differ from the powers of `rope_theta`, in a model that was made
+/// for longer sequences than it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "rope_type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum RopeScaling {
+    /// Every frequency is divided by the factor.
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Plain up to `max_position_embeddings`. Beyond, where no row may be here, transformers changes all
+    /// positions with the length of the longest row beside them.
+    Dynamic {
+        /// How much further positions reach there.
+        factor: f64,
+    },
+    /// Llama 3.1's: high frequencies stay, low ones are divided by the factor, those between are mixed.
+    ///
+    /// ```text
+    /// t = f · original / 2π,   s = clamp((t − low) / (high − low), 0, 1)
+    /// f' = s · f + (1 − s) · f / factor
+    /// ```
+    Llama3 {
+        /// What low frequencies are divided by.
+        factor: f64,
+        /// Turns over the original length up to which a frequency is low.
+        low_freq_factor: f64,
+        /// Turns over the original length from which a frequency is high.
+        high_freq_factor: f64,
+        /// The original length, in tokens.
+        original_max_position_embeddings: usize,
+    },
 }
 
-/// `rope_parameters` of transformers 5, `rope_scaling` of transformers 4.
-#[derive(Deserialize)]
-struct Rope {
-    rope_type: Option<String>,
-    // What rope_type was called before; files of some years have both.
-    r#type: Option<String>,
-    rope_theta: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-    // One set of parameters per kind of layer, as models with two kinds of attention have it.
-    full_attention: Option<IgnoredAny>,
-    sliding_attention: Option<IgnoredAny>,
-}
-
-impl RopeKeys {
-    /// The base of the frequencies, wherever it stands.
-    pub(super) fn theta(&self) -> Option<f64> {
-        self.thetas().next().map(|(_, theta)| theta)
-    }
-
-    /// The first thing that the decoder cannot do, or that means two things at once.
-    pub(super) fn unsupported(&self) -> Option<Refusal> {
-        let scaling = self.blocks().find_map(|(key, rope)| rope.unsupported(key));
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let partial = partial.map(|factor| (format!("partial_rotary_factor {factor}"), PLAIN));
-        scaling.or(partial).or_else(|| self.two_thetas())
-    }
-
-    /// transformers 4 takes the one at the top level, transformers 5 the one in the block.
-    fn two_thetas(&self) -> Option<Refusal> {
-        let (key, theta) = self.thetas().next()?;
-        let (other_key, other) = self.thetas().find(|(_, other)| *other != theta)?;
-        let both = format!("{key} {theta} beside {other_key} {other}");
-        Some((both, "keep the one that the model was trained with"))
-    }
-
-    fn thetas(&self) -> impl Iterator<Item = (String, f64)> {
-        let theta =
-            |(key, rope): (&str, &Rope)| Some((format!("{key}.rope_theta"), rope.rope_theta?));
-        let top = self.rope_theta.map(|theta| ("rope_theta".to_owned(), theta));
-        self.blocks().filter_map(theta).chain(top)
-    }
-
-    fn blocks(&self) -> impl Iterator<Item = (&'static str, &Rope)> {
-        let keys =
-            [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
-        keys.into_iter().filter_map(|(key, rope)| Some((key, rope.as_ref()?)))
-    }
-}
-
-impl Rope {
-    fn unsupported(&self, key: &str) -> Option<Refusal> {
-        if let (Some(new), Some(old)) = (&self.rope_type, &self.r#type)
-            && new != old
-        {
-            let both =
-                format!("{key}.rope_type {:?} beside {key}.type {:?}", shown(new), shown(old));
-            return Some((both, "the two mean the same: keep the one that holds"));
+impl RopeScaling {
+    fn of(&self, frequency: f64) -> f64 {
+        match *self {
+            Self::Linear { factor } => frequency / factor,
+            Self::Dynamic { .. } => frequency,
+            Self::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_position_embeddings: original,
+            } => {
+                let turns = original as f64 * frequency / TAU;
+                let stays = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                stays * frequency + (1.0 - stays) * frequency / factor
+            }
         }
-        let kind = [("rope_type", &self.rope_type), ("type", &self.r#type)]
+    }
+}
+
+/// A rotation of heads by positions, which layers have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotation {
+    /// Angle of each pair of a head from one position to the next `[head_dim / 2]`.
+    pub frequencies: Vec<f64>,
+    /// What the rotated head is multiplied by; of queries and keys both, so their products have its square.
+    pub factor: f64,
+}
+
+impl ModelConfig {
+    /// The rotations of the model, of which each layer has one.
+    pub(in crate::model) fn rotations(&self) -> Vec<Rotation> {
+        let factor = self.rotation_factor();
+        let of_base = |theta| kernel::rope_frequencies(self.head_dim(), theta);
+        let plain = of_base(self.rope_theta);
+        let scaled =
+            |frequency| self.rope_scaling.map_or(frequency, |scaling| scaling.of(frequency));
+        let turning: Vec<f64> = plain.into_iter().map(scaled).collect();
+        let other = match self.model_type {
+            // To rotate nothing is to rotate by frequencies of 0.
+            Family::SmolLm3 => Some(vec![0.0; turning.len()]),
+            Family::Gemma3Text => Some(of_base(self.rope_local_base_freq())),
+            _ => None,
+        };
+        [Some(turning), other]
             .into_iter()
-            .find_map(|(name, kind)| Some((name, kind.as_deref()?)))
-            .filter(|(_, kind)| *kind != "default");
-        let partial = self.partial_rotary_factor.filter(|factor| *factor != 1.0);
-        let by_layer = self.full_attention.is_some() || self.sliding_attention.is_some();
-        let feature = (kind.map(|(name, kind)| format!("{key}.{name} {:?}", shown(kind))))
-            .or(partial.map(|factor| format!("{key}.partial_rotary_factor {factor}")))
-            .or(by_layer.then(|| format!("{key} by kind of layer")));
-        feature.map(|feature| (feature, PLAIN))
+            .flatten()
+            .map(|frequencies| Rotation { frequencies, factor })
+            .collect()
+    }
+
+    /// Which of the rotations a layer has.
+    pub(in crate::model) fn rotation_of(&self, layer: usize) -> usize {
+        usize::from(match self.model_type {
+            Family::Gemma3Text => self.layer_slides(layer),
+            _ => !self.layer_rotates(layer),
+        })
+    }
+
+    /// Attention divides the products of queries and keys by √head_dim. Where another multiplier belongs
+    /// there, the rest of it comes in equal parts from both sides.
+    fn rotation_factor(&self) -> f64 {
+        let width = self.head_dim() as f64;
+        let by_scalar = self.query_pre_attn_scalar.map(|scalar| 1.0 / (scalar as f64).sqrt());
+        let multiplier = self.attention_multiplier.or(by_scalar);
+        multiplier.map_or(1.0, |multiplier| (multiplier * width.sqrt()).sqrt())
+    }
+
+    /// The base of the frequencies in the layers with a window, where these have one of their own.
+    pub(super) fn rope_local_base_freq(&self) -> f64 {
+        self.rope_local_base_freq.unwrap_or(10_000.0)
+    }
+
+    pub(super) fn layer_rotates(&self, layer: usize) -> bool {
+        match &self.no_rope_layers {
+            Some(rotates) => rotates.get(layer) != Some(&0),
+            // Every fourth layer of a SmolLM3 that does not say.
+            None => self.model_type != Family::SmolLm3 || !(layer + 1).is_multiple_of(4),
+        }
     }
 }
 
@@ -96,54 +128,63 @@ mod tests {
 
     use super::*;
 
-    fn keys(json: Value) -> RopeKeys {
-        serde_json::from_str(&json.to_string()).unwrap()
-    }
-
-    fn refusal(json: Value) -> String {
-        keys(json).unsupported().unwrap().0
-    }
-
-    #[test]
-    fn type_and_rope_type_are_one_thing_where_they_agree() {
-        let both =
-            |new: Value, old: Value| json!({"rope_scaling": {"rope_type": new, "type": old}});
-        assert!(keys(both("default".into(), "default".into())).unsupported().is_none());
-        assert!(keys(both(Value::Null, "default".into())).unsupported().is_none());
-        assert_eq!(refusal(both("yarn".into(), "yarn".into())), r#"rope_scaling.rope_type "yarn""#);
-        assert_eq!(refusal(both(Value::Null, "yarn".into())), r#"rope_scaling.type "yarn""#);
-    }
-
-    #[test]
-    fn type_and_rope_type_that_differ_are_both_named() {
-        let json = json!({"rope_scaling": {"rope_type": "default", "type": "mrope"}});
-        assert_eq!(
-            refusal(json),
-            r#"rope_scaling.rope_type "default" beside rope_scaling.type "mrope""#
-        );
-    }
-
-    #[test]
-    fn scalings_are_refused_by_the_name_they_have_in_the_file() {
-        // The rope_scaling of Llama-3.2-1B.
-        let llama3 = json!({"rope_theta": 5e5, "rope_scaling": {"factor": 32.0,
-            "high_freq_factor": 4.0, "low_freq_factor": 1.0,
-            "original_max_position_embeddings": 8192, "rope_type": "llama3"}});
-        assert_eq!(refusal(llama3), r#"rope_scaling.rope_type "llama3""#);
-        for kind in ["linear", "dynamic", "longrope", "su", "mrope"] {
-            let json = json!({"rope_scaling": {"type": kind, "factor": 2.0}});
-            assert_eq!(refusal(json), format!("rope_scaling.type {kind:?}"));
+    fn model(keys: Value) -> ModelConfig {
+        let mut model = json!({"vocab_size": 64, "hidden_size": 2048, "intermediate_size": 48,
+            "num_hidden_layers": 8, "num_attention_heads": 32, "rope_theta": 5e5});
+        for (key, value) in keys.as_object().unwrap() {
+            model[key] = value.clone();
         }
+        serde_json::from_value(model).unwrap()
     }
 
     #[test]
-    fn two_bases_that_differ_are_both_named() {
-        let block = |key: &str| json!({"rope_theta": 1e4, key: {"rope_theta": 5e5}});
-        for key in ["rope_parameters", "rope_scaling"] {
-            let said = format!("{key}.rope_theta 500000 beside rope_theta 10000");
-            assert_eq!(refusal(block(key)), said);
+    fn frequencies_of_llama_3_2_are_those_of_transformers() {
+        let scaling = json!({"rope_type": "llama3", "factor": 32, "low_freq_factor": 1,
+            "high_freq_factor": 4, "original_max_position_embeddings": 8192});
+        let rotations = model(json!({ "rope_scaling": scaling })).rotations();
+        let [Rotation { frequencies, factor }] = rotations.as_slice() else { panic!() };
+        // What ROPE_INIT_FUNCTIONS["llama3"] of transformers 5.24 gives, in f32.
+        for (at, expected) in [
+            (0, 1.0),
+            (10, 0.016560440883040428),
+            (14, 0.0032114461064338684),
+            (15, 0.0012905480107292533),
+            (16, 0.000429556705057621),
+            (17, 9.708286233944818e-5),
+            (18, 1.9461638657958247e-5),
+            (31, 9.418306490260875e-8),
+        ] {
+            let apart: f64 = frequencies[at] / expected - 1.0;
+            assert!(apart.abs() < 2e-6, "{at}: {} against {expected}", frequencies[at]);
         }
-        let same = keys(json!({"rope_theta": 5e5, "rope_scaling": {"rope_theta": 5e5}}));
-        assert!(same.unsupported().is_none() && same.theta() == Some(5e5));
+        assert_eq!(*factor, 1.0);
+    }
+
+    #[test]
+    fn linear_scaling_divides_and_dynamic_changes_nothing() {
+        let frequencies = |scaling: Value| {
+            let rotations = model(json!({ "rope_scaling": scaling })).rotations();
+            rotations[0].frequencies.clone()
+        };
+        let plain = frequencies(Value::Null);
+        let halved: Vec<f64> = plain.iter().map(|frequency| frequency / 2.0).collect();
+        assert_eq!(frequencies(json!({"rope_type": "linear", "factor": 2})), halved);
+        assert_eq!(frequencies(json!({"rope_type": "dynamic", "factor": 2})), plain);
+    }
+
+    #[test]
+    fn layers_of_smollm3_without_rope_turn_by_nothing() {
+        let smollm3 = model(json!({"model_type": "smollm3"}));
+        let of_layer = |layer| smollm3.rotations()[smollm3.rotation_of(layer)].frequencies[0];
+        assert_eq!([0, 1, 2, 3, 4, 7].map(of_layer), [1.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn an_attention_multiplier_comes_in_equal_parts_from_queries_and_keys() {
+        // Granite 3.1 2B: 1/64 where 1/√64 would be plain.
+        let keys = json!({"model_type": "granite", "attention_multiplier": 0.015625});
+        let factor = model(keys).rotations()[0].factor;
+        assert!((factor * factor / 8.0 - 0.015625).abs() < 1e-15);
+        assert_eq!(model(json!({"model_type": "granite"})).rotations()[0].factor, 1.0);
     }
 }

@@ -58,8 +58,11 @@ pub(super) fn mend(names: &[&str], config: &ModelConfig) -> String {
             "merge the adapter into the weights first (merge_and_unload of peft)"
         }
         () if any("_scale") || any("qweight") => "take the model's weights before quantisation",
-        () if any("self_attn.o_proj.bias") => "set attention_bias to true in config.json (llama)",
+        () if any("self_attn.o_proj.bias") => "set attention_bias to true in config.json",
+        () if any("mlp.") && any(".bias") => "set mlp_bias to true in config.json (llama)",
         () if any("self_attn.q_proj.bias") => "such biases belong to model_type qwen2",
+        () if any("pre_feedforward_layernorm") => "such norms belong to model_type gemma3_text",
+        () if any("post_feedforward_layernorm") => "such norms belong to model_type olmo2",
         () if any("self_attn.q_norm") => "such norms belong to model_type qwen3",
         () => "check that config.json belongs to these weights",
     };

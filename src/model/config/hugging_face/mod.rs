@@ -1,17 +1,19 @@
 //! Reads and writes Hugging Face's `config.json`, of transformers 4 and 5.
 
+mod keys;
+mod rope;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use self::keys::HfConfig;
+use self::rope::RopeKeys;
 use super::place::{CONFIG_FILE, find_model, is_gguf};
-use super::rope::RopeKeys;
-use super::{Family, ModelConfig, ModelConfigError, one_or_many};
+use super::{Family, LayerType, ModelConfig, ModelConfigError, one_or_many};
 use crate::files::read_text;
 use crate::model::gguf::GgufModel;
 use crate::quote::shown;
@@ -19,7 +21,10 @@ use crate::quote::shown;
 /// Longest `config.json` that is read; the longest there are name every layer and label.
 const MOST_BYTES: u64 = 4 << 20;
 
-const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 and qwen3";
+/// What is not supported, and what to do instead.
+type Refusal = (String, &'static str);
+
+const SUPPORTED: &str = "the families are llama (SmolLM2 too), mistral, qwen2 (Qwen2.5 too), qwen3, smollm3, granite, olmo2 and gemma3_text";
 
 impl ModelConfig {
     /// Reads `config.json` of a model folder or of the one in a run's folder, and the ids that end a completion from `generation_config.json` where it has them.
@@ -50,7 +55,7 @@ impl ModelConfig {
 
     /// The contents of a `config.json` that transformers 4 and 5 open with `AutoModelForCausalLM`.
     pub fn to_hf_json(&self) -> Value {
-        let (model_type, architecture) = self.model_type.hugging_face_names();
+        let [model_type, architecture] = self.model_type.hugging_face_names();
         let eos = match self.eos_token_id.as_slice() {
             [] => Value::Null,
             [id] => json!(id),
@@ -68,8 +73,6 @@ impl ModelConfig {
             "head_dim": self.head_dim(),
             "hidden_act": "silu",
             "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
             "max_position_embeddings": self.max_position_embeddings,
             "tie_word_embeddings": self.tie_word_embeddings,
             "attention_bias": self.attention_bias,
@@ -82,11 +85,63 @@ impl ModelConfig {
             "torch_dtype": "float32",
             "dtype": "float32",
         });
-        // An absent key means a window of 4096 tokens in Mistral.
-        if self.model_type == Family::Mistral {
-            json["sliding_window"] = Value::Null;
-        }
+        rope::write(self, &mut json);
+        self.write_pieces(&mut json);
         json
+    }
+
+    /// The keys that not every family has.
+    fn write_pieces(&self, json: &mut Value) {
+        let family = self.model_type;
+        if family.takes_mlp_bias() {
+            json["mlp_bias"] = json!(self.mlp_bias);
+        }
+        // An absent key means a window of 4096 tokens in Mistral.
+        if family == Family::Mistral {
+            json["sliding_window"] = json!(self.sliding_window);
+        }
+        if family.takes_layer_types() && self.sliding_window.is_some() {
+            self.write_window(json);
+        }
+        if family == Family::SmolLm3 {
+            let rotates = |layer| u8::from(self.layer_rotates(layer));
+            let rotating: Vec<u8> = (0..self.num_hidden_layers).map(rotates).collect();
+            json["no_rope_layers"] = json!(rotating);
+        }
+        if family == Family::Gemma3Text {
+            self.write_gemma(json);
+        }
+        if family == Family::Granite {
+            let by_width = 1.0 / (self.head_dim() as f64).sqrt();
+            json["embedding_multiplier"] = json!(self.embedding_multiplier.unwrap_or(1.0));
+            json["attention_multiplier"] = json!(self.attention_multiplier.unwrap_or(by_width));
+            json["residual_multiplier"] = json!(self.residual_multiplier.unwrap_or(1.0));
+            json["logits_scaling"] = json!(self.logits_scaling.unwrap_or(1.0));
+        }
+    }
+
+    fn write_gemma(&self, json: &mut Value) {
+        json["hidden_activation"] = json!("gelu_pytorch_tanh");
+        json["query_pre_attn_scalar"] =
+            json!(self.query_pre_attn_scalar.unwrap_or(self.head_dim()));
+        // An absent list means a window in five of six layers.
+        if self.sliding_window.is_none() {
+            json["layer_types"] = json!(vec![LayerType::FullAttention; self.num_hidden_layers]);
+        }
+        if let Some(keys) = json.as_object_mut() {
+            keys.remove("hidden_act");
+        }
+    }
+
+    fn write_window(&self, json: &mut Value) {
+        let all = || vec![LayerType::SlidingAttention; self.num_hidden_layers];
+        let types = self.layer_types.clone().unwrap_or_else(all);
+        let full = types.iter().take_while(|kind| **kind == LayerType::FullAttention).count();
+        json["use_sliding_window"] = json!(true);
+        json["sliding_window"] = json!(self.sliding_window);
+        json["layer_types"] = json!(types);
+        // What transformers looked at before there was a list.
+        json["max_window_layers"] = json!(full);
     }
 
     /// The contents of a `generation_config.json`: the special ids.
@@ -105,26 +160,9 @@ impl ModelConfig {
             refuse(file, format!("model_type {:?}", shown(&model_type)), SUPPORTED.into())
         })?;
         let (hf, rope) = (parse::<HfConfig>(text, file)?, parse::<RopeKeys>(text, file)?);
-        if let Some((feature, mend)) = hf.unsupported(family).or_else(|| rope.unsupported()) {
-            return Err(refuse(file, feature, mend.into()));
-        }
-        hf.into_model_config(family, rope.theta()).map_err(|cause| in_file(file, cause))
-    }
-}
-
-impl Family {
-    fn from_hugging_face(model_type: &str) -> Option<Self> {
-        let all = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
-        all.into_iter().find(|family| family.hugging_face_names().0 == model_type)
-    }
-
-    fn hugging_face_names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Llama => ("llama", "LlamaForCausalLM"),
-            Self::Mistral => ("mistral", "MistralForCausalLM"),
-            Self::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
-            Self::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
-        }
+        let ids = hf.special_ids().map_err(|cause| in_file(file, cause))?;
+        let read = hf.into_model_config(family, rope, ids);
+        read.map_err(|(feature, mend)| refuse(file, feature, mend.into()))
     }
 }
 
@@ -137,109 +175,6 @@ struct ModelType {
 struct Generation {
     #[serde(default, deserialize_with = "one_or_many")]
     eos_token_id: Vec<u32>,
-}
-
-/// The keys of `config.json` that matter to a decoder; the others are left alone.
-#[derive(Deserialize)]
-struct HfConfig {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    rms_norm_eps: Option<f64>,
-    max_position_embeddings: Option<usize>,
-    initializer_range: Option<f64>,
-    hidden_act: Option<String>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
-    #[serde(default)]
-    use_sliding_window: bool,
-    #[serde(default = "absent", deserialize_with = "present")]
-    sliding_window: Option<Option<usize>>,
-    max_window_layers: Option<usize>,
-    layer_types: Option<Vec<String>>,
-    quantization_config: Option<IgnoredAny>,
-    bos_token_id: Option<i64>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    eos_token_id: Vec<u32>,
-    pad_token_id: Option<i64>,
-}
-
-impl HfConfig {
-    fn into_model_config(
-        self,
-        family: Family,
-        rope_theta: Option<f64>,
-    ) -> Result<ModelConfig, ModelConfigError> {
-        Ok(ModelConfig {
-            model_type: family,
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: self.num_key_value_heads,
-            // transformers takes 128 for a Qwen3 that does not say.
-            head_dim: self.head_dim.or((family == Family::Qwen3).then_some(128)),
-            rms_norm_eps: self.rms_norm_eps.unwrap_or(super::default_rms_norm_eps()),
-            rope_theta: rope_theta.unwrap_or(super::default_rope_theta()),
-            max_position_embeddings: self
-                .max_position_embeddings
-                .unwrap_or(super::default_max_position_embeddings()),
-            tie_word_embeddings: self.tie_word_embeddings,
-            attention_bias: self.attention_bias,
-            initializer_range: self.initializer_range.unwrap_or(super::default_initializer_range()),
-            bos_token_id: token_id("bos_token_id", self.bos_token_id)?,
-            eos_token_id: self.eos_token_id,
-            pad_token_id: token_id("pad_token_id", self.pad_token_id)?,
-        })
-    }
-
-    fn unsupported(&self, family: Family) -> Option<(String, &'static str)> {
-        let act = self.hidden_act.as_deref().unwrap_or("silu");
-        if !matches!(act, "silu" | "swish") {
-            return Some((
-                format!("hidden_act {:?}", shown(act)),
-                "the feed-forward part is SwiGLU (silu)",
-            ));
-        }
-        if self.mlp_bias {
-            return Some(("mlp_bias true".into(), "take a model without it"));
-        }
-        if self.quantization_config.is_some() {
-            return Some((
-                "quantization_config".into(),
-                "take the model's f32, f16 or bf16 weights: quantised ones cannot be trained",
-            ));
-        }
-        self.sliding(family)
-    }
-
-    fn sliding(&self, family: Family) -> Option<(String, &'static str)> {
-        let mend = "every layer attends to the whole sequence: take a model without a window";
-        if let Some(types) = &self.layer_types {
-            let other = types.iter().find(|kind| *kind != "full_attention");
-            return other.map(|kind| (format!("layer_types {:?}", shown(kind)), mend));
-        }
-        // What transformers assumes where the key is absent.
-        let window = self.sliding_window.unwrap_or(Some(4096))?;
-        let used = match family {
-            Family::Llama => false,
-            Family::Mistral => self.max_position_embeddings.is_none_or(|longest| window < longest),
-            Family::Qwen2 | Family::Qwen3 => {
-                self.use_sliding_window
-                    && self.max_window_layers.unwrap_or(28) < self.num_hidden_layers
-            }
-        };
-        used.then(|| (format!("sliding_window {window}"), mend))
-    }
 }
 
 fn read(file: &Path) -> Result<String, ModelConfigError> {
@@ -258,26 +193,6 @@ fn in_file(file: &Path, cause: ModelConfigError) -> ModelConfigError {
     ModelConfigError::InFile { file: file.into(), cause: Box::new(cause) }
 }
 
-/// Older files write -1 for "none".
-fn token_id(key: &'static str, id: Option<i64>) -> Result<Option<u32>, ModelConfigError> {
-    let Some(id) = id.filter(|id| *id != -1) else { return Ok(None) };
-    let wrong = |_| ModelConfigError::Invalid {
-        key,
-        problem: format!("is {id}; give a token's id, or null where there is none"),
-    };
-    u32::try_from(id).map(Some).map_err(wrong)
-}
-
 fn refuse(file: &Path, feature: String, mend: String) -> ModelConfigError {
     ModelConfigError::Unsupported { file: file.into(), feature, mend }
-}
-
-fn absent() -> Option<Option<usize>> {
-    None
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<usize>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }

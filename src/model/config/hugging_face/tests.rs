@@ -40,43 +40,138 @@ fn end_of_text_is_one_id_or_several() {
 
 #[test]
 fn what_is_written_is_read_back() {
-    for family in ["llama", "mistral", "qwen2", "qwen3"] {
-        let extra = json!({"head_dim": 16, "rope_theta": 5e5, "eos_token_id": [3, 4],
-            "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "bos_token_id": 1});
-        let config = read_with(family, extra).unwrap();
-        let again = ModelConfig::from_hf_json(&config.to_hf_json().to_string(), Path::new("x"));
-        assert_eq!(again.unwrap(), config);
+    let llama3 = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1,
+        "high_freq_factor": 4, "original_max_position_embeddings": 64});
+    let scalings = [
+        json!(null),
+        json!({"type": "linear", "factor": 2}),
+        json!({"rope_type": "dynamic", "factor": 2.5}),
+        llama3,
+    ];
+    for (family, ..) in Family::ALL {
+        for scaling in &scalings {
+            let extra = json!({"head_dim": 16, "rope_theta": 5e5, "eos_token_id": [3, 4],
+                "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "bos_token_id": 1,
+                "rope_scaling": scaling, "sliding_window": 32, "use_sliding_window": true,
+                "max_window_layers": 1, "no_rope_layers": [0, 1], "residual_multiplier": 0.5});
+            let [name, _] = family.hugging_face_names();
+            let config = read_with(name, extra).unwrap();
+            config.validate().unwrap();
+            let again = ModelConfig::from_hf_json(&config.to_hf_json().to_string(), Path::new("x"));
+            assert_eq!(again.unwrap(), config);
+        }
     }
 }
 
 #[test]
 fn an_unknown_family_is_refused_with_the_known_ones() {
     let message = refusal("qwen3_moe", json!({}));
-    assert!(message.contains("model_type \"qwen3_moe\"") && message.contains("qwen2 and qwen3"));
+    assert!(
+        message.contains("model_type \"qwen3_moe\"") && message.contains("olmo2 and gemma3_text")
+    );
 }
 
 #[test]
 fn features_the_decoder_lacks_are_refused_by_name() {
     let llama = |extra| refusal("llama", extra);
-    assert!(llama(json!({"rope_scaling": {"type": "linear"}})).contains("\"linear\""));
+    assert!(llama(json!({"rope_scaling": {"type": "longrope"}})).contains("\"longrope\""));
     let yarn = json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}});
     assert!(llama(yarn).contains("rope_parameters.rope_type \"yarn\""));
     assert!(llama(json!({"hidden_act": "gelu"})).contains("hidden_act \"gelu\""));
     assert!(llama(json!({"partial_rotary_factor": 0.5})).contains("partial_rotary_factor 0.5"));
-    assert!(llama(json!({"mlp_bias": true})).contains("mlp_bias"));
+    assert!(refusal("qwen2", json!({"mlp_bias": true})).contains("mlp_bias"));
     assert!(llama(json!({"quantization_config": {}})).contains("quantization_config"));
 }
 
 #[test]
-fn a_sliding_window_is_refused_only_where_it_is_in_use() {
-    assert!(refusal("mistral", json!({"sliding_window": 64})).contains("sliding_window 64"));
-    assert!(read_with("mistral", json!({"sliding_window": 4096})).is_ok());
-    let window = |used, from| json!({"sliding_window": 16, "use_sliding_window": used, "max_window_layers": from});
-    assert!(read_with("qwen2", window(false, 0)).is_ok());
-    assert!(read_with("qwen2", window(true, 2)).is_ok());
-    assert!(refusal("qwen2", window(true, 1)).contains("sliding_window 16"));
-    let types = json!({"layer_types": ["full_attention", "sliding_attention"]});
-    assert!(refusal("qwen3", types).contains("\"sliding_attention\""));
+fn a_window_is_kept_only_where_it_is_in_use() {
+    let window = |family: &str, extra| read_with(family, extra).unwrap().sliding_window;
+    assert_eq!(window("mistral", json!({"sliding_window": 64})), Some(64));
+    assert_eq!(window("mistral", json!({})), None);
+    assert_eq!(window("llama", json!({"sliding_window": 64})), None);
+    let qwen = |used, from| json!({"sliding_window": 16, "use_sliding_window": used, "max_window_layers": from});
+    assert_eq!(window("qwen2", qwen(false, 0)), None);
+    assert_eq!(window("qwen2", qwen(true, 2)), None);
+    let second = read_with("qwen2", qwen(true, 1)).unwrap();
+    let types = [LayerType::FullAttention, LayerType::SlidingAttention];
+    assert_eq!((second.sliding_window, second.layer_types), (Some(16), Some(types.to_vec())));
+    // The layers without rotary positions are those with the window, where a SmolLM3 has one.
+    let smollm3 =
+        json!({"sliding_window": 16, "use_sliding_window": true, "no_rope_layers": [1, 0]});
+    let smollm3 = read_with("smollm3", smollm3).unwrap();
+    assert_eq!((smollm3.sliding_window, smollm3.layer_types), (Some(16), Some(types.to_vec())));
+}
+
+#[test]
+fn kinds_of_layers_that_a_family_does_not_have_are_refused_by_name() {
+    let types = |kind: &str| json!({"layer_types": ["full_attention", kind]});
+    let sliding = || types("sliding_attention");
+    for family in ["llama", "qwen3", "smollm3", "olmo2", "granite"] {
+        assert!(refusal(family, sliding()).contains("\"sliding_attention\""), "{family}");
+        assert!(refusal(family, types("chunked_attention")).contains("\"chunked_attention\""));
+    }
+}
+
+#[test]
+fn what_a_file_leaves_out_is_what_transformers_takes_for_its_family() {
+    let of = |family| read_with(family, json!({})).unwrap();
+    let smollm3 = of("smollm3");
+    assert!(smollm3.tie_word_embeddings && !of("llama").tie_word_embeddings);
+    assert_eq!((smollm3.rope_theta, smollm3.no_rope_layers), (2e6, Some(vec![1, 1])));
+    let every = json!({"no_rope_layer_interval": 2, "num_hidden_layers": 4});
+    let every = read_with("smollm3", every).unwrap();
+    assert_eq!(every.no_rope_layers, Some(vec![1, 0, 1, 0]));
+    assert!(refusal("smollm3", json!({"no_rope_layer_interval": 0})).contains("interval 0"));
+    assert_eq!((of("olmo2").rms_norm_eps, of("llama").rms_norm_eps), (1e-5, 1e-6));
+    assert_eq!(
+        (of("granite").attention_multiplier, of("llama").attention_multiplier),
+        (Some(1.0), None)
+    );
+}
+
+#[test]
+fn a_gemma_has_two_bases_wherever_transformers_4_and_5_put_them() {
+    let old = json!({"rope_theta": 5e5, "rope_local_base_freq": 2e4, "sliding_window": 16,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "sliding_window_pattern": 2});
+    let new = json!({"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5e5},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}});
+    let [old, new] = [old, new].map(|keys| read_with("gemma3_text", keys).unwrap());
+    assert_eq!(old, new);
+    assert_eq!((new.rope_theta, new.rope_local_base_freq), (5e5, Some(2e4)));
+    let types = [LayerType::SlidingAttention, LayerType::FullAttention];
+    assert_eq!(new.layer_types.as_deref(), Some(&types[..]));
+    let left_out = read_with("gemma3_text", json!({"sliding_window": 16})).unwrap();
+    assert_eq!((left_out.rope_theta, left_out.rope_local_base_freq), (1e6, Some(1e4)));
+    assert_eq!((left_out.head_dim, left_out.query_pre_attn_scalar), (Some(256), Some(256)));
+}
+
+#[test]
+fn what_a_gemma_may_have_and_is_not_here_is_refused_by_name() {
+    let gemma = |extra: Value| {
+        let mut keys = extra;
+        keys["sliding_window"] = json!(16);
+        refusal("gemma3_text", keys)
+    };
+    for (key, value) in [
+        ("hidden_activation", json!("silu")),
+        ("attn_logit_softcapping", json!(50.0)),
+        ("final_logit_softcapping", json!(30.0)),
+        ("use_bidirectional_attention", json!(true)),
+    ] {
+        assert!(gemma(json!({ key: value })).contains(key), "{key}");
+    }
+    let scaled =
+        json!({"rope_parameters": {"sliding_attention": {"rope_type": "linear", "factor": 2}}});
+    assert!(gemma(scaled).contains("layers with a window"));
+    let flat = json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}});
+    assert!(gemma(flat).contains("rope_parameters for all layers"));
+    let two = json!({"rope_local_base_freq": 1e4,
+        "rope_parameters": {"sliding_attention": {"rope_theta": 2e4}}});
+    assert!(gemma(two).contains("20000 beside"));
+    // Without a window the list of its layers has no meaning.
+    assert!(refusal("gemma3_text", json!({})).contains("without a window in use"));
 }
 
 #[test]
