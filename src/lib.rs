@@ -32,6 +32,7 @@
 //! |---|---|
 //! | [`text`] | characters and token ids |
 //! | [`data`] | problems, from files or generated; no tensor |
+//! | [`hub`] | files from the Hugging Face hub and their cache |
 //! | [`kernel`] | the operations, each with its forms for CPU and GPU and its gradient |
 //! | [`model`] | decoders and their weights; nothing of rewards |
 //! | [`rollout`] | sampling completions; nothing of rewards |
@@ -57,6 +58,7 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod files;
+pub mod hub;
 pub mod kernel;
 pub mod loss;
 pub mod model;

@@ -12,8 +12,9 @@ use crate::config::RunConfig;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::Kernels;
 use crate::kernel::check::{Difference, Outcome, differences, outcomes};
+use crate::kernel::stored::Storage;
 use crate::loss::LossMetrics;
-use crate::model::LoadedModel;
+use crate::model::{LoadedModel, LoraConfig, TARGETS};
 use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup, Sampling};
 use crate::run::Opened;
 use crate::train::{StepReport, Trainer};
@@ -96,6 +97,7 @@ impl OnDevice for Everything {
     fn run<B: Kernels>(self, device: B::Device) -> Self::Output {
         let mut all = outcomes::<B>(&device);
         all.extend(training_steps::<B>(&device, &self.limits)?);
+        all.extend(adapter_steps::<B>(&device, &self.limits)?);
         Ok(all)
     }
 }
@@ -126,6 +128,36 @@ fn training_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Re
         ("entropies", all(|step| metrics(step, |m| m.entropy))),
         ("gradient norms", all(gradient_norms)),
     ])
+}
+
+/// Steps of adapters on models in few bits, with checkpoints of layers.
+fn adapter_steps<B: Kernels>(device: &B::Device, limits: &Limits) -> anyhow::Result<Vec<Outcome>> {
+    let config = RunConfig::parse(Path::new("the check's own run"), RUN, &[])?;
+    let lora = LoraConfig {
+        rank: 4,
+        alpha: 8.0,
+        targets: TARGETS.map(str::to_owned).into(),
+        rslora: false,
+    };
+    let titles = [
+        ("losses of an adapter on f16", "its gradient norms on f16"),
+        ("losses of an adapter on q4_0", "its gradient norms on q4_0"),
+    ];
+    let mut found = Vec::new();
+    for (storage, (losses, norms)) in [Storage::F16, Storage::Q4_0].into_iter().zip(titles) {
+        let Opened { model, problems, rewards, .. } = Opened::<B>::open(&config, device, limits)?;
+        let LoadedModel { decoder, tokenizer, .. } = model;
+        let policy = decoder.stored_in(storage)?.with_fresh_adapter(&lora, config.training.seed)?;
+        let mut settings = config.settings(tokenizer.eos_ids())?;
+        settings.reference_is_base = true;
+        settings.training.gradient_checkpointing = true;
+        let mut trainer = Trainer::new(settings, policy, tokenizer, problems.train, rewards);
+        let steps = [trainer.step()?, trainer.step()?];
+        let all = |numbers: fn(&StepReport) -> Vec<f32>| steps.iter().flat_map(numbers).collect();
+        found.push((losses, all(|step| metrics(step, |m| m.loss))));
+        found.push((norms, all(gradient_norms)));
+    }
+    Ok(found)
 }
 
 fn ids<'a>(groups: impl IntoIterator<Item = &'a RolloutGroup>) -> Vec<f32> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
+use super::fetch::{self, fetch_all};
 use super::{Changes, output};
 use crate::config::{EvalBlock, RunConfig};
 use crate::device::{self, Limits, OnDevice};
@@ -12,7 +13,7 @@ use crate::kernel::Kernels;
 use crate::model::LoadedModel;
 use crate::monitor::{Phase, Progress, RunPaths};
 use crate::reward::Rewards;
-use crate::run::{Problems, saved_model};
+use crate::run::{Problems, Stop, saved_model};
 use crate::train::{EvalProgress, Evaluation, evaluate_watched, evaluation_buffers};
 
 /// Completions of a problem where neither the command nor the configuration says how many.
@@ -45,10 +46,11 @@ pub(super) struct EvalArgs {
 
 impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = self.config()?;
+        let mut config = self.config()?;
+        fetch_all(&mut config, &Stop::default())?;
         let device = device::find(&config.device.name)?;
         device.compute_on_this_thread();
-        let (folder, json) = (self.folder, self.json);
+        let (folder, json) = (fetch::model(&self.folder, &Stop::default())?, self.json);
         let found = device.run(Evaluating { folder, config, limits: device.limits() })??;
         match json {
             true => output::print_json(&found),

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::output;
+use super::{fetch, output};
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::Kernels;
 use crate::model::FileType;
-use crate::run::{Exported, Form, export};
+use crate::run::{Exported, Form, Stop, export};
 
 /// Arguments of `wgrpo export`.
 #[derive(Debug, Args)]
@@ -60,12 +60,13 @@ impl Quantize {
 }
 
 impl ExportArgs {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.quantize.is_none() || self.format == Format::Gguf,
             "--quantize is how a GGUF file stores its matrices; say --format gguf, or leave it out"
         );
         let device = device::find(&self.device)?;
+        self.folder = fetch::model(&self.folder, &Stop::default())?;
         device.compute_on_this_thread();
         let exported = device.run(Exporting { args: self, limits: device.limits() })??;
         output::print(&format!(

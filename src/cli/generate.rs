@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output;
+use super::{fetch, output};
 use crate::config::check_sampling;
 use crate::data::Message;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::Kernels;
 use crate::rollout::{Completion, Generator, Noise, Prompt, Purpose, Sampling};
-use crate::run::saved_model;
+use crate::run::{Stop, saved_model};
 use crate::text::Tokenizer;
 use crate::train::{Generation, generation_buffers};
 
@@ -52,10 +52,11 @@ pub(super) struct GenerateArgs {
 }
 
 impl GenerateArgs {
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
         anyhow::ensure!(self.samples > 0, "--samples must be at least 1");
         anyhow::ensure!(self.max_tokens > 0, "--max-tokens must be at least 1");
         check_sampling(self.sampling())?;
+        self.folder = fetch::model(&self.folder, &Stop::default())?;
         let device = device::find(&self.device)?;
         device.compute_on_this_thread();
         device.run(Generating { args: self, limits: device.limits() })?

@@ -9,6 +9,7 @@ mod config;
 mod devices;
 mod eval;
 mod export;
+mod fetch;
 mod generate;
 mod import_roll;
 mod interrupt;

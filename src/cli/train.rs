@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::fetch::fetch_all;
 use super::{ConfigFile, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
@@ -43,6 +44,7 @@ impl TrainArgs {
             config.output_dir.clone_from(folder);
         }
         let device = device::find(&config.device.name)?;
+        fetch_all(&mut config, &interrupt.stop)?;
         device.compute_on_this_thread();
         if let Some(folder) = &config.model.path {
             output::note_left_out(folder);

@@ -41,7 +41,8 @@ pub struct LoraBlock {
     /// An adapter to go on from, as PEFT saves it; its rank, alpha and matrices are then its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<PathBuf>,
-    /// Whether that one becomes part of the model first, and a fresh one is trained.
+    /// Whether that one becomes part of the model first, and a fresh one is trained; then the whole model is saved,
+    /// since the fresh adapter belongs to none that lies in a folder.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub merge_adapter: bool,
     /// Whether a whole model with the adapter merged is saved, too.

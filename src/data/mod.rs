@@ -17,7 +17,7 @@ mod reversal;
 mod split;
 mod template;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,16 @@ impl DataConfig {
             Self::Jsonl(data) => data.load(seed),
             Self::Gsm8k(data) => data.load(seed),
         }
+    }
+
+    /// The same paths, to be changed.
+    pub fn files_mut(&mut self) -> Vec<&mut PathBuf> {
+        let (path, held_out) = match self {
+            Self::Jsonl(data) => (&mut data.path, &mut data.held_out_path),
+            Self::Gsm8k(data) => (&mut data.path, &mut data.held_out_path),
+            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => return Vec::new(),
+        };
+        std::iter::once(path).chain(held_out).collect()
     }
 
     /// The files that are read, each with the key that names it; none where problems are generated.

@@ -9,6 +9,7 @@ use burn::tensor::{Shape, TensorData, TensorMetadata};
 use super::group_rule::pivot_draw;
 use super::op::{Elements, Saved};
 use super::ops::every_operation;
+use super::stored::{Storage, encode_rows};
 use super::{Kernels, Op};
 
 /// An operation on small inputs: a row of the list of operations.
@@ -185,6 +186,14 @@ pub fn noise(shape: impl Into<Shape>, seed: u32) -> Elements<'static> {
     let shape = shape.into();
     let number = |i| (pivot_draw(seed, i) >> 8) as f32 / (1u32 << 23) as f32 - 1.0;
     Elements::new((0..shape.num_elements() as u32).map(number).collect::<Vec<f32>>(), shape)
+}
+
+/// The words of a weight of noise `[output, input]` in few bits.
+pub fn stored_noise([output, input]: [usize; 2], storage: Storage, seed: u32) -> Elements<'static> {
+    let mut words = Vec::new();
+    encode_rows(&noise([output, input], seed), input, storage, &mut words);
+    let shape = Shape::new([words.len()]);
+    Elements::new(words, shape)
 }
 
 /// A token of the vocabulary for each of [`N`] rows.

@@ -1,13 +1,15 @@
 //! A model that stays as it is: loaded straight into few bits, a few rows of a matrix at a time.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::adapter::Merged;
-use super::{Decoder, ModelConfig, ModelError, Weights};
+use super::{Decoder, ModelConfig, ModelError, Weights, WeightsError};
 use crate::kernel::Kernels;
 use crate::kernel::stored::{Storage, StoredWeight};
+use crate::readback;
 
 /// How the weights of a frozen base are stored. The embedding and the output head keep 16 bits where the others
 /// have fewer; norms and biases are always f32.
@@ -73,7 +75,7 @@ impl<B: Kernels> Decoder<B> {
         config.validate()?;
         let weights = Weights::open(folder)?;
         weights.check(config)?;
-        let rows = |module: &str, shape: [usize; 2], range: std::ops::Range<usize>| {
+        let rows = |module: &str, shape: [usize; 2], range: Range<usize>| {
             let mut rows = weights.rows(&format!("{module}.weight"), shape, range.clone())?;
             if let Some(merged) = merged {
                 merged.add_to(module, range, &mut rows);
@@ -98,6 +100,26 @@ impl<B: Kernels> Decoder<B> {
             _ => Ok(weights.get(name, shape)?),
         };
         decoder.with_values(|_| true, &mut others)
+    }
+}
+
+impl<B: Kernels> Decoder<B> {
+    /// The decoder with every matrix frozen in few bits.
+    ///
+    /// # Errors
+    /// A device that failed; numbers that the storage cannot hold.
+    pub fn stored_in(mut self, storage: Storage) -> Result<Self, ModelError> {
+        let device = self.device();
+        for (module, map) in self.matrices() {
+            let (name, [output, input]) = (format!("{module}.weight"), map.shape());
+            let values = readback::floats(map.base().matrix()).map_err(WeightsError::from)?;
+            check_range(&name, &values, storage)?;
+            let rows = |range: Range<usize>| {
+                Ok::<_, ModelError>(values[range.start * input..range.end * input].to_vec())
+            };
+            map.store(StoredWeight::from_rows([output, input], storage, rows, &device)?);
+        }
+        Ok(self)
     }
 }
 

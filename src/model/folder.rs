@@ -220,7 +220,7 @@ impl<B: Kernels> Decoder<B> {
 
     /// Every tensor of the whole model: name and shape under Hugging Face's names, and what reads its values off the
     /// device when its turn comes.
-    pub fn tensors(&self) -> (Vec<(String, Vec<usize>)>, Vec<Box<Readback>>) {
+    pub fn tensors(&self) -> Tensors {
         let mut decoder = self.clone();
         let composed = decoder.matrices().into_iter().filter(|(_, map)| map.is_composed());
         let composed: BTreeMap<String, Linear<B>> =
@@ -237,6 +237,9 @@ impl<B: Kernels> Decoder<B> {
         (layout, values)
     }
 }
+
+/// Tensors on their way to a file: names and shapes, and what reads the values of each.
+pub type Tensors = (Vec<(String, Vec<usize>)>, Vec<Box<Readback>>);
 
 /// Reads one parameter off the device.
 pub type Readback = dyn FnOnce() -> Result<Vec<f32>, DeviceFailed>;

@@ -54,7 +54,9 @@ impl<B: Kernels> Run<B> {
         let (policy, setup) = (self.policy(), &self.frame.setup);
         readback::sync_and_check::<B>(&policy.device())?;
         let paths = self.frame.folder.paths();
-        if let (Some(lora), Some(base)) = (&setup.lora, &setup.config.model.path) {
+        if let (true, Some(lora), Some(base)) =
+            (self.saves_adapter(), &setup.lora, &setup.config.model.path)
+        {
             // From wherever the adapter is opened, its model has to be found.
             let base = std::path::absolute(base).unwrap_or_else(|_| base.clone());
             policy.save_adapter(&paths.adapter(), lora, &base.display().to_string())?;
@@ -70,9 +72,15 @@ impl<B: Kernels> Run<B> {
         Ok(model.save(&paths.model())?)
     }
 
+    /// Whether an adapter is saved: one that was trained on the model as it lies in its folder.
+    fn saves_adapter(&self) -> bool {
+        self.frame.setup.config.lora.as_ref().is_some_and(|lora| lora.merged().is_none())
+    }
+
     /// Whether a whole model is saved.
     fn saves_model(&self) -> bool {
-        self.frame.setup.config.lora.as_ref().is_none_or(|lora| lora.save_merged)
+        let lora = self.frame.setup.config.lora.as_ref();
+        lora.is_none_or(|lora| lora.save_merged || lora.merged().is_some())
     }
 
     fn facts(&self, after: Option<f64>) -> RunFacts {
@@ -87,7 +95,7 @@ impl<B: Kernels> Run<B> {
             peak_rss_mib: peak_rss_mib(),
             long_prompts: setup.plan.left_out as u64,
             files: [
-                setup.lora.is_some().then(|| ("adapter", paths.adapter())),
+                self.saves_adapter().then(|| ("adapter", paths.adapter())),
                 self.saves_model().then(|| ("model", paths.model())),
                 Some(("metrics", paths.metrics())),
                 Some(("samples", paths.samples())),

@@ -198,7 +198,7 @@ fn lora_notes<B: Kernels>(config: &RunConfig, opened: &Opened<B>) -> Vec<String>
         block.base.name()
     )];
     let reference = match (block.continued(), block.merged()) {
-        (Some(_), _) => "the model with the adapter as it is now",
+        (Some(_), _) => "the model with the adapter that it begins with",
         (None, Some(_)) => "the model with the merged adapter",
         (None, None) if config.warm_start.is_some() => {
             "the model with the adapter after the warm start"

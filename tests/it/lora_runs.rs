@@ -83,10 +83,12 @@ fn an_adapter_is_continued_or_merged_first_and_the_reference_is_named() {
     says(&first.stderr, &["the KL is taken to the model without an adapter"]);
     let from = ["--set", "lora.adapter=first/adapter"];
     let continued = scene.train("continued", &[&kl[..], &from[..]].concat());
-    says(&continued.stderr, &["the KL is taken to the model with the adapter as it is now"]);
+    says(&continued.stderr, &["the KL is taken to the model with the adapter that it begins with"]);
     let merged =
         scene.train("merged", &[&kl[..], &from, &["--set", "lora.merge_adapter=true"]].concat());
     says(&merged.stderr, &["the KL is taken to the model with the merged adapter"]);
+    // The fresh adapter belongs to the merged model, which is in no folder but that of the run.
+    assert!(scene.path("merged/model").exists() && !scene.path("merged/adapter").exists());
     // Both begin as the first ended: before their first step they judge the held-out problems alike.
     let last = scene.lines("first/eval.jsonl").pop().unwrap();
     for run in ["continued", "merged"] {

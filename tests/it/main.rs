@@ -23,6 +23,8 @@ mod generation;
 mod going_on;
 mod hostile_models;
 mod house;
+#[cfg(feature = "hub")]
+mod hub;
 mod kernels;
 mod kills;
 mod library;

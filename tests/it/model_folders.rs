@@ -44,14 +44,6 @@ fn a_runs_folder_given_as_a_model_is_trained_on() {
 }
 
 #[test]
-fn a_name_on_the_hub_is_told_how_to_get_the_folder() {
-    let scene = Scene::new();
-    from_path(&scene, "Qwen/Qwen3-0.6B");
-    let message = scene.refused(&["train", "from.yaml", "--output-dir", "next"]);
-    says(&message, &["hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B"]);
-}
-
-#[test]
 fn a_tensor_that_would_change_the_model_is_refused_and_another_is_listed() {
     let scene = trained();
     let generate = ["generate", "run", "--prompt", "1+1="];

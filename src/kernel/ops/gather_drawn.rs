@@ -9,8 +9,9 @@ use std::sync::Arc;
 use burn::tensor::{Shape, Tensor};
 
 use super::weight::{Layout, Weight, rows_of};
-use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, stored_noise};
 use crate::kernel::op::Elements;
+use crate::kernel::stored::Storage;
 use crate::kernel::{Kernels, Op, float, primitive};
 
 /// Rows of `x [m, d]` whose numbers are the tokens in rows `index` of `drawn [n, 2]`, as
@@ -56,6 +57,13 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit(Case::new(
         "gather_drawn",
         GatherDrawn { index, of: Layout::Rows },
-        [noise([9, WIDTH], 14), drawn],
+        [noise([9, WIDTH], 14), drawn.clone()],
     ));
+    let (output, input) = (37, WIDTH + 1);
+    for storage in Storage::ALL {
+        let index = (0..N as u32).rev().step_by(2).collect();
+        let op = GatherDrawn { index, of: Layout::Stored { storage, output, input } };
+        let words = stored_noise([output, input], storage, 14);
+        visitor.visit(Case::new("gather_drawn: few bits", op, [words, drawn.clone()]));
+    }
 }

@@ -10,9 +10,10 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use super::weight::{Layout, rows_of};
-use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, stored_noise};
 use crate::kernel::cpu::simd::for_rows;
 use crate::kernel::op::{Elements, Keeps, Saved};
+use crate::kernel::stored::Storage;
 use crate::kernel::{Kernels, Op, float, primitive};
 
 /// Rows `index` of `x [m, d]`: `[index.len(), d]`.
@@ -88,6 +89,13 @@ pub fn visit(visitor: &mut impl Visitor) {
         GatherRows { index, of: Layout::Rows },
         [noise([9, WIDTH], 14)],
     ));
+    let (output, input) = (37, WIDTH + 1);
+    for storage in Storage::ALL {
+        let index = (0..N as u32).map(|i| i * 5 % 37).collect();
+        let op = GatherRows { index, of: Layout::Stored { storage, output, input } };
+        let words = stored_noise([output, input], storage, 14);
+        visitor.visit(Case::new("gather_rows: few bits", op, [words]).without_gradients());
+    }
 }
 
 /// `out[i] = x[index[i]]` for rows of `width`.

@@ -4,9 +4,10 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use super::weight::Layout;
-use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, stored_noise};
 use crate::kernel::cpu::gemm::{Matrix, product};
 use crate::kernel::op::{Elements, Keeps, Saved};
+use crate::kernel::stored::Storage;
 use crate::kernel::{Kernels, Op, float, primitive};
 
 /// `x · weightᵀ`: `[n, input]` and `[output, input]` (as Hugging Face stores it) to `[n, output]`.
@@ -99,6 +100,20 @@ pub fn visit(visitor: &mut impl Visitor) {
         let inputs = [noise([rows, WIDTH + 1], 1), noise([131, WIDTH + 1], 2)];
         let op = Linear { weight: Layout::Rows };
         visitor.visit(Case::new("linear: a few rows", op, inputs).without_gradients());
+    }
+    // Neither panels nor blocks are whole.
+    let (output, input) = (131, WIDTH + 1);
+    for storage in Storage::ALL {
+        let weight = Layout::Stored { storage, output, input };
+        let words = stored_noise([output, input], storage, 2);
+        for rows in [3, N] {
+            let inputs = [noise([rows, input], 1), words.clone()];
+            let case = Case::new("linear: few bits", Linear { weight }, inputs);
+            visitor.visit(case.without_gradients());
+        }
+        let op = LinearInputGradient { weight };
+        let inputs = [noise([N, output], 3), words];
+        visitor.visit(Case::new("linear_input_gradient: few bits", op, inputs));
     }
 }
 

@@ -15,9 +15,10 @@ use burn::tensor::{Shape, Tensor};
 
 use super::logit_logprob::{Part, Rows, columns, of_logits, turn_into_gradients};
 use super::weight::{CpuWeight, Layout, Weight};
-use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, tokens};
+use crate::kernel::check::{Case, N, Visitor, WIDTH, noise, stored_noise, tokens};
 use crate::kernel::cpu::gemm::{Matrix, Panels, pack, product_of_panels};
 use crate::kernel::op::{Elements, Keeps, Saved, needed, only};
+use crate::kernel::stored::Storage;
 use crate::kernel::{Kernels, Op, primitive};
 
 /// Log-probability of `tokens [n]` and entropy of their distributions: two tensors `[n]`, in nats, from
@@ -106,6 +107,22 @@ pub fn visit(visitor: &mut impl Visitor) {
     let op = TokenLogprob { tokens: tokens(301), temperature: 0.7, head: Layout::Rows };
     let inputs = [noise([N, WIDTH], 17), noise([301, WIDTH], 18)];
     visitor.visit(Case::new("token_logprob", op, inputs));
+    // A frozen head gives the gradient of the hidden states alone.
+    let (tokens, temperature) = (tokens(301), 0.7);
+    let (hidden, storage) = (noise([N, WIDTH], 17), Storage::Bf16);
+    let head = Layout::Stored { storage, output: 301, input: WIDTH };
+    let words = stored_noise([301, WIDTH], storage, 18);
+    let op = TokenLogprob { tokens: tokens.clone(), temperature, head };
+    let [out, lse] = op.cpu([hidden.clone(), words.clone()]);
+    let case = Case::new("token_logprob: few bits", op, [hidden.clone(), words.clone()]);
+    visitor.visit(case.without_gradients());
+    let op = TokenLogprobBackward { tokens, temperature, head, needs: [true, false] };
+    let given = [out, lse].into_iter().zip([Shape::new([N, 2]), Shape::new([N])]);
+    let mut given = given.map(|(values, shape)| Elements::new(values, shape));
+    if let (Some(out), Some(lse)) = (given.next(), given.next()) {
+        let inputs = [hidden, words, out, lse, noise([N, 2], 19)];
+        visitor.visit(Case::new("token_logprob_backward: few bits", op, inputs));
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -1,0 +1,103 @@
+//! Names on the Hugging Face hub in the place of paths: what they name is fetched first.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use super::output;
+use crate::config::RunConfig;
+use crate::hub::{Hub, HubId, Progress, RepoKind, Settings};
+use crate::model::ModelConfig;
+use crate::run::Stop;
+
+/// Puts paths of this machine in the place of all names of the hub in a configuration.
+///
+/// # Errors
+/// Whatever keeps the hub from giving a file, with what to do.
+pub(super) fn fetch_all(config: &mut RunConfig, stop: &Stop) -> anyhow::Result<()> {
+    if let Some(path) = &mut config.model.path {
+        *path = model(path, stop)?;
+    }
+    if let Some(path) = config.lora.as_mut().and_then(|lora| lora.adapter.as_mut()) {
+        *path = model(path, stop)?;
+    }
+    for path in config.data.files_mut() {
+        if let Some(id) = named_on_hub(path).filter(|id| id.kind() == RepoKind::Dataset) {
+            let hub = Hub::new(&Settings::from_environment()?)?;
+            let found = watched(stop, |watch| Ok(hub.file(&id, watch)?))?;
+            *path = found;
+        }
+    }
+    Ok(())
+}
+
+/// The folder or file of a model: `path` itself, or what it names on the hub.
+///
+/// # Errors
+/// Whatever keeps the hub from giving it; a family that is not read, before any weights are fetched.
+pub(super) fn model(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
+    let id = named_on_hub(path).filter(|id| id.kind() == RepoKind::Model);
+    let Some(id) = id else { return Ok(path.to_owned()) };
+    let hub = Hub::new(&Settings::from_environment()?)?;
+    watched(stop, |watch| {
+        let description = id.with_file("config.json").filter(|_| id.file().is_none());
+        if let Some(description) = description {
+            let found = hub.file(&description, watch)?;
+            let folder = found.path.parent().unwrap_or(Path::new("."));
+            ModelConfig::from_folder(folder)?;
+        }
+        Ok(hub.model(&id, watch)?)
+    })
+}
+
+/// What a path that leads nowhere may name on the hub. A path in a folder that is there is misspelt rather than meant
+/// for the hub.
+fn named_on_hub(path: &Path) -> Option<HubId> {
+    let text = path.to_str().filter(|_| !path.exists())?;
+    let id = HubId::parse(text)?;
+    let owner = text.split('/').next().unwrap_or_default();
+    (id.is_explicit() || !Path::new(owner).exists()).then_some(id)
+}
+
+/// Fetches something, and says how far it is.
+fn watched(
+    stop: &Stop,
+    fetch: impl FnOnce(
+        &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<crate::hub::Found>,
+) -> anyhow::Result<PathBuf> {
+    let mut told = Told::default();
+    let found = fetch(&mut |progress| {
+        told.tell(progress);
+        if stop.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(why) = &found.unchecked {
+        output::note(&format!(
+            "{}: the hub was not asked for a newer one: {why}",
+            found.path.display()
+        ));
+    }
+    Ok(found.path)
+}
+
+/// Says a line when a file begins and for each tenth of a large one.
+#[derive(Default)]
+struct Told {
+    file: String,
+    tenth: u64,
+}
+
+impl Told {
+    fn tell(&mut self, Progress { file, done_bytes, total_bytes }: Progress<'_>) {
+        let total = total_bytes;
+        let tenth = (10 * done_bytes).checked_div(total).unwrap_or(0);
+        if self.file == file && tenth <= self.tenth {
+            return;
+        }
+        let is_large = total >= 10 << 20;
+        if self.file != file || is_large {
+            let megabytes = total as f64 / 1e6;
+            output::say(&format!("fetching   {file}, {megabytes:.1} MB: {} %", 10 * tenth));
+        }
+        (self.file, self.tenth) = (file.to_owned(), tenth);
+    }
+}
