@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::bench_counts::{StepCounts, Work};
 use super::bench_decode::{DecodeBench, MOST_ROWS};
+use super::fetch::fetch_all;
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
 use crate::data::Problem;
@@ -16,7 +17,7 @@ use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::random::Stream;
 use crate::readback::{self, traffic};
 use crate::reward::{Completion, Item, Reward, Rewards};
-use crate::run::Opened;
+use crate::run::{Opened, Stop};
 
 /// What the stream of seeded rewards is for, beside those of weights and rollouts.
 const REWARDS: u32 = 0x7277;
@@ -50,6 +51,7 @@ impl BenchArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         anyhow::ensure!(self.steps > 0, "--steps must be at least 1");
         let mut config = self.file.load()?;
+        fetch_all(&mut config, &Stop::default())?;
         config.training.max_steps = self.steps + self.warmup;
         let device = device::find(&config.device.name)?;
         device.compute_on_this_thread();

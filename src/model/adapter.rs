@@ -1,12 +1,12 @@
 //! An adapter as PEFT keeps it: `adapter_config.json` and `adapter_model.safetensors`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::Backend;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::lora::{LoraConfig, TARGETS, is_of_adapter};
 use super::{Decoder, ModelConfig, ModelError, TensorFile};
@@ -58,14 +58,14 @@ struct PeftConfig {
     target_parameters: Option<Vec<String>>,
     layer_replication: Option<Value>,
     alora_invocation_tokens: Option<Value>,
-    rank_pattern: Option<serde_json::Map<String, Value>>,
-    alpha_pattern: Option<serde_json::Map<String, Value>>,
+    rank_pattern: Option<Map<String, Value>>,
+    alpha_pattern: Option<Map<String, Value>>,
 }
 
 impl PeftConfig {
     /// The first thing that would change what is computed and that the decoder does not do.
     fn unsupported(&self) -> Option<String> {
-        let has_some = |pattern: &Option<serde_json::Map<String, Value>>| {
+        let has_some = |pattern: &Option<Map<String, Value>>| {
             pattern.as_ref().is_some_and(|pattern| !pattern.is_empty())
         };
         let names_some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| !l.is_empty());
@@ -125,16 +125,13 @@ impl Adapter {
     /// The first tensor that is missing or misshapen; one that the model has no place for.
     pub fn check(&self, model: &ModelConfig) -> Result<(), ModelError> {
         let mut expected = BTreeSet::new();
-        for (name, shape) in model.parameters() {
-            let Some(module) = name.strip_suffix(".weight") else { continue };
-            if let ([output, input], true) = (shape.as_slice(), self.lora.adapts(module)) {
-                for (factor, shape) in
-                    [("lora_A", [self.lora.rank, *input]), ("lora_B", [*output, self.lora.rank])]
-                {
-                    let name = format!("{PREFIX}{module}.{factor}.weight");
-                    self.file.check(&name, &shape)?;
-                    expected.insert(name);
-                }
+        for (module, [output, input]) in self.lora.matrices(model) {
+            for (factor, shape) in
+                [("lora_A", [self.lora.rank, input]), ("lora_B", [output, self.lora.rank])]
+            {
+                let name = format!("{PREFIX}{module}.{factor}.weight");
+                self.file.check(&name, &shape)?;
+                expected.insert(name);
             }
         }
         match self.file.names().find(|name| !expected.contains(*name)) {
@@ -174,14 +171,11 @@ impl Adapter {
     /// Values that are no numbers.
     pub fn merged(&self, model: &ModelConfig) -> Result<Merged, ModelError> {
         self.check(model)?;
-        let mut parts = std::collections::BTreeMap::new();
-        for (name, shape) in model.parameters() {
-            let Some(module) = name.strip_suffix(".weight") else { continue };
-            if let ([output, input], true) = (shape.as_slice(), self.lora.adapts(module)) {
-                let a = self.get(&format!("{module}.lora_a.weight"), &[self.lora.rank, *input])?;
-                let b = self.get(&format!("{module}.lora_b.weight"), &[*output, self.lora.rank])?;
-                parts.insert(module.to_owned(), (a, b));
-            }
+        let mut parts = BTreeMap::new();
+        for (module, [output, input]) in self.lora.matrices(model) {
+            let a = self.get(&format!("{module}.lora_a.weight"), &[self.lora.rank, input])?;
+            let b = self.get(&format!("{module}.lora_b.weight"), &[output, self.lora.rank])?;
+            parts.insert(module, (a, b));
         }
         Ok(Merged { parts, rank: self.lora.rank, scale: self.lora.scale() as f32 })
     }
@@ -210,7 +204,7 @@ impl<B: Backend> Decoder<B> {
 /// What an adapter adds to the matrices of a model, by module.
 #[derive(Debug)]
 pub struct Merged {
-    parts: std::collections::BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+    parts: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
     rank: usize,
     scale: f32,
 }

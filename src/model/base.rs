@@ -129,7 +129,7 @@ const LARGEST_F16: f32 = 65_504.0;
 /// A number beyond f16 would become infinite; as a scale of blocks it is beyond any weight.
 fn check_range(name: &str, rows: &[f32], storage: Storage) -> Result<(), ModelError> {
     let most = match storage {
-        Storage::Bf16 => return Ok(()),
+        Storage::Bf16 => half::bf16::MAX.to_f32(),
         Storage::F16 => LARGEST_F16,
         Storage::Q8_0 => 127.0 * LARGEST_F16,
         Storage::Q4_0 => 8.0 * LARGEST_F16,

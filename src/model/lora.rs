@@ -45,13 +45,19 @@ impl LoraConfig {
         self.targets.iter().any(|target| target == last)
     }
 
+    /// The matrices of a model that have an adapter: module, and output and input.
+    pub(super) fn matrices(&self, model: &ModelConfig) -> Vec<(String, [usize; 2])> {
+        let matrix = |(name, shape): (String, Vec<usize>)| {
+            let module = name.strip_suffix(".weight").filter(|module| self.adapts(module))?;
+            Some((module.to_owned(), shape.try_into().ok()?))
+        };
+        model.parameters().into_iter().filter_map(matrix).collect()
+    }
+
     /// Numbers of an adapter of this shape, of a model.
     pub fn parameter_count(&self, model: &ModelConfig) -> usize {
-        let adapted = model.parameters().into_iter().filter_map(|(name, shape)| {
-            let module = name.strip_suffix(".weight").filter(|module| self.adapts(module));
-            module.map(|_| shape.iter().sum::<usize>())
-        });
-        self.rank * adapted.sum::<usize>()
+        let sides = self.matrices(model).into_iter().map(|(_, [output, input])| output + input);
+        self.rank * sides.sum::<usize>()
     }
 
     /// What is wrong with it, after the name of the number or list.

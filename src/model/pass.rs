@@ -25,6 +25,7 @@ pub(super) enum Keys<'a> {
 }
 
 /// What all layers of a pass share.
+#[derive(Debug)]
 pub(super) struct Pass {
     /// For each rotation of the model.
     rotaries: Vec<Rotary>,
@@ -32,6 +33,7 @@ pub(super) struct Pass {
     slots: Table<u32>,
 }
 
+#[derive(Debug)]
 enum Plan {
     OfPass(AttentionPlan),
     OfCache(DecodePlan),

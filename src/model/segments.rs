@@ -8,6 +8,7 @@ use burn::tensor::backend::AutodiffBackend;
 
 use super::Decoder;
 use super::packing::Packed;
+use super::pass::Pass;
 use crate::kernel::Kernels;
 
 /// Gradients as Burn gives them, by tensor.
@@ -24,6 +25,8 @@ pub struct TrainingPass<B: Kernels> {
 #[derive(Debug)]
 struct Segments<B: Kernels> {
     packed: Packed,
+    /// The tables of its tokens: one set for the way there and back.
+    pass: Pass,
     /// The residual stream before each layer,
     before: Vec<Tensor<B, 2>>,
     /// and after the last, where the pass was cut.
@@ -37,10 +40,11 @@ impl<B: Kernels> Decoder<Autodiff<B>> {
         if !has_checkpoints || self.depth() == 0 {
             return TrainingPass { hidden: self.forward(packed), segments: None };
         }
-        let (before, after) = self.valid().stream(packed);
+        let pass = self.pass(packed);
+        let (before, after) = self.valid().stream(packed, &pass);
         let after = Tensor::from_inner(after).require_grad();
         let hidden = self.after_layers(&after);
-        let segments = Segments { packed: packed.clone(), before, after };
+        let segments = Segments { packed: packed.clone(), pass, before, after };
         TrainingPass { hidden, segments: Some(segments) }
     }
 }
@@ -61,14 +65,14 @@ impl<B: Kernels> TrainingPass<B> {
         let Self { hidden, segments } = self;
         let mut all = vec![loss.backward()];
         drop(hidden);
-        let Some(Segments { packed, mut before, after }) = segments else { return all };
+        let Some(Segments { packed, pass, mut before, after }) = segments else { return all };
         let mut of_stream = after.grad_remove(&mut all[0]);
         drop(after);
         // The gradient is taken for a layer alone: after the first it is the embedding's.
         while let Some(x) = before.pop() {
             let Some(gradient) = of_stream.take() else { break };
             let x = Tensor::from_inner(x).require_grad();
-            let y = decoder.layer(before.len(), x.clone(), &packed);
+            let y = decoder.layer(before.len(), x.clone(), &pass);
             let mut gradients = back(&y, gradient);
             drop(y);
             of_stream = x.grad_remove(&mut gradients);

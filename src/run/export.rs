@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::RunError;
 use super::card::Card;
-use super::open::{find_adapter, saved_model};
+use super::open::{adapted, base_of_run, find_adapter, saved_model};
 use crate::device::Limits;
 use crate::files::{PartialFile, write_atomically};
 use crate::kernel::Kernels;
@@ -70,7 +70,11 @@ pub fn export<B: Kernels>(
         }
         Form::Gguf(file_type) => write_file(&model, output, file_type, &card.title())?,
     }
-    let again = saved_model::<B>(output, device, limits)?;
+    let again = match form {
+        // On the base that it was trained on, stored as it was then.
+        Form::Peft => adapted::<B>(output, base_of_run(folder), device, limits)?,
+        _ => saved_model::<B>(output, device, limits)?,
+    };
     let (tokens, difference) = compare(&model, &again.decoder)?;
     match difference <= allowed(form) {
         true => Ok(Exported { path: output.into(), tokens, difference }),

@@ -227,13 +227,13 @@ pub(super) fn find_adapter(path: &Path) -> Option<PathBuf> {
 }
 
 /// How a run stored the model that its adapter belongs to.
-fn base_of_run(folder: &Path) -> Base {
+pub(super) fn base_of_run(folder: &Path) -> Base {
     let config = RunConfig::load(&RunPaths::new(folder).config(), &[]).ok();
     config.and_then(|config| config.lora).map_or(Base::Auto, |lora| lora.base)
 }
 
 /// The model that an adapter belongs to, with it.
-fn adapted<B: Kernels>(
+pub(super) fn adapted<B: Kernels>(
     folder: &Path,
     base: Base,
     device: &B::Device,

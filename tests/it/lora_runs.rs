@@ -164,3 +164,13 @@ fn an_export_is_read_again_and_says_what_it_is() {
         &["--quantize is how a GGUF file"],
     );
 }
+
+#[test]
+fn an_adapter_is_compared_on_the_base_that_it_was_trained_on() {
+    let scene = scene();
+    scene.train("run", &["--set", "lora.base=q4_0"]);
+    let peft = scene.succeed(&["export", "run", "--format", "peft"]);
+    says(&peft.stdout, &["differ by 0.00e0"]);
+    let hf = scene.succeed(&["export", "run", "--format", "hf"]);
+    says(&hf.stdout, &["run/export/hf"]);
+}

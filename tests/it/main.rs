@@ -27,6 +27,7 @@ mod house;
 mod hub;
 mod kernels;
 mod kills;
+mod kl;
 mod library;
 mod limits;
 mod lora_runs;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::model::MOST_RANK;
+
 /// The numbers that a key takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Range {
@@ -112,7 +114,7 @@ pub(super) const NUMBERS: &[(&str, Range)] = &[
     ("model.architecture.eos_token_id", TOKEN_ID),
     ("model.architecture.eos_token_id.*", TOKEN_ID),
     ("model.architecture.pad_token_id", TOKEN_ID),
-    ("lora.rank", Whole(1, 1024)),
+    ("lora.rank", Whole(1, MOST_RANK as i64)),
     ("lora.alpha", POSITIVE),
     ("data.digits", Whole(1, 9)),
     ("data.count", PROBLEMS),

@@ -12,10 +12,10 @@ use crate::quote::shown;
 /// llama.cpp's base of the rotary frequencies where a file does not say.
 const DEFAULT_THETA: f64 = 10_000.0;
 /// SmolLM3 rotates in all layers but every fourth, which llama.cpp knows by itself.
-const SMOLLM3_INTERVAL: usize = 4;
+pub(super) const SMOLLM3_INTERVAL: usize = 4;
 
 /// Keys that only Granite has a meaning for here: GGUF's name, Hugging Face's.
-const SCALES: [(&str, &str); 4] = [
+pub(super) const SCALES: [(&str, &str); 4] = [
     ("attention.scale", "attention_multiplier"),
     ("embedding_scale", "embedding_multiplier"),
     ("residual_scale", "residual_multiplier"),

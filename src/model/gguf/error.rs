@@ -3,10 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::quote::{LONGEST_SHOWN, shown};
-
-/// Most names that a missing one is compared with.
-const NAMES_COMPARED: usize = 20_000;
+use crate::model::mapped::{nearest, the_nearest};
+use crate::quote::shown;
 
 /// What can be wrong with a GGUF file, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -139,18 +137,11 @@ impl GgufError {
         tensor: &str,
         names: impl Iterator<Item = &'a str>,
     ) -> Self {
-        // A hostile file has many names and long ones; a decoder's are short and few.
-        let readable = names.filter(|name| name.len() <= LONGEST_SHOWN).take(NAMES_COMPARED);
-        let nearest = readable.min_by_key(|name| strsim::levenshtein(name, tensor));
-        let nearest = nearest.map(|name| shown(name).into_owned());
+        let nearest = nearest(tensor, names);
         Self::Missing { file: file.into(), tensor: tensor.into(), nearest }
     }
 
     pub(super) fn unwritable(problem: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Unwritable { problem: problem.into(), mend: mend.into() }
     }
-}
-
-fn the_nearest(name: &Option<String>) -> String {
-    name.as_ref().map(|name| format!(" (the nearest there is {name})")).unwrap_or_default()
 }

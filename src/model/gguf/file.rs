@@ -3,19 +3,17 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
 use super::GgufError;
 use super::cursor::Fault;
 use super::encoding::Encoding;
 use super::header::{Header, TensorInfo};
-use crate::files::open_regular;
+use crate::model::mapped::Mapped;
 
 /// A GGUF file, memory-mapped: metadata by key, and tensors by the names that the file has for them.
 #[derive(Debug)]
 pub struct GgufFile {
     file: PathBuf,
-    map: Mmap,
+    map: Mapped,
     pub(super) header: Header,
 }
 
@@ -25,7 +23,8 @@ impl GgufFile {
     /// # Errors
     /// A file that cannot be read, is cut short, or is no GGUF file of version 2 or 3; a pipe, a device or a folder.
     pub fn open(file: &Path) -> Result<Self, GgufError> {
-        let map = map(file)?;
+        let failed = |source| GgufError::Read { file: file.into(), source };
+        let map = Mapped::open(file).map_err(failed)?;
         let header = Header::read(&map).map_err(|fault| match fault {
             Fault::Broken(problem) => GgufError::NotGguf { file: file.into(), problem },
             Fault::CutShort(expected) => {
@@ -83,6 +82,13 @@ impl GgufFile {
         info.encoding.decode.map(|_| ()).ok_or_else(|| self.not_read(name, info))
     }
 
+    /// Lets the system take back the memory in which a tensor's bytes were read.
+    pub fn forget(&self, name: &str) {
+        if let Some(info) = self.header.tensors.get(name) {
+            self.map.forget(info.bytes.clone());
+        }
+    }
+
     /// The bytes of the file in a range that the header was found to have.
     pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.map[range]
@@ -112,13 +118,4 @@ impl GgufFile {
             of: values.len(),
         })
     }
-}
-
-#[allow(unsafe_code, reason = "a memory map is the only way not to hold a model twice")]
-fn map(file: &Path) -> Result<Mmap, GgufError> {
-    let failed = |source| GgufError::Read { file: file.into(), source };
-    let opened = open_regular(file).map_err(failed)?;
-    // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
-    // Another program that shortens the file meanwhile would end this one with a bus error.
-    unsafe { Mmap::map(&opened) }.map_err(failed)
 }

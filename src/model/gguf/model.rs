@@ -132,6 +132,13 @@ impl GgufModel {
         Ok(values)
     }
 
+    /// Lets the system take back the memory in which a tensor's bytes were read.
+    pub fn forget(&self, name: &str) {
+        if let Some(own) = self.own_names.get(name) {
+            self.file.forget(own);
+        }
+    }
+
     /// How the rows of a tensor were reordered, if they were.
     fn order(&self, name: &str) -> Option<Reordered> {
         let moved = self.family.rotates_neighbours() && names::is_rotated(name).is_some();

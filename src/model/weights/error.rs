@@ -4,11 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::gguf::GgufError;
-use crate::quote::{LONGEST_SHOWN, shown};
+use crate::model::mapped::{nearest, the_nearest};
+use crate::quote::shown;
 use crate::readback::DeviceFailed;
-
-/// Most names that a missing one is compared with.
-const NAMES_COMPARED: usize = 20_000;
 
 /// What can be wrong with a file of tensors, and how to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -174,16 +172,9 @@ impl WeightsError {
         tensor: &str,
         names: impl Iterator<Item = &'a str>,
     ) -> Self {
-        // A hostile file has names of megabytes and a million of them; a decoder's are short and few.
-        let readable = names.filter(|name| name.len() <= LONGEST_SHOWN).take(NAMES_COMPARED);
-        let nearest = readable.min_by_key(|name| strsim::levenshtein(name, tensor));
-        let nearest = nearest.map(|name| shown(name).into_owned());
+        let nearest = nearest(tensor, names);
         Self::Missing { place: place.into(), tensor: tensor.into(), nearest }
     }
-}
-
-fn the_nearest(name: &Option<String>) -> String {
-    name.as_ref().map(|name| format!(" (the nearest there is {name})")).unwrap_or_default()
 }
 
 fn how_to_mend(error: &io::Error) -> &'static str {

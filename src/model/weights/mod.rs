@@ -125,8 +125,10 @@ impl Weights {
 
     /// Lets the system take back the memory in which a tensor's bytes were read.
     pub fn forget(&self, name: &str) {
-        if let Some(file) = self.in_folder(name) {
-            file.forget(name);
+        match (&self.source, self.in_folder(name)) {
+            (Source::Gguf(model), _) => model.forget(name),
+            (_, Some(file)) => file.forget(name),
+            (_, None) => {}
         }
     }
 

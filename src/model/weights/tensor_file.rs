@@ -5,19 +5,18 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use memmap2::Mmap;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
 use super::WeightsError;
 use super::header::{Fault, Header};
-use crate::files::open_regular;
+use crate::model::mapped::Mapped;
 
 /// A safetensors file, memory-mapped: tensors by name, and text by key.
 #[derive(Debug)]
 pub struct TensorFile {
     file: PathBuf,
-    map: Mmap,
+    map: Mapped,
     header: Header,
 }
 
@@ -27,7 +26,7 @@ impl TensorFile {
     /// # Errors
     /// A file that cannot be read, is cut short, or is no safetensors file; a pipe, a device or a folder.
     pub fn open(file: &Path) -> Result<Self, WeightsError> {
-        let map = map(file)?;
+        let map = Mapped::open(file).map_err(|error| WeightsError::read(file, error))?;
         let header = Header::read(&map).map_err(|fault| match fault {
             Fault::Broken(problem) => WeightsError::NotSafetensors { file: file.into(), problem },
             Fault::CutShort(expected) => {
@@ -78,7 +77,8 @@ impl TensorFile {
     pub fn forget(&self, name: &str) {
         let Some(info) = self.header.tensors.get(name) else { return };
         let (begin, end) = info.data_offsets;
-        forget(&self.map, self.header.data_start + begin, end - begin);
+        let start = self.header.data_start;
+        self.map.forget(start + begin..start + end);
     }
 
     /// The same, of numbers that can be computed with.
@@ -160,27 +160,6 @@ impl TensorFile {
         &self.map[self.header.data_start..][begin..end]
     }
 }
-
-#[allow(unsafe_code, reason = "a memory map is the only way not to hold a model twice")]
-fn map(file: &Path) -> Result<Mmap, WeightsError> {
-    let opened = open_regular(file).map_err(|e| WeightsError::read(file, e))?;
-    // SAFETY: the map is read-only, and this program replaces files by renaming, which leaves a mapped one as it is.
-    // Another program that shortens the file meanwhile would end this one with a bus error.
-    unsafe { Mmap::map(&opened) }.map_err(|e| WeightsError::read(file, e))
-}
-
-#[cfg(unix)]
-#[allow(
-    unsafe_code,
-    reason = "what was read of a mapped file would count as this program's memory"
-)]
-fn forget(map: &Mmap, begin: usize, len: usize) {
-    // SAFETY: the map is read-only and shared with the file, from which its pages come again.
-    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, begin, len) };
-}
-
-#[cfg(not(unix))]
-fn forget(_: &Mmap, _: usize, _: usize) {}
 
 /// Numbers of one of the types that are read, as f32.
 fn widened(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {

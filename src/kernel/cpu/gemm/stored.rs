@@ -54,24 +54,21 @@ impl<'a> StoredMatrix<'a> {
 
 /// `x · weightᵀ` as a new contiguous row-major buffer `[n, output]`.
 pub fn product_of_stored(x: Matrix, weight: StoredMatrix) -> Vec<f32> {
-    let mut out = Vec::with_capacity(x.rows * weight.output);
-    // SAFETY: the pointer owns room for all elements, and each of them is written and not read.
-    unsafe {
-        let place = Place { first: out.as_mut_ptr(), stride: weight.output };
-        multiply(place, x, Right { weight, side: Side::Outputs }, false);
-        out.set_len(x.rows * weight.output);
-    }
-    out
+    product(x, Right { weight, side: Side::Outputs })
 }
 
 /// `dy · weight` as a new contiguous row-major buffer `[n, input]`.
 pub fn product_of_stored_transposed(dy: Matrix, weight: StoredMatrix) -> Vec<f32> {
-    let mut out = Vec::with_capacity(dy.rows * weight.input);
-    // SAFETY: as above.
+    product(dy, Right { weight, side: Side::Inputs })
+}
+
+fn product(a: Matrix, b: Right) -> Vec<f32> {
+    let len = a.rows * b.columns();
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: the pointer owns room for all elements, and each of them is written and not read.
     unsafe {
-        let place = Place { first: out.as_mut_ptr(), stride: weight.input };
-        multiply(place, dy, Right { weight, side: Side::Inputs }, false);
-        out.set_len(dy.rows * weight.input);
+        multiply(Place { first: out.as_mut_ptr(), stride: b.columns() }, a, b, false);
+        out.set_len(len);
     }
     out
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::metadata::Metadata;
 use super::{FileType, ModelFiles};
+use crate::model::gguf::config::{SCALES, SMOLLM3_INTERVAL};
 use crate::model::gguf::{Architecture, GgufError};
 use crate::quote::shown;
 
@@ -21,14 +22,6 @@ const SIZES: [(&str, &str); 5] = [
     ("num_hidden_layers", "block_count"),
     ("intermediate_size", "feed_forward_length"),
     ("num_attention_heads", "attention.head_count"),
-];
-
-/// Granite's scales: Hugging Face's key, GGUF's.
-const SCALES: [(&str, &str); 4] = [
-    ("attention_multiplier", "attention.scale"),
-    ("embedding_multiplier", "embedding_scale"),
-    ("residual_multiplier", "residual_scale"),
-    ("logits_scaling", "logit_scale"),
 ];
 
 /// Adds everything that follows from `config.json`.
@@ -114,14 +107,15 @@ fn put_scales(
     config: &Value,
 ) -> Result<(), GgufError> {
     if family == Architecture::Granite {
-        for (theirs, ours) in SCALES {
+        for (ours, theirs) in SCALES {
             // What transformers takes where a config.json does not say.
             metadata.number(&own(ours), config[theirs].as_f64().unwrap_or(1.0));
         }
     }
     // llama.cpp knows by itself which layers of SmolLM3 do not rotate.
     let layers = config["no_rope_layers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let usual = |(at, flag): (usize, &Value)| flag.as_u64() == Some(u64::from((at + 1) % 4 != 0));
+    let rotates = |at: usize| u64::from(!(at + 1).is_multiple_of(SMOLLM3_INTERVAL));
+    let usual = |(at, flag): (usize, &Value)| flag.as_u64() == Some(rotates(at));
     if family == Architecture::SmolLm3 && !layers.iter().enumerate().all(usual) {
         let problem = "no_rope_layers is not every fourth layer";
         return Err(GgufError::unwritable(problem, "llama.cpp knows no other SmolLM3"));
