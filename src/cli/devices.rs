@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{check, output};
+use super::{device_check, output};
 use crate::device::{self, Adapter, BACKENDS, BackendInfo, Device};
 
 /// Arguments of `wgrpo devices`.
@@ -23,7 +23,7 @@ pub(super) struct DevicesArgs {
 impl DevicesArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         if self.check {
-            return check::run(self.device.as_deref());
+            return device_check::run(self.device.as_deref());
         }
         let adapters = device::adapters();
         if self.json {

@@ -17,6 +17,21 @@ pub(super) fn fetch_all(config: &mut RunConfig, stop: &Stop) -> anyhow::Result<(
     if let Some(path) = &mut config.model.path {
         *path = model(path, stop)?;
     }
+    others(config, stop)
+}
+
+/// The same, of the model only what describes it and its tokenizer.
+///
+/// # Errors
+/// As [`fetch_all`].
+pub(super) fn all_but_weights(config: &mut RunConfig, stop: &Stop) -> anyhow::Result<()> {
+    if let Some(path) = &mut config.model.path {
+        *path = description(path, stop)?;
+    }
+    others(config, stop)
+}
+
+fn others(config: &mut RunConfig, stop: &Stop) -> anyhow::Result<()> {
     if let Some(path) = config.lora.as_mut().and_then(|lora| lora.adapter.as_mut()) {
         *path = model(path, stop)?;
     }
@@ -47,6 +62,22 @@ pub(super) fn model(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
         }
         Ok(hub.model(&id, watch)?)
     })
+}
+
+/// The folder of a model's `config.json`, and of its `tokenizer.json` where it has one: `path` itself, or where what it
+/// names on the hub is kept.
+fn description(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
+    let id = named_on_hub(path).filter(|id| id.kind() == RepoKind::Model && id.file().is_none());
+    let Some(id) = id else { return model(path, stop) };
+    let hub = Hub::new(&Settings::from_environment()?)?;
+    let file = |name: &str| match id.with_file(name) {
+        Some(file) => watched(stop, |watch| Ok(hub.file(&file, watch)?)),
+        None => Ok(path.to_owned()),
+    };
+    let found = file("config.json")?;
+    // A model in one file of its own has none.
+    let _ = file("tokenizer.json");
+    Ok(found.parent().unwrap_or(path).to_owned())
 }
 
 /// What a path that leads nowhere may name on the hub. A path in a folder that is there is misspelt rather than meant

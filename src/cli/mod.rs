@@ -6,6 +6,7 @@ mod bench_counts;
 mod bench_decode;
 mod check;
 mod config;
+mod device_check;
 mod devices;
 mod eval;
 mod export;
@@ -13,6 +14,7 @@ mod fetch;
 mod generate;
 mod import_roll;
 mod interrupt;
+mod memory;
 mod output;
 mod signal;
 mod train;
@@ -46,6 +48,10 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Time whole training steps, or generation alone
     Bench(bench::BenchArgs),
+    /// Tell what a run takes and what its settings cost, without training
+    Check(check::CheckArgs),
+    /// Tell how much memory a run takes, without its weights
+    Memory(memory::MemoryArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),
     /// Tell how often groups of a given size get the sign of an advantage wrong
@@ -70,6 +76,8 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Memory(args) => args.run(),
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),
             Command::ImportRoll(args) => args.run(),

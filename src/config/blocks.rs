@@ -36,6 +36,10 @@ pub struct LoraBlock {
     pub targets: Vec<String>,
     /// Whether it is multiplied by alpha / √rank instead.
     pub rslora: bool,
+    /// The share of the adapter's inputs that an update leaves out at random; generation leaves out none.
+    pub dropout: f64,
+    /// The numbers of the saved adapter: f32, bf16 or f16; it is trained in f32.
+    pub dtype: WeightStorage,
     /// How the model is stored meanwhile: auto (16 bits), f32, bf16, f16, q8_0 or q4_0.
     pub base: Base,
     /// An adapter to go on from, as PEFT saves it; its rank, alpha and matrices are then its own.
@@ -57,6 +61,8 @@ impl Default for LoraBlock {
             alpha: 32.0,
             targets: TARGETS.map(str::to_owned).into(),
             rslora: false,
+            dropout: 0.0,
+            dtype: WeightStorage::F32,
             base: Base::Auto,
             adapter: None,
             merge_adapter: false,
@@ -68,8 +74,8 @@ impl Default for LoraBlock {
 impl LoraBlock {
     /// The shape of a fresh adapter.
     pub fn shape(&self) -> LoraConfig {
-        let Self { rank, alpha, ref targets, rslora, .. } = *self;
-        LoraConfig { rank, alpha, targets: targets.clone(), rslora }
+        let Self { rank, alpha, ref targets, rslora, dropout, .. } = *self;
+        LoraConfig { rank, alpha, targets: targets.clone(), rslora, dropout }
     }
 
     /// The adapter that is trained further.
@@ -93,10 +99,14 @@ pub struct DeviceBlock {
     pub micro_batch_tokens: usize,
     /// Most tokens whose keys and values are held at once during generation.
     pub cache_tokens: usize,
+    /// The memory that the run may take, in MiB. Left out it is the machine's on a CPU, and unknown on a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
     /// How the frozen reference's weights are stored: f32, or f16 or bf16 where the device can.
     pub reference_dtype: WeightStorage,
     /// What the factors of matrix products are rounded to: f32, which is nothing; tf32, which only CUDA's
-    /// tensor cores do; bf16, on CPUs with AVX512-BF16 and on CUDA.
+    /// tensor cores do; bf16, on CPUs with AVX512-BF16 and on CUDA; f16, on GPUs that compute with it, with a factor
+    /// on the loss that keeps gradients in its range; auto, the first of bf16, f16 and f32 that there is.
     pub compute_dtype: ComputeDtype,
 }
 
@@ -106,6 +116,7 @@ impl Default for DeviceBlock {
             name: "cpu".into(),
             micro_batch_tokens: 4096,
             cache_tokens: 16_384,
+            memory_mib: None,
             reference_dtype: WeightStorage::F32,
             compute_dtype: ComputeDtype::F32,
         }

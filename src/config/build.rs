@@ -1,6 +1,7 @@
 //! From what was written to what runs.
 
 use super::{ConfigError, RunConfig};
+use crate::kernel::ComputeDtype;
 use crate::rollout::Generator;
 use crate::train::{EvalOptions, TrainSettings};
 
@@ -22,6 +23,7 @@ impl RunConfig {
             kl_coefficient: self.kl_coefficient(),
             objective: self.objective()?,
             micro_batch_tokens: self.device.micro_batch_tokens,
+            scales_loss: self.device.compute_dtype == ComputeDtype::F16,
             reference_storage: self.device.reference_dtype,
             reference_is_base: self.reference_is_base(),
         })

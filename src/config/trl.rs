@@ -154,6 +154,7 @@ pub(super) const TRL: &[(&str, Meaning)] = &[
     ("use_peft", Elsewhere(ADAPTER)),
     ("lora_r", Elsewhere(ADAPTER)),
     ("lora_alpha", Elsewhere(ADAPTER)),
+    ("lora_dropout", Elsewhere(ADAPTER)),
     ("lora_target_modules", Elsewhere(ADAPTER)),
     ("load_in_4bit", Elsewhere("that is a block here: lora: {base: q4_0}")),
     ("load_in_8bit", Elsewhere("that is a block here: lora: {base: q8_0}")),

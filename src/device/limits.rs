@@ -7,6 +7,8 @@ pub struct Limits {
     pub device: String,
     /// Bytes of its largest buffer; `u64::MAX` where only its memory ends it.
     pub largest_buffer: u64,
+    /// Bytes of all its memory, where that is known.
+    pub memory: Option<u64>,
 }
 
 /// A tensor of a run that is still to come.
@@ -65,7 +67,7 @@ pub struct TooLarge {
 impl Limits {
     /// Those of a device that only its memory ends.
     pub fn none(device: &str) -> Self {
-        Self { device: device.into(), largest_buffer: u64::MAX }
+        Self { device: device.into(), largest_buffer: u64::MAX, memory: None }
     }
 
     /// Refuses the first buffer that is too large.
@@ -103,7 +105,7 @@ impl Limits {
 }
 
 /// Bytes in MiB, whole where that tells them apart.
-fn mib(bytes: u64) -> String {
+pub fn mib(bytes: u64) -> String {
     let mib = bytes as f64 / f64::from(1 << 20);
     if mib < 10.0 { format!("{mib:.2} MiB") } else { format!("{mib:.1} MiB") }
 }
@@ -117,7 +119,7 @@ mod tests {
     }
 
     fn refusal(bytes: u64, mend: Mend) -> String {
-        let limits = Limits { device: "a GPU".into(), largest_buffer: 128 << 20 };
+        let limits = Limits { device: "a GPU".into(), largest_buffer: 128 << 20, memory: None };
         limits
             .check(&[buffer(128 << 20, Mend::AnotherDevice), buffer(bytes, mend)])
             .unwrap_err()

@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "wgpu")]
 mod graphics;
 mod limits;
+mod machine;
 mod name;
 
 use std::fmt;
@@ -19,7 +20,7 @@ pub use adapter::{Adapter, choose};
 pub use error::DeviceError;
 #[cfg(feature = "wgpu")]
 pub use graphics::open;
-pub use limits::{Buffer, Limits, Mend, TooLarge};
+pub use limits::{Buffer, Limits, Mend, TooLarge, mib};
 pub use name::{Api, DeviceName, Family, Kind, Pick};
 
 use crate::kernel::{self, Kernels};
@@ -207,12 +208,17 @@ impl Device {
     /// What it can hold.
     pub fn limits(&self) -> Limits {
         match self {
-            Self::Graphics(adapter) => {
-                Limits { device: self.to_string(), largest_buffer: adapter.largest_tensor() }
-            }
+            Self::Graphics(adapter) => Limits {
+                largest_buffer: adapter.largest_tensor(),
+                ..Limits::none(&self.to_string())
+            },
             // CUDA's kernels count elements in 32 bits.
-            Self::Cuda(_) => Limits { device: self.to_string(), largest_buffer: LARGEST_TENSOR },
-            Self::Host(_) => Limits::none(&self.to_string()),
+            Self::Cuda(_) => {
+                Limits { largest_buffer: LARGEST_TENSOR, ..Limits::none(&self.to_string()) }
+            }
+            Self::Host(_) => {
+                Limits { memory: machine::memory(), ..Limits::none(&self.to_string()) }
+            }
         }
     }
 

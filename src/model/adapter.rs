@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::lora::{LoraConfig, TARGETS, is_of_adapter};
-use super::{Decoder, ModelConfig, ModelError, TensorFile};
+use super::{Decoder, ModelConfig, ModelError, TensorFile, WeightStorage};
 use crate::files::{read_text, write_atomically};
 use crate::quote::shown;
 
@@ -30,7 +30,7 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Adapter {
     folder: PathBuf,
-    /// Its shape.
+    /// Its shape; nothing is left out of its inputs, whatever it was trained with.
     pub lora: LoraConfig,
     /// The model that it belongs to, as its file says: a folder or a name on the hub.
     pub base: Option<String>,
@@ -112,6 +112,7 @@ impl Adapter {
             alpha: config.lora_alpha,
             targets: targets_of(&file).map_err(refused)?,
             rslora: config.use_rslora,
+            dropout: 0.0,
         };
         if let Some((key, problem)) = lora.fault() {
             return Err(refused(format!("{ADAPTER_CONFIG}: its {key} {problem}")));
@@ -182,7 +183,7 @@ impl Adapter {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// Writes the adapter as PEFT does, for a base that is found at `base`.
+    /// Writes the adapter as PEFT does, for a base that is found at `base`, in numbers of a type.
     ///
     /// # Errors
     /// A file that cannot be written, or a device that failed.
@@ -190,11 +191,12 @@ impl<B: Backend> Decoder<B> {
         &self,
         folder: &Path,
         lora: &LoraConfig,
+        dtype: WeightStorage,
         base: &str,
     ) -> Result<(), ModelError> {
         let failed = |path: PathBuf| move |source| ModelError::Write { path, source };
         std::fs::create_dir_all(folder).map_err(failed(folder.into()))?;
-        self.save_renamed(&folder.join(ADAPTER_FILE), is_of_adapter, peft_name)?;
+        self.save_renamed(&folder.join(ADAPTER_FILE), is_of_adapter, peft_name, dtype)?;
         let path = folder.join(ADAPTER_CONFIG);
         let text = format!("{:#}\n", peft_config(lora, base));
         write_atomically(&path, text.as_bytes()).map_err(failed(path.clone()))
@@ -260,7 +262,7 @@ fn peft_config(lora: &LoraConfig, base: &str) -> Value {
         "base_model_name_or_path": base,
         "r": lora.rank,
         "lora_alpha": lora.alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": lora.dropout,
         "use_rslora": lora.rslora,
         "target_modules": lora.targets,
         "bias": "none",

@@ -46,6 +46,20 @@ impl Base {
         }
     }
 
+    /// Whether matrices stay in f32.
+    pub fn is_f32(self) -> bool {
+        self == Self::F32
+    }
+
+    /// Bytes of a parameter of the model.
+    pub fn bytes(self, name: &str, shape: &[usize]) -> u64 {
+        let words = match (shape, self.storage(false, !name.contains(".layers."))) {
+            ([output, input], Some(storage)) => storage.words([*output, *input]),
+            _ => shape.iter().product(),
+        };
+        4 * words as u64
+    }
+
     /// The name in a configuration.
     pub fn name(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::kv_cache::KvCache;
 use super::layer::{Layer, normalised};
 use super::linear::{Linear, Norm};
+use super::lora::UpdatePass;
 use super::packing::{self, Newest, NextTokens, Packed};
 use super::parameters::Source;
 use super::pass::{Keys, Pass, Tokens};
@@ -69,6 +70,12 @@ impl<B: Kernels> Decoder<B> {
         self.model.forward(self.embedded(&packed.ids), packed.tokens(&[]), None)
     }
 
+    /// The same in an update.
+    pub(super) fn forward_in(&self, packed: &Packed, update: UpdatePass) -> Tensor<B, 2> {
+        let tokens = Tokens { update: Some(update), ..packed.tokens(&[]) };
+        self.model.forward(self.embedded(&packed.ids), tokens, None)
+    }
+
     /// The same; keys and values go to `slots [n]` of a cache, too.
     pub fn prefill(&self, packed: &Packed, slots: &[u32], cache: &mut KvCache<B>) -> Tensor<B, 2> {
         self.model.forward(self.embedded(&packed.ids), packed.tokens(slots), Some(cache))
@@ -83,13 +90,13 @@ impl<B: Kernels> Decoder<B> {
             }
         };
         let (positions, slots) = (&packing::positions(&next.keys), &packing::slots(&next.keys));
-        let tokens = Tokens { positions, keys: Keys::OfCache(&next.keys), slots };
+        let tokens = Tokens { positions, keys: Keys::OfCache(&next.keys), slots, update: None };
         self.model.forward(x, tokens, Some(cache))
     }
 
-    /// What all layers share of a pass over packed tokens.
-    pub(super) fn pass(&self, packed: &Packed) -> Pass {
-        self.model.pass(&packed.tokens(&[]))
+    /// What all layers share of an update's pass over packed tokens.
+    pub(super) fn pass(&self, packed: &Packed, update: UpdatePass) -> Pass {
+        self.model.pass(&Tokens { update: Some(update), ..packed.tokens(&[]) })
     }
 
     /// The residual stream `[n, d]` before each layer, and after the last.

@@ -12,8 +12,8 @@ use super::linear::Linear;
 use super::lora::is_of_adapter;
 use super::weights::MODEL_FILE;
 use super::{
-    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, Weights, WeightsError,
-    is_gguf, save_readings,
+    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, WeightStorage, Weights,
+    WeightsError, is_gguf, save_readings, save_readings_as,
 };
 use crate::files::write_atomically;
 use crate::kernel::Kernels;
@@ -189,20 +189,21 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// A file that cannot be written, or a device that failed.
     pub fn save_where(&self, path: &Path, chosen: impl Fn(&str) -> bool) -> Result<(), ModelError> {
-        self.save_renamed(path, chosen, str::to_owned)
+        self.save_renamed(path, chosen, str::to_owned, WeightStorage::F32)
     }
 
-    /// The same under other names.
+    /// The same under other names, in numbers of a type.
     pub(super) fn save_renamed(
         &self,
         path: &Path,
         chosen: impl Fn(&str) -> bool,
         renamed: impl Fn(&str) -> String,
+        dtype: WeightStorage,
     ) -> Result<(), ModelError> {
         let mut list = Stored { chosen, renamed, layout: Vec::new(), values: Vec::new() };
         self.visit_parameters(&mut list);
         let values = list.values.into_iter().map(|read| read());
-        Ok(save_readings(path, &list.layout, &[("format", "pt")], values)?)
+        Ok(save_readings_as(dtype, path, &list.layout, &[("format", "pt")], values)?)
     }
 }
 

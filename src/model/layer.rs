@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::kv_cache::LayerCache;
 use super::linear::{Linear, Norm};
+use super::lora::UpdatePass;
 use super::pass::Pass;
 use super::{Gate, ModelConfig};
 use crate::kernel::Kernels;
@@ -96,7 +97,8 @@ impl<B: Kernels> Layer<B> {
     ) -> [Tensor<B, 2>; 2] {
         let attended = self.self_attn.forward(&normed, pass, cache);
         let [x, normed] = joined(x, attended, self.around_attention());
-        joined(x, self.mlp.forward(&normed), [self.post_feedforward_layernorm.as_ref(), next])
+        let y = self.mlp.forward(&normed, pass.update);
+        joined(x, y, [self.post_feedforward_layernorm.as_ref(), next])
     }
 
     /// The norm of what attention gives, and that of what the feed-forward part takes.
@@ -174,9 +176,10 @@ impl<B: Kernels> Attention<B> {
         pass: &Pass,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let [q, k, v] = Linear::forward_all([&self.q_proj, &self.k_proj, &self.v_proj], x);
+        let maps = [&self.q_proj, &self.k_proj, &self.v_proj];
+        let [q, k, v] = Linear::forward_all(maps, x, pass.update);
         let (q, k) = (by_parts(&self.q_norm, q), by_parts(&self.k_norm, k));
-        self.o_proj.forward(&pass.attend([q, k, v], self.rotation, cache))
+        self.o_proj.forward(&pass.attend([q, k, v], self.rotation, cache), pass.update)
     }
 }
 
@@ -208,12 +211,13 @@ impl<B: Backend> Mlp<B> {
 }
 
 impl<B: Kernels> Mlp<B> {
-    fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
+    fn forward(&self, x: &Tensor<B, 2>, update: Option<UpdatePass>) -> Tensor<B, 2> {
         let (gate, up) = (&self.gate_proj, &self.up_proj);
-        self.down_proj.forward(&match self.gate {
-            Gate::Silu => Linear::gated([gate, up], x),
-            Gate::GeluTanh => gelu(gate.forward(x)) * up.forward(x),
-        })
+        let gated = match self.gate {
+            Gate::Silu => Linear::gated([gate, up], x, update),
+            Gate::GeluTanh => gelu(gate.forward(x, update)) * up.forward(x, update),
+        };
+        self.down_proj.forward(&gated, update)
     }
 }
 

@@ -3,6 +3,7 @@
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Tensor, backend::Backend};
 
+use super::lora::{LoraConfig, UpdatePass};
 use crate::kernel::stored::StoredWeight;
 use crate::kernel::{self, Kernels, PackedWeight, Weight};
 
@@ -18,6 +19,9 @@ pub(super) struct Linear<B: Backend> {
     lora_a: Option<Factor<B>>,
     lora_b: Option<Factor<B>>,
     lora_scale: f64,
+    lora_dropout: f64,
+    /// Its number among the matrices of its decoder.
+    lora_number: usize,
     /// The weight once more, in a decoder for inference.
     packed: Option<PackedWeight<B>>,
 }
@@ -44,6 +48,8 @@ impl<B: Backend> Linear<B> {
             lora_a: None,
             lora_b: None,
             lora_scale: 0.0,
+            lora_dropout: 0.0,
+            lora_number: 0,
             packed: None,
         }
     }
@@ -74,11 +80,12 @@ impl<B: Backend> Linear<B> {
     }
 
     /// Adds `scale · B·A` to the weight, of so many rows of A; both are yet without values.
-    pub(super) fn adapt(&mut self, rank: usize, scale: f64) {
+    pub(super) fn adapt(&mut self, lora: &LoraConfig, number: usize) {
         let ([output, input], device) = (self.shape(), self.device());
-        self.lora_a = Some(Factor::new([rank, input], &device));
-        self.lora_b = Some(Factor::new([output, rank], &device));
-        self.lora_scale = scale;
+        self.lora_a = Some(Factor::new([lora.rank, input], &device));
+        self.lora_b = Some(Factor::new([output, lora.rank], &device));
+        (self.lora_scale, self.lora_dropout) = (lora.scale(), lora.dropout);
+        self.lora_number = number;
     }
 
     /// Takes the adapter away.
@@ -100,24 +107,32 @@ impl<B: Backend> Linear<B> {
 const NO_WEIGHT: &str = "a linear map has its weight in one of two forms";
 
 impl<B: Kernels> Linear<B> {
-    /// `[n, output]` of `x` `[n, input]`.
-    pub(super) fn forward(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        self.finished(x, self.as_weight().linear(x))
+    /// `[n, output]` of `x` `[n, input]`, in an update or elsewhere.
+    pub(super) fn forward(&self, x: &Tensor<B, 2>, update: Option<UpdatePass>) -> Tensor<B, 2> {
+        self.finished(x, self.as_weight().linear(x), update)
     }
 
     /// Three maps of one `x` `[n, input]`.
-    pub(super) fn forward_all(maps: [&Self; 3], x: &Tensor<B, 2>) -> [Tensor<B, 2>; 3] {
+    pub(super) fn forward_all(
+        maps: [&Self; 3],
+        x: &Tensor<B, 2>,
+        update: Option<UpdatePass>,
+    ) -> [Tensor<B, 2>; 3] {
         let mut outputs = kernel::linears(x, maps.map(Self::as_weight)).into_iter();
         maps.map(|map| match outputs.next() {
-            Some(y) => map.finished(x, y),
+            Some(y) => map.finished(x, y, update),
             None => unreachable!("an output for each map"),
         })
     }
 
     /// `silu(gate) · up` of two maps of one `x` `[n, input]`.
-    pub(super) fn gated([gate, up]: [&Self; 2], x: &Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(super) fn gated(
+        [gate, up]: [&Self; 2],
+        x: &Tensor<B, 2>,
+        update: Option<UpdatePass>,
+    ) -> Tensor<B, 2> {
         match [gate, up].iter().any(|map| map.bias.is_some() || map.lora_a.is_some()) {
-            true => kernel::swiglu(&gate.forward(x), &up.forward(x)),
+            true => kernel::swiglu(&gate.forward(x, update), &up.forward(x, update)),
             false => kernel::gated_linear(x, gate.as_weight(), up.as_weight()),
         }
     }
@@ -140,10 +155,15 @@ impl<B: Kernels> Linear<B> {
     }
 
     /// What the weight gave of `x`, with what the adapter and the bias add.
-    fn finished(&self, x: &Tensor<B, 2>, y: Tensor<B, 2>) -> Tensor<B, 2> {
+    fn finished(
+        &self,
+        x: &Tensor<B, 2>,
+        y: Tensor<B, 2>,
+        update: Option<UpdatePass>,
+    ) -> Tensor<B, 2> {
         let y = match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
-                let inner = kernel::linear(x, &in_f32(&a.weight));
+                let inner = kernel::linear(&self.dropped_out(x, update), &in_f32(&a.weight));
                 kernel::add_linear(y, &inner, &in_f32(&b.weight), self.lora_scale as f32)
             }
             _ => y,
@@ -151,6 +171,16 @@ impl<B: Kernels> Linear<B> {
         match &self.bias {
             Some(bias) => y + in_f32(bias).unsqueeze(),
             None => y,
+        }
+    }
+
+    /// What the adapter takes of `x`: in an update, less what is left out at random.
+    fn dropped_out(&self, x: &Tensor<B, 2>, update: Option<UpdatePass>) -> Tensor<B, 2> {
+        match update {
+            Some(update) if self.lora_dropout > 0.0 => {
+                kernel::dropout(x, update.dropout(self.lora_dropout, self.lora_number))
+            }
+            _ => x.clone(),
         }
     }
 

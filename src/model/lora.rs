@@ -5,6 +5,7 @@
 //! ```
 
 use super::{Decoder, ModelConfig, ModelError, Source};
+use crate::kernel::Dropout;
 use crate::quote::shown;
 use crate::random::Stream;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -20,7 +21,7 @@ pub const TARGETS: [&str; 7] =
 pub const MOST_RANK: usize = 1024;
 
 /// The shape of an adapter, under PEFT's names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoraConfig {
     /// Rows of A and columns of B.
     pub rank: usize,
@@ -30,6 +31,28 @@ pub struct LoraConfig {
     pub targets: Vec<String>,
     /// Whether the division is by the rank's square root.
     pub rslora: bool,
+    /// The share of its inputs that is left out at random in an update.
+    pub dropout: f64,
+}
+
+/// A forward pass of an update: how it is differentiated, and which of a run's it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpdatePass {
+    /// Whether only the input of each layer is kept for the way back.
+    pub has_checkpoints: bool,
+    /// The run's seed.
+    pub seed: u64,
+    /// Optimiser steps before it.
+    pub step: u64,
+    /// Its number among the passes of the step.
+    pub number: u32,
+}
+
+impl UpdatePass {
+    /// What is left out of the inputs of a matrix' adapter.
+    pub(super) fn dropout(self, p: f64, matrix: usize) -> Dropout {
+        Dropout::new(p, self.seed, [self.step as u32, self.number, matrix as u32])
+    }
 }
 
 impl LoraConfig {
@@ -71,6 +94,10 @@ impl LoraConfig {
                 "alpha",
                 format!("is {}; give a number above 0 and up to 1e6", self.alpha),
             ));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let problem = format!("is {}; give a number from 0 to below 1", self.dropout);
+            return Some(("dropout", problem));
         }
         let unknown = self.targets.iter().find(|target| !TARGETS.contains(&target.as_str()));
         let problem = match (unknown, self.targets.is_empty()) {
@@ -121,9 +148,9 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// Those of `source`.
     pub fn adapted(mut self, lora: &LoraConfig, source: &mut Source) -> Result<Self, ModelError> {
-        for (name, map) in self.matrices() {
+        for (number, (name, map)) in self.matrices().into_iter().enumerate() {
             if lora.adapts(&name) {
-                map.adapt(lora.rank, lora.scale());
+                map.adapt(lora, number);
             }
         }
         self.with_values(is_of_adapter, source)

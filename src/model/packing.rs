@@ -97,7 +97,7 @@ impl Packed {
     /// As a forward pass takes it, with a cache's slots where there is one.
     pub(super) fn tokens<'a>(&'a self, slots: &'a [u32]) -> Tokens<'a> {
         let Self { positions, spans, .. } = self;
-        Tokens { positions, keys: Keys::OfPass(spans), slots }
+        Tokens { positions, keys: Keys::OfPass(spans), slots, update: None }
     }
 
     /// Whole sequences, each by itself.

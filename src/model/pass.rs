@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::Rotation;
 use super::kv_cache::LayerCache;
+use super::lora::UpdatePass;
 use crate::kernel::{self, AttentionPlan, Cached, DecodePlan, Kernels, Paged, Rotary, Span, Table};
 
 /// Tokens of one forward pass, but for their ids.
@@ -14,6 +15,8 @@ pub(super) struct Tokens<'a> {
     pub(super) keys: Keys<'a>,
     /// Cache slot of each `[n]`; empty without a cache.
     pub(super) slots: &'a [u32],
+    /// The update that it belongs to, if it does.
+    pub(super) update: Option<UpdatePass>,
 }
 
 /// The keys that the queries of a pass see.
@@ -31,6 +34,8 @@ pub(super) struct Pass {
     rotaries: Vec<Rotary>,
     plan: Plan,
     slots: Table<u32>,
+    /// The update that it belongs to, if it does.
+    pub(super) update: Option<UpdatePass>,
 }
 
 #[derive(Debug)]
@@ -56,6 +61,7 @@ impl Pass {
             rotaries: rotations.iter().map(rotary).collect(),
             plan,
             slots: Table::new(tokens.slots),
+            update: tokens.update,
         }
     }
 

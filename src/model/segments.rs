@@ -6,9 +6,9 @@ use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use super::Decoder;
 use super::packing::Packed;
 use super::pass::Pass;
+use super::{Decoder, UpdatePass};
 use crate::kernel::Kernels;
 
 /// Gradients as Burn gives them, by tensor.
@@ -36,11 +36,11 @@ struct Segments<B: Kernels> {
 impl<B: Kernels> Decoder<Autodiff<B>> {
     /// A pass over packed tokens. With checkpoints it takes the memory of one layer at a time and of the residual
     /// stream between them, and the time of one more forward pass; values and gradients are the same.
-    pub fn training_pass(&self, packed: &Packed, has_checkpoints: bool) -> TrainingPass<B> {
-        if !has_checkpoints || self.depth() == 0 {
-            return TrainingPass { hidden: self.forward(packed), segments: None };
+    pub fn training_pass(&self, packed: &Packed, update: UpdatePass) -> TrainingPass<B> {
+        if !update.has_checkpoints || self.depth() == 0 {
+            return TrainingPass { hidden: self.forward_in(packed, update), segments: None };
         }
-        let pass = self.pass(packed);
+        let pass = self.pass(packed, update);
         let (before, after) = self.valid().stream(packed, &pass);
         let after = Tensor::from_inner(after).require_grad();
         let hidden = self.after_layers(&after);

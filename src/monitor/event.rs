@@ -104,6 +104,8 @@ pub struct RunPlan {
     pub parameters: usize,
     /// The device's name.
     pub device: String,
+    /// How much memory it takes about, when most, and for what.
+    pub memory: String,
     /// Problems to train on.
     pub problems: usize,
     /// Problems held out.

@@ -108,7 +108,8 @@ fn plan_text(plan: &RunPlan) -> String {
     format!(
         "model      {} parameters on {}\n\
          problems   {} to train on, {} held out{left_out}\n\
-         steps      {} of {} prompts × {} completions",
+         steps      {} of {} prompts × {} completions\n\
+         memory     {}",
         plan.parameters,
         plan.device,
         plan.problems,
@@ -116,6 +117,7 @@ fn plan_text(plan: &RunPlan) -> String {
         plan.max_steps,
         plan.prompts,
         plan.completions,
+        plan.memory,
     )
 }
 

@@ -8,7 +8,7 @@ use crate::config::{ChangedKey, RunConfig};
 
 /// Keys, and blocks of them, that a run may go on under though they differ: how long it is, where it
 /// runs and in what pieces, what is written, and how often.
-const FREE: [&str; 8] = [
+const FREE: [&str; 10] = [
     "max_steps",
     "output_dir",
     "checkpoint",
@@ -17,6 +17,8 @@ const FREE: [&str; 8] = [
     "device.name",
     "device.micro_batch_tokens",
     "device.cache_tokens",
+    "device.memory_mib",
+    "gradient_checkpointing",
 ];
 
 /// What a run is made from.

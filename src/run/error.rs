@@ -34,6 +34,16 @@ pub enum RunError {
     /// A tensor that the device cannot hold.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// A run that takes more memory than there is.
+    #[error("the run takes {needs}; there are {has}; {mend}")]
+    TooMuchMemory {
+        /// How much, when and for what.
+        needs: String,
+        /// What there is.
+        has: String,
+        /// What to change.
+        mend: String,
+    },
     /// A precision that the device lacks.
     #[error(transparent)]
     Precision(#[from] NoSuchPrecision),

@@ -7,17 +7,15 @@ use serde_json::Value;
 
 use super::RunError;
 use super::card::Card;
+use super::compared::{Apart, Written};
 use super::open::{adapted, base_of_run, find_adapter, saved_model};
 use crate::device::Limits;
 use crate::files::{PartialFile, write_atomically};
 use crate::kernel::Kernels;
 use crate::model::{
-    ADAPTER_FILES, Decoder, FileType, LoadedModel, ModelError, ModelFiles, PackedCompletions,
-    PromptGroup, WeightsError, write_gguf,
+    ADAPTER_FILES, FileType, LoadedModel, ModelError, ModelFiles, WeightsError, write_gguf,
 };
-use crate::readback;
-use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling};
-use crate::train::TrainError;
+use crate::text::Tokenizer;
 
 /// The forms of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +38,6 @@ pub struct Exported {
     /// The mean difference of their log-probabilities, in nats.
     pub difference: f64,
 }
-
-/// Completions that are compared, and the most tokens of each.
-const SAMPLES: usize = 4;
-const LENGTH: usize = 32;
 
 /// Writes what a run trained to `output`, opens that again and compares log-probabilities.
 ///
@@ -75,7 +69,8 @@ pub fn export<B: Kernels>(
         Form::Peft => adapted::<B>(output, base_of_run(folder), device, limits)?,
         _ => saved_model::<B>(output, device, limits)?,
     };
-    let (tokens, difference) = compare(&model, &again.decoder)?;
+    let written = Written::by(&model.decoder, &model.config, vec![beginning(&model.tokenizer)])?;
+    let Apart { tokens, mean: difference, .. } = written.apart(&again.decoder)?;
     match difference <= allowed(form) {
         true => Ok(Exported { path: output.into(), tokens, difference }),
         false => Err(RunError::OtherNumbers { path: output.into(), difference }),
@@ -91,6 +86,11 @@ fn allowed(form: Form) -> f64 {
         Form::Gguf(FileType::Q8_0) => 0.3,
         Form::Gguf(FileType::Q4_0) => 3.0,
     }
+}
+
+/// A prompt of one token, with which any text may begin.
+fn beginning(tokenizer: &Tokenizer) -> Vec<u32> {
+    vec![tokenizer.bos_id().or(tokenizer.eos_ids().first().copied()).unwrap_or(0)]
 }
 
 fn copy_adapter(folder: &Path, output: &Path) -> Result<(), RunError> {
@@ -133,36 +133,6 @@ fn write_file<B: Kernels>(
     let written = write_gguf(&mut file, &files, file_type, &layout, values);
     written.map_err(|error| ModelError::from(WeightsError::from(error)))?;
     Ok(file.commit().map_err(unwritten)?)
-}
-
-/// How far apart the log-probabilities are of tokens that the model writes: their number, and the mean difference.
-fn compare<B: Kernels>(
-    model: &LoadedModel<B>,
-    again: &Decoder<B>,
-) -> Result<(usize, f64), RunError> {
-    let tokenizer = &model.tokenizer;
-    let begin = tokenizer.bos_id().or(tokenizer.eos_ids().first().copied()).unwrap_or(0);
-    let length = LENGTH.min(model.config.max_position_embeddings.saturating_sub(1)).max(1);
-    let generator = Generator {
-        sampling: Sampling::default(),
-        response_length: length,
-        eos_ids: tokenizer.eos_ids().to_vec(),
-        cache_tokens: 4 * SAMPLES * (length + 2),
-        rows_at_once: Generator::ROWS_AT_ONCE,
-        tokens_a_readback: None,
-    };
-    let prompt = Prompt { problem: 0, ids: [begin].into(), samples: SAMPLES };
-    let groups = generator
-        .generate(&model.decoder, &[prompt], Noise::new(0, Purpose::Reading, 0))
-        .map_err(TrainError::from)?;
-    let completions: Vec<&[u32]> =
-        groups.iter().flat_map(|g| g.completions.iter().map(|c| c.ids.as_slice())).collect();
-    let packing = PackedCompletions::new(&[PromptGroup { prompt: &[begin], completions }]);
-    let logps =
-        |decoder: &Decoder<B>| readback::floats(decoder.completion_logps(&packing, 1.0).logps);
-    let (ours, theirs) = (logps(&model.decoder)?, logps(again)?);
-    let apart = ours.iter().zip(&theirs).map(|(a, b)| f64::from((a - b).abs()));
-    Ok((ours.len(), apart.sum::<f64>() / ours.len().max(1) as f64))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {

@@ -2,7 +2,7 @@
 
 use super::{Run, RunError};
 use crate::kernel::Kernels;
-use crate::model::LoadedModel;
+use crate::model::{LoadedModel, WeightStorage};
 use crate::monitor::{Event, RunFacts, StepMetrics, peak_rss_mib, report};
 use crate::readback;
 
@@ -59,7 +59,8 @@ impl<B: Kernels> Run<B> {
         {
             // From wherever the adapter is opened, its model has to be found.
             let base = std::path::absolute(base).unwrap_or_else(|_| base.clone());
-            policy.save_adapter(&paths.adapter(), lora, &base.display().to_string())?;
+            let dtype = setup.config.lora.as_ref().map_or(WeightStorage::F32, |lora| lora.dtype);
+            policy.save_adapter(&paths.adapter(), lora, dtype, &base.display().to_string())?;
         }
         if !self.saves_model() {
             return Ok(());

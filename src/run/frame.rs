@@ -6,6 +6,7 @@ use burn::backend::Autodiff;
 
 use super::checkpoints::Kept;
 use super::inputs::Inputs;
+use super::memory::text as memory_text;
 use super::open::Opened;
 use super::options::{Options, Stop};
 use super::{RunError, open};
@@ -19,7 +20,8 @@ use crate::monitor::{
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
 use crate::train::{
-    EvalOptions, EvalProgress, PreparedProblems, TrainError, Trainer, evaluate_watched,
+    Checkpointing, EvalOptions, EvalProgress, PreparedProblems, TrainError, Trainer,
+    evaluate_watched,
 };
 
 /// What is known of a run before its folder is touched.
@@ -57,9 +59,13 @@ impl Setup {
         for (weight, reward) in rewards {
             opened.rewards.push(weight, reward)?;
         }
+        let asked = config.training.gradient_checkpointing;
+        let config = open::settled_by(config, opened.checkpointing, opened.compute_dtype);
+        let mut plan = plan::<B>(&config, &opened, &limits, device);
+        plan.notes.extend(checkpoint_note(asked, opened.checkpointing));
         let LoadedModel { config: model_config, tokenizer, .. } = &opened.model;
         let setup = Self {
-            plan: plan::<B>(&config, &opened, &limits, device),
+            plan,
             model_config: model_config.clone(),
             tokenizer: tokenizer.clone(),
             lora: opened.lora.clone(),
@@ -182,8 +188,16 @@ fn plan<B: Kernels>(
         max_steps: config.training.max_steps,
         prompts: config.training.rollout_batch_size,
         completions: config.training.num_return_sequences_in_group,
+        memory: memory_text(&opened.memory),
         reference_storage: (asked != WeightStorage::F32).then(found),
     }
+}
+
+/// Whether memory asked for checkpoints of layers.
+fn checkpoint_note(asked: Checkpointing, found: Checkpointing) -> Option<String> {
+    let note = "gradient_checkpointing is auto and here it is on: without it the run does not fit the memory; an update \
+                takes about a third longer for it";
+    (asked == Checkpointing::Auto && found.is_on()).then(|| note.to_owned())
 }
 
 /// What is trained in the place of the model, and what a KL is taken to.

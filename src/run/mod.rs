@@ -22,22 +22,28 @@
 mod card;
 mod changes;
 mod checkpoints;
+mod compared;
 mod error;
 mod export;
+mod few_bits;
 mod fingerprint;
 mod finish;
 mod frame;
 mod inputs;
 mod manifest;
+mod memory;
 mod open;
 mod options;
 mod resume;
 
 use burn::backend::Autodiff;
 
+pub use compared::Apart;
 pub use error::RunError;
 pub use export::{Exported, Form, export};
+pub use few_bits::loss_of_accuracy;
 pub use finish::Outcome;
+pub use memory::{Outlook, Sizes, outlook, text as memory_text};
 pub use open::{Opened, Problems, saved_model};
 pub use options::{Options, Stop};
 
@@ -194,7 +200,7 @@ impl Frame {
         rewards: &Rewards,
     ) -> Result<Decoder<Autodiff<B>>, RunError> {
         let Some(mut settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
-        settings.gradient_checkpointing = self.setup.config.training.gradient_checkpointing;
+        settings.update = self.setup.config.training.warm_start_pass();
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::backend::Autodiff;
 
 use super::RunError;
+use super::memory::{Sizes, budget, settled};
 use crate::config::{LoraBlock, ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, ComputeDtype, Kernels};
 use crate::model::{
     ADAPTER_CONFIG, Adapter, Base, Decoder, LoadedModel, LoraConfig, ModelConfig, ModelError,
     find_model, is_of_adapter,
@@ -16,7 +17,9 @@ use crate::model::{
 use crate::monitor::RunPaths;
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
-use crate::train::{PreparedProblems, RunSizes, Trainer, model_buffers, run_buffers};
+use crate::train::{
+    Checkpointing, Estimate, PreparedProblems, RunSizes, Trainer, model_buffers, run_buffers,
+};
 
 /// What a configuration names, opened.
 #[derive(Debug)]
@@ -29,6 +32,12 @@ pub struct Opened<B: Kernels> {
     pub problems: Problems,
     /// The rewards.
     pub rewards: Rewards,
+    /// The memory that its run takes.
+    pub memory: Estimate,
+    /// Whether that is with checkpoints of layers.
+    pub checkpointing: Checkpointing,
+    /// In what products are computed.
+    pub compute_dtype: ComputeDtype,
 }
 
 impl<B: Kernels> Opened<B> {
@@ -38,7 +47,9 @@ impl<B: Kernels> Opened<B> {
     /// A model, problems or rewards that cannot be had; the first tensor that is too large; a precision that
     /// the device lacks.
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
-        kernel::compute_in::<B>(config.device.compute_dtype, device)?;
+        let compute_dtype = kernel::compute_in::<B>(config.device.compute_dtype, device)?;
+        let budget = budget(config, limits);
+        check_weights::<B>(config, budget)?;
         let (model, lora) = model(config, device, limits)?;
         let rewards = Rewards::new(&config.rewards)?;
         let problems = Problems::load(config, &model.tokenizer)?;
@@ -48,7 +59,16 @@ impl<B: Kernels> Opened<B> {
         let problems = problems.map_err(|unjudged| beyond.unwrap_or(unjudged))?;
         check_positions(config, &model.config, &problems)?;
         check_sizes(limits, config, &model.config, &problems)?;
-        Ok(Self { model, lora, problems, rewards })
+        let sizes = Sizes {
+            lora: lora.as_ref(),
+            longest_prompt: problems.longest_prompt(),
+            mean_prompt: problems.train.mean_prompt(),
+            held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
+            ..Sizes::least(&model.config, B::IS_HOST)
+        };
+        let (settled, memory) = settled(config.clone(), sizes, budget)?;
+        let checkpointing = settled.training.gradient_checkpointing;
+        Ok(Self { model, lora, problems, rewards, memory, checkpointing, compute_dtype })
     }
 
     /// A trainer before its first step.
@@ -57,8 +77,20 @@ impl<B: Kernels> Opened<B> {
     /// Settings that contradict each other; none in a configuration that was loaded.
     pub fn trainer(self, config: &RunConfig) -> Result<Trainer<B>, RunError> {
         let Self { model: LoadedModel { decoder, tokenizer, .. }, problems, rewards, .. } = self;
-        trainer(config, decoder, &tokenizer, problems.train, rewards)
+        let config = settled_by(config.clone(), self.checkpointing, self.compute_dtype);
+        trainer(&config, decoder, &tokenizer, problems.train, rewards)
     }
+}
+
+/// The configuration with what `auto` came to in it.
+pub(super) fn settled_by(
+    mut config: RunConfig,
+    checkpointing: Checkpointing,
+    compute_dtype: ComputeDtype,
+) -> RunConfig {
+    config.training.gradient_checkpointing = checkpointing;
+    config.device.compute_dtype = compute_dtype;
+    config
 }
 
 pub(super) fn trainer<B: Kernels>(
@@ -211,7 +243,8 @@ fn to_adapt<B: Kernels>(
         LoadedModel::open_frozen(folder, lora.base, merged.as_ref(), device)?;
     let (decoder, shape) = match lora.continued() {
         Some(folder) => {
-            let adapter = Adapter::open(folder)?;
+            let mut adapter = Adapter::open(folder)?;
+            adapter.lora.dropout = lora.dropout;
             let adapted = adapter.on(decoder, &config)?;
             (adapted.freeze(|name| !is_of_adapter(name)), adapter.lora)
         }
@@ -248,14 +281,11 @@ pub(super) fn adapted<B: Kernels>(
     Ok(LoadedModel { decoder: adapter.on(model.decoder, &model.config)?, ..model })
 }
 
-/// A new model over characters.
-fn fresh_model<B: Kernels>(
+/// A new model's configuration, and its tokenizer.
+pub(super) fn fresh_config(
     alphabet: &str,
     architecture: &ModelConfig,
-    seed: u64,
-    device: &B::Device,
-    limits: &Limits,
-) -> Result<LoadedModel<B>, RunError> {
+) -> Result<(ModelConfig, Tokenizer), RunError> {
     let tokenizer = Tokenizer::characters(alphabet)?;
     let config = architecture.clone().for_tokenizer(
         tokenizer.vocab_size().max(architecture.vocab_size),
@@ -264,6 +294,18 @@ fn fresh_model<B: Kernels>(
         Some(tokenizer.pad_id()),
     );
     config.validate().map_err(ModelError::from)?;
+    Ok((config, tokenizer))
+}
+
+/// A new model over characters.
+fn fresh_model<B: Kernels>(
+    alphabet: &str,
+    architecture: &ModelConfig,
+    seed: u64,
+    device: &B::Device,
+    limits: &Limits,
+) -> Result<LoadedModel<B>, RunError> {
+    let (config, tokenizer) = fresh_config(alphabet, architecture)?;
     limits.check(&model_buffers(&config))?;
     let decoder = Decoder::initialise(&config, seed, device)?;
     Ok(LoadedModel { config, decoder, tokenizer })
@@ -284,6 +326,13 @@ fn check_folder(folder: &Path, limits: &Limits) -> Result<(), RunError> {
     Ok(limits.check(&model_buffers(&config))?)
 }
 
+/// Refuses a model that is too large with the shortest prompts there could be, before it is loaded.
+fn check_weights<B: Kernels>(config: &RunConfig, budget: Option<u64>) -> Result<(), RunError> {
+    let Some(folder) = &config.model.path else { return Ok(()) };
+    let model = ModelConfig::from_folder(folder).map_err(ModelError::from)?;
+    settled(config.clone(), Sizes::least(&model, B::IS_HOST), budget).map(|_| ())
+}
+
 /// Refuses a run whose tensors a device of these limits could not hold.
 fn check_sizes(
     limits: &Limits,
@@ -299,6 +348,7 @@ fn check_sizes(
         warm_start: config.warm_start.as_ref(),
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         longest_prompt: problems.longest_prompt(),
+        mean_prompt: problems.train.mean_prompt(),
     };
     Ok(limits.check(&run_buffers(model, run))?)
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use crate::advantage::{GroupAdvantages, TokenAdvantages};
 use crate::kernel::{self, Kernels, TokenWeighting, Weight};
 use crate::loss::{Aggregation, Denominators, TokenBatch};
-use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference, TrainingPass};
+use crate::model::{Decoder, PackedCompletions, PromptGroup, Reference, TrainingPass, UpdatePass};
 use crate::readback;
 use crate::rollout::RolloutGroup;
 
@@ -254,8 +254,8 @@ impl<B: Kernels> MicroBatch<B> {
 
 impl<B: Kernels> MicroBatch<B> {
     /// The current policy's pass over the rows.
-    pub fn pass(&self, policy: &Decoder<Autodiff<B>>, has_checkpoints: bool) -> TrainingPass<B> {
-        policy.training_pass(&self.packing.packed, has_checkpoints)
+    pub fn pass(&self, policy: &Decoder<Autodiff<B>>, update: UpdatePass) -> TrainingPass<B> {
+        policy.training_pass(&self.packing.packed, update)
     }
 
     /// What the loss looks at: the current policy's log-probabilities and all that goes with them,
@@ -390,7 +390,7 @@ mod tests {
         let batch = MicroBatch::new(&groups, Aggregation::TokenMean, &step, &device());
         let now = policy();
         let ratios = |batch: &MicroBatch<NdArray>| {
-            let (tokens, _) = batch.tokens(&now, &batch.pass(&now, false), 1.0);
+            let (tokens, _) = batch.tokens(&now, &batch.pass(&now, UpdatePass::default()), 1.0);
             [tokens.log_ratios_bt(), tokens.logps_bt()].map(|bt| floats(bt.inner()))
         };
         let [log_ratios, logps] = ratios(&batch);

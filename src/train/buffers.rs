@@ -46,6 +46,8 @@ pub struct RunSizes<'a> {
     pub held_out: usize,
     /// Tokens of the longest prompt.
     pub longest_prompt: usize,
+    /// Tokens of a prompt on average.
+    pub mean_prompt: usize,
 }
 
 /// Every parameter; its gradient, moments and copies are as large.
@@ -206,7 +208,8 @@ impl RunSizes<'_> {
     }
 }
 
-fn bytes(shape: &[usize]) -> u64 {
+/// Bytes of a tensor of f32.
+pub(super) fn bytes(shape: &[usize]) -> u64 {
     shape.iter().fold(FLOAT, |bytes, size| bytes.saturating_mul(*size as u64))
 }
 

@@ -8,6 +8,7 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::carried::{CarriedGroup, Exact};
+use super::loss_scale::LossScale;
 use super::moments::Moments;
 use super::state::Counters;
 use super::{TrainError, Trainer};
@@ -44,6 +45,9 @@ pub struct CheckpointState {
     pub kl_coef: Exact,
     /// All rewards so far: their count, and mean and squares exactly.
     pub reward_moments: (u64, Exact, Exact),
+    /// The factor on the loss, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// Groups that wait for the next step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<CarriedGroup>,
@@ -72,7 +76,8 @@ impl CheckpointState {
 
     fn is_finite(&self) -> bool {
         let (_, Exact(mean), Exact(squares)) = self.reward_moments;
-        [self.kl_coef.0, mean, squares].iter().all(|number| number.is_finite())
+        let is_sound = self.loss_scale.is_none_or(|loss_scale| loss_scale.is_sound());
+        is_sound && [self.kl_coef.0, mean, squares].iter().all(|number| number.is_finite())
     }
 }
 
@@ -102,6 +107,7 @@ impl<B: Kernels> Trainer<B> {
             prompts_drawn: counters.prompts_drawn,
             tokens_seen: counters.tokens_seen,
             kl_coef: Exact(self.state.kl_coef),
+            loss_scale: self.state.loss_scale,
             reward_moments: (moments.count, Exact(moments.mean), Exact(moments.squares)),
             carried: self.state.carried.iter().map(|g| CarriedGroup::new(&g.rollout)).collect(),
             accuracy_before,
@@ -146,6 +152,8 @@ impl<B: Kernels> Trainer<B> {
             tokens_seen: state.tokens_seen,
         };
         self.state.kl_coef = state.kl_coef.0;
+        let scaled = self.state.loss_scale.map(|fresh| state.loss_scale.unwrap_or(fresh));
+        self.state.loss_scale = scaled;
         let (count, Exact(mean), Exact(squares)) = state.reward_moments;
         self.state.moments = RunningMoments { count, mean, squares };
         Ok(())

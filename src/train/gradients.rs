@@ -16,11 +16,13 @@ use crate::readback::{self, DeviceFailed};
 pub struct StepGradients<B: Kernels> {
     /// In the order of the module, in which the norm sums them.
     named: Vec<(String, Tensor<B, 1>)>,
+    /// What the losses were multiplied by.
+    scale: f32,
 }
 
 impl<B: Kernels> Default for StepGradients<B> {
     fn default() -> Self {
-        Self { named: Vec::new() }
+        Self::of_scaled(1.0)
     }
 }
 
@@ -29,7 +31,12 @@ impl<B: Kernels> StepGradients<B> {
     pub fn zeros(decoder: &Decoder<Autodiff<B>>) -> Self {
         let mut zeros = Zeros(Vec::new());
         decoder.visit_parameters(&mut zeros);
-        Self { named: zeros.0 }
+        Self { named: zeros.0, ..Self::default() }
+    }
+
+    /// Gradients of losses that are multiplied by this before they are differentiated; the optimiser divides by it.
+    pub fn of_scaled(scale: f32) -> Self {
+        Self { named: Vec::new(), scale }
     }
 
     /// Differentiates a micro-batch's loss, which was made from a pass of the decoder, and adds its gradients to the
@@ -45,12 +52,21 @@ impl<B: Kernels> StepGradients<B> {
             return;
         }
         let earlier = self.named.drain(..).collect();
-        let mut sums = Sums { earlier, new: pass.gradients(decoder, loss), named: Vec::new() };
+        let new = match self.scale {
+            1.0 => pass.gradients(decoder, loss),
+            scale => pass.gradients(decoder, &(loss.clone() * scale)),
+        };
+        let mut sums = Sums { earlier, new, named: Vec::new() };
         decoder.visit_parameters(&mut sums);
         self.named = sums.named;
     }
 
-    /// Euclidean norm over all parameters together.
+    /// What the losses were multiplied by.
+    pub(super) fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Euclidean norm over all parameters together, of the loss itself.
     ///
     /// # Errors
     /// A device that failed.
@@ -61,7 +77,7 @@ impl<B: Kernels> StepGradients<B> {
             return Ok(0.0);
         }
         let squares = readback::read(Tensor::cat(squares, 0))?;
-        Ok(squares.iter::<f64>().sum::<f64>().sqrt())
+        Ok(squares.iter::<f64>().sum::<f64>().sqrt() / f64::from(self.scale))
     }
 
     /// Each gradient under its parameter's name.
@@ -114,7 +130,7 @@ mod tests {
     use burn::backend::NdArray;
 
     use super::*;
-    use crate::model::{LoraConfig, ModelConfig, PackedCompletions, PromptGroup};
+    use crate::model::{LoraConfig, ModelConfig, PackedCompletions, PromptGroup, UpdatePass};
     use crate::train::testing::{any_pass, gradients, loss, policy, values};
     use crate::train::{Optimizer, OptimizerConfig};
 
@@ -191,7 +207,8 @@ mod tests {
     ) -> Vec<(String, Vec<f32>)> {
         let group = PromptGroup { prompt: &[3, 4], completions: vec![&[5, 8, 2], &[7]] };
         let packing = PackedCompletions::new(&[group]);
-        let pass = policy.training_pass(&packing.packed, has_checkpoints);
+        let pass = policy
+            .training_pass(&packing.packed, UpdatePass { has_checkpoints, ..Default::default() });
         let loss = policy.logps_after(pass.hidden(), &packing, 0.7).logps.mean().neg();
         let mut gradients = StepGradients::default();
         gradients.add(policy, pass, &loss);
@@ -207,11 +224,13 @@ mod tests {
     #[test]
     fn checkpoints_change_no_bit_of_a_gradient() {
         let frozen = || policy().freeze(|name| !name.contains("layers.1."));
-        let lora =
-            LoraConfig { rank: 2, alpha: 4.0, targets: vec!["v_proj".into()], rslora: false };
-        let adapted = || policy().with_fresh_adapter(&lora, 3).unwrap();
+        let lora = |dropout| {
+            let targets = ["v_proj", "up_proj"].map(str::to_owned).into();
+            LoraConfig { rank: 2, alpha: 4.0, targets, rslora: false, dropout }
+        };
+        let adapted = |dropout| policy().with_fresh_adapter(&lora(dropout), 3).unwrap();
         let families = ["smollm3", "granite", "olmo2", "gemma3"].map(of_fixture);
-        for policy in [policy(), frozen(), adapted()].into_iter().chain(families) {
+        for policy in [policy(), frozen(), adapted(0.0), adapted(0.5)].into_iter().chain(families) {
             let (kept, again) = (by_pass(&policy, false), by_pass(&policy, true));
             assert_eq!(kept.len(), again.len());
             for ((name, kept), (_, again)) in kept.iter().zip(&again) {

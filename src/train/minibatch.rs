@@ -10,7 +10,7 @@ use super::settings::TrainSettings;
 use crate::advantage::CountedGroups;
 use crate::kernel::{Kernels, Weight};
 use crate::loss::{Denominators, LossMetrics, LossSums, Objective};
-use crate::model::{Decoder, Reference};
+use crate::model::{Decoder, Reference, UpdatePass};
 use crate::readback::DeviceFailed;
 
 /// One optimiser step's worth of rows, ready for any number of passes.
@@ -22,7 +22,8 @@ pub(super) struct MiniBatch<B: Kernels> {
     pub(super) tokens: usize,
     /// What its loss was multiplied by for groups without signal.
     pub(super) alpha: f64,
-    has_checkpoints: bool,
+    /// How its passes are differentiated, and of which seed they are.
+    update: UpdatePass,
 }
 
 /// The groups of one optimiser step.
@@ -94,8 +95,8 @@ impl<B: Kernels> Preparation<'_, B> {
         let lengths = groups.iter().flat_map(|group| &group.rows).map(|row| row.completion.len());
         let tokens = lengths.sum();
         let micro_batches = self.micro_batches(&groups, &step, !is_first);
-        let has_checkpoints = self.settings.training.gradient_checkpointing;
-        MiniBatch { micro_batches, seen, tokens, alpha, has_checkpoints }
+        let update = self.settings.training.update_pass();
+        MiniBatch { micro_batches, seen, tokens, alpha, update }
     }
 
     /// The rows that have a part in the gradient: those with an advantage, where nothing else pulls.
@@ -159,17 +160,22 @@ impl<B: Kernels> Preparation<'_, B> {
 impl<B: Kernels> MiniBatch<B> {
     /// The gradient of the objective over all rows, and what there is to report of the loss.
     ///
+    /// `step` optimiser steps came before, and the loss is multiplied by `scale` before it is differentiated.
+    ///
     /// A batch that has no old log-probabilities yet keeps those of this pass for the next.
     pub(super) fn differentiate(
         &mut self,
         policy: &Decoder<Autodiff<B>>,
         objective: &Objective,
         temperature: f32,
+        step: u64,
+        scale: f32,
     ) -> Result<(LossMetrics, StepGradients<B>), DeviceFailed> {
-        let mut gradients = StepGradients::default();
+        let mut gradients = StepGradients::of_scaled(scale);
         let mut sums: Option<LossSums<Autodiff<B>>> = None;
-        for batch in &mut self.micro_batches {
-            let pass = batch.pass(policy, self.has_checkpoints);
+        for (number, batch) in self.micro_batches.iter_mut().enumerate() {
+            let update = UpdatePass { step, number: number as u32, ..self.update };
+            let pass = batch.pass(policy, update);
             let (tokens, weights_bt) = batch.tokens(policy, &pass, temperature);
             let loss = objective.loss(&tokens, weights_bt);
             batch.keep_old_logps(&tokens);
@@ -265,7 +271,7 @@ mod tests {
         let rows = computed.iter().flat_map(|group| &group.rows);
         let tokens = rows.map(|row| row.completion.len()).sum();
         let micro_batches = preparation.micro_batches(computed, &seen, false);
-        MiniBatch { micro_batches, seen, tokens, alpha: 1.0, has_checkpoints: false }
+        MiniBatch { micro_batches, seen, tokens, alpha: 1.0, update: UpdatePass::default() }
     }
 
     #[test]
@@ -280,7 +286,8 @@ mod tests {
 
         let of = |computed: &[TrainingGroup]| {
             let mut batch = mini_batch(&preparation, computed, &all);
-            let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8).unwrap();
+            let (metrics, gradients) =
+                batch.differentiate(&policy, objective, 0.8, 0, 1.0).unwrap();
             (metrics, gradients.by_name())
         };
         let ((part, few), (whole, every)) = (of(&computed), of(&all));
@@ -300,7 +307,7 @@ mod tests {
         let preparation = Preparation::new(&settings, objective, &policy, None);
         let all = groups([[0.0; 3]; 2]);
         let mut batch = mini_batch(&preparation, &preparation.differentiated(all.clone()), &all);
-        let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8).unwrap();
+        let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8, 0, 1.0).unwrap();
         assert!(batch.micro_batches.is_empty() && metrics.entropy.is_nan());
         assert_eq!(gradients.norm().unwrap(), 0.0);
         assert_eq!(gradients.by_name().len(), policy.parameters().len());

@@ -21,7 +21,9 @@ mod evaluate;
 mod exact_kl;
 mod gradients;
 mod held;
+mod loss_scale;
 mod masks;
+mod memory;
 mod minibatch;
 mod moments;
 mod optimizer;
@@ -57,14 +59,16 @@ pub use draw::{
 pub use error::TrainError;
 pub use evaluate::{EvalOptions, EvalProgress, EvalWatch, Evaluation, evaluate, evaluate_watched};
 pub use gradients::StepGradients;
+pub use loss_scale::LossScale;
 pub use masks::{SampleFilters, Truncated};
+pub use memory::{Estimate, MemoryOf, estimate};
 pub use moments::Moments;
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;
 pub use report::{StepReport, Update};
 pub use score::{ScoredCompletion, ScoredGroup};
-pub use settings::{TrainConfig, TrainSettings};
+pub use settings::{Checkpointing, TrainConfig, TrainSettings};
 pub use sft::{WarmStart, WarmStartOutcome, warm_start};
 pub use summary::{DrawSummary, Lengths};
 
@@ -147,6 +151,7 @@ impl<B: Kernels> Trainer<B> {
             epoch: counters.prompts_drawn as f64 / self.problems.len() as f64,
             tokens_seen: counters.tokens_seen,
             skipped_steps: counters.skipped_steps,
+            loss_scale: self.state.loss_scale,
             reward_names: self.rewards.names().map(str::to_owned).collect(),
             summary: drawn.summary,
             advantages,
@@ -191,6 +196,7 @@ impl<B: Kernels> Trainer<B> {
             optimizer: &mut state.optimizer,
             reference: state.reference.as_ref(),
             kl_coef: state.kl_coef,
+            loss_scale: state.loss_scale.as_mut(),
             step: state.counters.steps + 1,
         };
         update_policy(learner, advantages)

@@ -137,7 +137,7 @@ impl<B: Kernels> Optimizer<B> {
         }
         self.steps += 1;
         let mut update = Update {
-            hyper: self.hyper(outcome),
+            hyper: self.hyper(outcome, gradients.scale()),
             weight_decay: self.config.weight_decay as f32,
             gradients: gradients.by_name(),
             moments: &mut self.moments,
@@ -148,16 +148,17 @@ impl<B: Kernels> Optimizer<B> {
         (decoder, Ok(outcome))
     }
 
-    fn hyper(&self, outcome: StepOutcome) -> AdamW {
+    fn hyper(&self, outcome: StepOutcome, loss_scale: f32) -> AdamW {
         let limit = self.config.max_grad_norm;
         let clipped = limit > 0.0 && outcome.grad_norm > limit;
+        let clip = if clipped { (limit / outcome.grad_norm) as f32 } else { 1.0 };
         AdamW {
             learning_rate: outcome.learning_rate as f32,
             beta_1: self.config.betas[0] as f32,
             beta_2: self.config.betas[1] as f32,
             epsilon: self.config.epsilon as f32,
             weight_decay: 0.0,
-            grad_scale: if clipped { (limit / outcome.grad_norm) as f32 } else { 1.0 },
+            grad_scale: clip / loss_scale,
             step: self.steps as i32,
         }
     }

@@ -98,6 +98,12 @@ impl PreparedProblems {
         self.problems.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0)
     }
 
+    /// Tokens of a prompt on average.
+    pub fn mean_prompt(&self) -> usize {
+        let all: usize = self.problems.iter().map(|(_, ids)| ids.len()).sum();
+        all.div_ceil(self.problems.len().max(1))
+    }
+
     /// The problem at `index`.
     pub fn problem(&self, index: usize) -> &Problem {
         &self.problems[index].0

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::advantages::{StepAdvantages, ValuedGroup};
+use super::loss_scale::LossScale;
 use super::optimizer::StepOutcome;
 use super::score::ScoredCompletion;
 use super::summary::{DrawSummary, mean, share};
@@ -22,6 +23,8 @@ pub struct StepReport {
     pub tokens_seen: u64,
     /// Training steps so far that had nothing to learn from, so that the optimiser did not step.
     pub skipped_steps: u64,
+    /// What the loss is multiplied by, where it is, and how many optimiser steps overflowed so far.
+    pub loss_scale: Option<LossScale>,
     /// Names of the reward functions, in the order of their scores.
     pub reward_names: Vec<String>,
     /// What everything drawn looks like, dropped groups included.
@@ -124,8 +127,16 @@ impl StepReport {
         ];
         let told = of_method.into_iter().filter(|(_, _, told)| *told);
         let told = told.map(|(name, value, _)| (name.to_owned(), value));
+        let loss_scale = self.loss_scale.map(|loss| {
+            [
+                ("loss_scale/scale", f64::from(loss.scale)),
+                ("loss_scale/overflown_steps", loss.overflown as f64),
+            ]
+        });
+        let loss_scale =
+            loss_scale.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
         let kl_coef = self.kl.map(|(_, coef)| ("kl_coef".to_owned(), coef));
-        told.chain(kl_coef).chain(self.diagnosis.clone()).collect()
+        told.chain(kl_coef).chain(loss_scale).chain(self.diagnosis.clone()).collect()
     }
 
     /// The first `count` completions for the log, one from each group before a second of any.

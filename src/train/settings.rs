@@ -9,8 +9,63 @@ use super::optimizer::OptimizerConfig;
 use super::reference::ReferenceRefresh;
 use crate::advantage::{Estimator, PostProcessing, RewardShaping};
 use crate::loss::{KlCoefficient, KlEstimator, Objective};
-use crate::model::WeightStorage;
+use crate::model::{UpdatePass, WeightStorage};
 use crate::rollout::Generator;
+
+/// Whether a layer's activations are computed once more in the backward pass, and not kept: that takes less memory, and
+/// about a third more time for an update.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BoolOrAuto", into = "BoolOrAuto")]
+pub enum Checkpointing {
+    /// They are.
+    On,
+    /// They are kept.
+    Off,
+    /// As memory asks for it; settled before a run begins.
+    #[default]
+    Auto,
+}
+
+impl Checkpointing {
+    /// Whether they are computed once more.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// `true`, `false` or `auto`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "true, false or auto")]
+enum BoolOrAuto {
+    Bool(bool),
+    Auto(Auto),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Auto {
+    Auto,
+}
+
+impl From<BoolOrAuto> for Checkpointing {
+    fn from(written: BoolOrAuto) -> Self {
+        match written {
+            BoolOrAuto::Bool(true) => Self::On,
+            BoolOrAuto::Bool(false) => Self::Off,
+            BoolOrAuto::Auto(Auto::Auto) => Self::Auto,
+        }
+    }
+}
+
+impl From<Checkpointing> for BoolOrAuto {
+    fn from(checkpointing: Checkpointing) -> Self {
+        match checkpointing {
+            Checkpointing::On => Self::Bool(true),
+            Checkpointing::Off => Self::Bool(false),
+            Checkpointing::Auto => Self::Auto(Auto::Auto),
+        }
+    }
+}
 
 /// The keys of a run that training reads as they were written; they stand at the top level of its YAML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,9 +83,8 @@ pub struct TrainConfig {
     pub ppo_epochs: usize,
     /// Optimiser steps of one pass; each takes its share of the groups.
     pub mini_batches: usize,
-    /// Whether a layer's activations are computed once more in the backward pass, and not kept: less memory,
-    /// and about a third more time for an update.
-    pub gradient_checkpointing: bool,
+    /// Whether a layer's activations are computed once more in the backward pass, and not kept.
+    pub gradient_checkpointing: Checkpointing,
     /// When the reference follows the policy.
     pub reference_refresh: ReferenceRefresh,
     /// The optimiser.
@@ -48,7 +102,7 @@ impl Default for TrainConfig {
             num_return_sequences_in_group: 8,
             ppo_epochs: 1,
             mini_batches: 1,
-            gradient_checkpointing: false,
+            gradient_checkpointing: Checkpointing::Auto,
             reference_refresh: ReferenceRefresh::default(),
             optimizer: OptimizerConfig::default(),
             diagnostics: Diagnostics::default(),
@@ -60,6 +114,17 @@ impl TrainConfig {
     /// Optimiser steps of one training step.
     pub fn updates(&self) -> usize {
         self.ppo_epochs * self.mini_batches
+    }
+
+    /// The forward passes of an update.
+    pub(super) fn update_pass(&self) -> UpdatePass {
+        let (seed, has_checkpoints) = (self.seed, self.gradient_checkpointing.is_on());
+        UpdatePass { has_checkpoints, seed, ..UpdatePass::default() }
+    }
+
+    /// Those of the warm start, which share no random number with the others.
+    pub fn warm_start_pass(&self) -> UpdatePass {
+        UpdatePass { number: u32::MAX, ..self.update_pass() }
     }
 
     /// Optimiser steps of the whole run.
@@ -93,6 +158,8 @@ pub struct TrainSettings {
     pub objective: Objective,
     /// Most tokens that one forward and backward pass holds.
     pub micro_batch_tokens: usize,
+    /// Whether a factor on the loss keeps gradients within the range of f16.
+    pub scales_loss: bool,
     /// How the reference's weights are stored, where the device can.
     pub reference_storage: WeightStorage,
     /// Whether the reference is the model that a fresh adapter belongs to.

@@ -14,7 +14,7 @@ use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
 use crate::kernel::Kernels;
-use crate::model::{Decoder, PackedCompletions, PromptGroup};
+use crate::model::{Decoder, PackedCompletions, PromptGroup, UpdatePass};
 use crate::random::Stream;
 use crate::readback::{self, DeviceFailed};
 use crate::reward::Rewards;
@@ -41,9 +41,9 @@ pub struct WarmStart {
     pub learning_rate: f64,
     /// Steps over which the learning rate rises.
     pub warmup_steps: u64,
-    /// As the run's key of that name, from which it comes.
+    /// How its passes are differentiated, which comes from keys of the run.
     #[serde(skip)]
-    pub gradient_checkpointing: bool,
+    pub update: UpdatePass,
 }
 
 impl Default for WarmStart {
@@ -56,7 +56,7 @@ impl Default for WarmStart {
             batch_size: 128,
             learning_rate: 1e-3,
             warmup_steps: 20,
-            gradient_checkpointing: false,
+            update: UpdatePass::default(),
         }
     }
 }
@@ -98,8 +98,7 @@ pub fn warm_start<B: Kernels>(
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
-        (policy, outcome.loss, step) =
-            sft_step(policy, &batch, &mut optimizer, settings.gradient_checkpointing)?;
+        (policy, outcome.loss, step) = sft_step(policy, &batch, &mut optimizer, settings.update)?;
         if !step.is_finite() {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
@@ -129,14 +128,15 @@ fn sft_step<B: Kernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,
-    has_checkpoints: bool,
+    update: UpdatePass,
 ) -> Result<(Decoder<Autodiff<B>>, f64, f64), DeviceFailed> {
     let groups: Vec<PromptGroup> = batch
         .iter()
         .map(|(prompt, answer)| PromptGroup { prompt, completions: vec![answer] })
         .collect();
     let packing = PackedCompletions::new(&groups);
-    let pass = policy.training_pass(&packing.packed, has_checkpoints);
+    let pass =
+        policy.training_pass(&packing.packed, UpdatePass { step: optimizer.steps(), ..update });
     let loss = policy.logps_after(pass.hidden(), &packing, 1.0).logps.mean().neg();
     let value = readback::read(loss.clone())?.iter::<f64>().sum();
     let mut gradients = StepGradients::default();

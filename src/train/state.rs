@@ -3,6 +3,7 @@
 use burn::backend::Autodiff;
 
 use super::held::Held;
+use super::loss_scale::LossScale;
 use super::optimizer::Optimizer;
 use super::score::ScoredGroup;
 use super::settings::TrainSettings;
@@ -23,6 +24,8 @@ pub(super) struct TrainState<B: Kernels> {
     pub moments: RunningMoments,
     /// The factor on the KL, where it is steered.
     pub kl_coef: f64,
+    /// What the loss is multiplied by, where factors of products have the range of f16.
+    pub loss_scale: Option<LossScale>,
     /// Groups that wait for the next step.
     pub carried: Vec<ScoredGroup>,
     pub counters: Counters,
@@ -60,6 +63,7 @@ impl<B: Kernels> TrainState<B> {
             order: Order::new(training.seed, problems),
             moments: RunningMoments::default(),
             kl_coef: settings.kl_coefficient.init_kl_coef,
+            loss_scale: settings.scales_loss.then(LossScale::default),
             carried: Vec::new(),
             counters: Counters::default(),
         }

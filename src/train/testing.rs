@@ -12,7 +12,7 @@ use super::score::{ScoredCompletion, ScoredGroup};
 use super::settings::TrainSettings;
 use crate::config::RunConfig;
 use crate::model::{
-    Decoder, Packed, PackedCompletions, ParameterVisitor, PromptGroup, TrainingPass,
+    Decoder, Packed, PackedCompletions, ParameterVisitor, PromptGroup, TrainingPass, UpdatePass,
 };
 use crate::reward::Score;
 use crate::rollout::{Completion, FinishReason, Prompt, RolloutGroup};
@@ -79,7 +79,7 @@ pub(crate) fn gradients(policy: &Decoder<Autodiff<NdArray>>) -> StepGradients<Nd
 
 /// A pass for losses that were made without one.
 pub(crate) fn any_pass(policy: &Decoder<Autodiff<NdArray>>) -> TrainingPass<NdArray> {
-    policy.training_pass(&Packed::sequences(&[&[3, 4]]), false)
+    policy.training_pass(&Packed::sequences(&[&[3, 4]]), UpdatePass::default())
 }
 
 /// Values of every parameter, by name.

@@ -7,6 +7,7 @@ use burn::backend::Autodiff;
 use super::TrainError;
 use super::advantages::StepAdvantages;
 use super::held::Held;
+use super::loss_scale::LossScale;
 use super::minibatch::{MiniBatch, Preparation};
 use super::optimizer::{Optimizer, StepOutcome};
 use super::report::Update;
@@ -23,6 +24,8 @@ pub(super) struct Learner<'a, B: Kernels> {
     pub reference: Option<&'a Reference<B>>,
     /// The factor on the KL in this step.
     pub kl_coef: f64,
+    /// What the loss is multiplied by, where factors of products have the range of f16.
+    pub loss_scale: Option<&'a mut LossScale>,
     /// Number of the step, from 1.
     pub step: u64,
 }
@@ -39,7 +42,7 @@ pub(super) fn update_policy<B: Kernels>(
     let mut outcomes = Vec::new();
     for _ in 0..settings.training.ppo_epochs {
         for mini_batch in &mut mini_batches {
-            outcomes.push(learner.learn(mini_batch, &objective)?);
+            outcomes.extend(learner.learn(mini_batch, &objective)?);
         }
     }
     Ok(Update {
@@ -67,17 +70,24 @@ impl<B: Kernels> Learner<'_, B> {
         Preparation::new(self.settings, objective, self.policy, reference)
     }
 
-    /// One optimiser step.
+    /// One optimiser step; none where it overflowed.
     fn learn(
         &mut self,
         mini_batch: &mut MiniBatch<B>,
         objective: &Objective,
-    ) -> Result<(LossMetrics, StepOutcome), TrainError> {
+    ) -> Result<Option<(LossMetrics, StepOutcome)>, TrainError> {
         let temperature = self.settings.temperature();
-        let (metrics, gradients) = mini_batch.differentiate(self.policy, objective, temperature)?;
+        let step = self.optimizer.steps();
+        let scale = self.loss_scale.as_ref().map_or(1.0, |loss_scale| loss_scale.scale);
+        let (metrics, gradients) =
+            mini_batch.differentiate(self.policy, objective, temperature, step, scale)?;
         let outcome = self.policy.change(|policy| self.optimizer.step(policy, gradients))?;
+        let loss_scale = self.loss_scale.as_mut();
+        if loss_scale.is_some_and(|loss_scale| loss_scale.is_overflown(outcome.grad_norm)) {
+            return Ok(None);
+        }
         match outcome.grad_norm.is_finite() {
-            true => Ok((metrics, outcome)),
+            true => Ok(Some((metrics, outcome))),
             false => Err(TrainError::NotFinite { step: self.step, norm: outcome.grad_norm }),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use wgrpo::kernel::{AdamW, adamw_step};
 use wgrpo::model::{
     Adapter, Base, Decoder, LoraConfig, ModelConfig, Packed, PackedCompletions, PromptGroup,
-    TensorFile, is_of_adapter,
+    TensorFile, WeightStorage, is_of_adapter,
 };
 
 use crate::support::{
@@ -151,7 +151,7 @@ fn a_saved_adapter_is_read_back_and_is_no_other() {
         let (config, decoder) = adapted(name, Base::Auto);
         let (saved, lora) =
             (tempfile::tempdir().unwrap(), Adapter::open(&folder(name)).unwrap().lora);
-        decoder.save_adapter(saved.path(), &lora, "a/model").unwrap();
+        decoder.save_adapter(saved.path(), &lora, WeightStorage::F32, "a/model").unwrap();
         let again = Adapter::open(saved.path()).unwrap();
         assert_eq!((&again.lora, again.base.as_deref()), (&lora, Some("a/model")));
         again.check(&config).unwrap();
@@ -169,7 +169,7 @@ fn a_fresh_adapter_changes_no_logit_and_is_all_that_is_trained() {
             .unwrap()
     };
     let targets = vec!["o_proj".to_owned(), "up_proj".to_owned()];
-    let lora = LoraConfig { rank: 4, alpha: 8.0, targets, rslora: false };
+    let lora = LoraConfig { rank: 4, alpha: 8.0, targets, ..Default::default() };
     let adapted = load().with_fresh_adapter(&lora, 7).unwrap();
     let trained = adapted.parameters().into_iter().filter(|parameter| parameter.trainable);
     let count: usize = trained.map(|parameter| parameter.shape.iter().product::<usize>()).sum();

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use wgrpo::config::RunConfig;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/devices.md",
     "docs/kernels.md",
+    "docs/memory.md",
     "docs/speed.md",
 ];
 

@@ -31,7 +31,7 @@ diagnostics: {oracle_rollouts: 64}
 ";
 
 fn device(largest_buffer: u64) -> Limits {
-    Limits { device: "a small GPU".into(), largest_buffer }
+    Limits { largest_buffer, ..Limits::none("a small GPU") }
 }
 
 fn model() -> ModelConfig {
@@ -48,6 +48,7 @@ fn checked(set: &[String], largest_buffer: u64) -> Result<(), TooLarge> {
         warm_start: config.warm_start.as_ref(),
         held_out: 200,
         longest_prompt: config.prompt_length,
+        mean_prompt: config.prompt_length,
     };
     device(largest_buffer).check(&run_buffers(&model(), run))
 }

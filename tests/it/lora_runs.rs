@@ -64,7 +64,8 @@ fn a_merged_model_is_saved_on_request_and_writes_the_same() {
 #[test]
 fn a_stopped_run_of_an_adapter_goes_on_bit_for_bit() {
     let scene = scene();
-    for more in [&["--set", "use_kl_loss=true"][..], &["--set", "lora.base=q4_0"]] {
+    for set in ["use_kl_loss=true", "lora.base=q4_0", "lora.dropout=0.3"] {
+        let more = &["--set", set][..];
         let whole = scene.path("whole");
         let _ = (fs::remove_dir_all(whole), fs::remove_dir_all(scene.path("parts")));
         scene.train("whole", more);
@@ -72,6 +73,36 @@ fn a_stopped_run_of_an_adapter_goes_on_bit_for_bit() {
         scene.train("parts", &[more, &["--resume"]].concat());
         assert_eq!(metrics(&scene, "whole"), metrics(&scene, "parts"));
         assert_eq!(adapter(&scene, "whole"), adapter(&scene, "parts"));
+    }
+}
+
+#[test]
+fn dropout_changes_what_is_learned_and_nothing_of_how_it_is_generated() {
+    let scene = scene();
+    scene.train("without", &[]);
+    scene.train("with", &["--set", "lora.dropout=0.5"]);
+    let [without, with] = ["without", "with"].map(|run| metrics(&scene, run));
+    // The first step's completions come from before any update.
+    assert_eq!(with[0]["rollout/mean_length"], without[0]["rollout/mean_length"]);
+    assert_eq!(with[0]["reward/mean"], without[0]["reward/mean"]);
+    assert_ne!(with[0]["train/grad_norm"], without[0]["train/grad_norm"]);
+    let config: Value =
+        serde_json::from_str(&scene.read("with/adapter/adapter_config.json")).unwrap();
+    assert_eq!(config["lora_dropout"], 0.5);
+}
+
+#[test]
+fn an_adapter_is_saved_in_16_bits_on_request_and_writes_the_same() {
+    let scene = scene();
+    scene.train("whole", &[]);
+    let (text, logp) = completion(&scene, "whole");
+    for dtype in ["bf16", "f16"] {
+        scene.train(dtype, &["--set", &format!("lora.dtype={dtype}")]);
+        // The tensors take half as much; the header stays.
+        assert!(adapter(&scene, dtype).len() < adapter(&scene, "whole").len() * 6 / 10, "{dtype}");
+        let (again, logp_again) = completion(&scene, dtype);
+        assert_eq!(again, text);
+        assert!((logp - logp_again).abs() < 0.05, "{dtype}: {logp} against {logp_again}");
     }
 }
 
@@ -109,11 +140,32 @@ fn checkpoints_of_layers_change_nothing_of_a_run() {
 }
 
 #[test]
+fn check_says_what_few_bits_cost() {
+    let scene = scene();
+    let of = |base: &str| {
+        let set = format!("lora.base={base}");
+        scene.succeed(&["check", "tiny.yaml", "--set", &set]).stdout
+    };
+    says(&of("bf16"), &["memory     about "]);
+    assert!(!of("bf16").contains("against 16 bits"));
+    let mean = |base: &str| {
+        let told = of(base);
+        says(&told, &[&format!("base       {base} against 16 bits: log-probabilities of ")]);
+        let (_, rest) = told.split_once("differ by ").unwrap();
+        rest.split_once(" nats").unwrap().0.parse::<f64>().unwrap()
+    };
+    let (eight, four) = (mean("q8_0"), mean("q4_0"));
+    assert!(eight < four && four < 1.0, "{eight} and {four}");
+}
+
+#[test]
 fn a_block_that_cannot_be_meant_is_refused_with_its_key() {
     let scene = scene();
     for (set, told) in [
         ("lora.rank=0", "lora.rank"),
         ("lora.alpha=0", "lora.alpha"),
+        ("lora.dropout=1", "lora.dropout"),
+        ("lora.dtype=q8_0", "bf16"),
         ("lora.targets=[]", "lora.targets"),
         ("lora.targets=[q_proj, query]", "has \"query\""),
         ("lora.base=q5_0", "q8_0"),

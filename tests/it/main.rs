@@ -31,6 +31,7 @@ mod kl;
 mod library;
 mod limits;
 mod lora_runs;
+mod memory;
 mod model;
 mod model_files;
 mod model_folders;

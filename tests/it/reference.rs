@@ -19,7 +19,7 @@ fn a_reference_stays_where_it_was_taken_while_the_policy_moves_on() {
     let ids = token_ids(1, 9, config.vocab_size);
     let group = PromptGroup { prompt: &ids[..3], completions: vec![&ids[3..]] };
     let packing = PackedCompletions::new(&[group]);
-    let pass = decoder.training_pass(&packing.packed, false);
+    let pass = decoder.training_pass(&packing.packed, Default::default());
     let logps = decoder.logps_after(pass.hidden(), &packing, 1.0).logps;
     let at_first = floats(logps.clone());
     let mut gradients = StepGradients::default();

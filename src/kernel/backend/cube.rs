@@ -1,5 +1,7 @@
 //! Operations on CubeCL's runtimes: an operation runs by its GPU form.
 
+use burn::tensor::DType;
+use burn::tensor::backend::{Backend, DTypeUsage};
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::element::BoolElement;
 use burn_cubecl::{CubeBackend, CubeRuntime};
@@ -22,6 +24,11 @@ impl<R: CubeRuntime, BT: BoolElement> Kernels for CubeBackend<R, f32, i32, BT> {
     fn can_compute_in(dtype: ComputeDtype, device: &Self::Device) -> bool {
         match dtype {
             ComputeDtype::F32 => true,
+            ComputeDtype::Auto => false,
+            ComputeDtype::F16 => {
+                let usage = Self::dtype_usage(device, DType::F16);
+                usage.contains(DTypeUsage::Storage) && usage.contains(DTypeUsage::Arithmetic)
+            }
             ComputeDtype::Tf32 | ComputeDtype::Bf16 => cube::is_cuda(&R::client(device)),
         }
     }

@@ -53,7 +53,7 @@ impl<H: Host> Kernels for H {
     fn can_compute_in(dtype: ComputeDtype, _: &Self::Device) -> bool {
         match dtype {
             ComputeDtype::F32 => true,
-            ComputeDtype::Tf32 => false,
+            ComputeDtype::Tf32 | ComputeDtype::F16 | ComputeDtype::Auto => false,
             ComputeDtype::Bf16 => gemm::has_bf16(),
         }
     }

@@ -55,6 +55,7 @@ fn product<R: CubeRuntime>(lhs: CubeTensor<R>, rhs: CubeTensor<R>) -> CubeTensor
     }
     // Of what times kernels and takes the fastest, some round to TF32 on CUDA. Elsewhere none does.
     let product = match is_cuda(&lhs.client) {
+        _ if rounds_to(ComputeDtype::F16) => rounded_product(lhs, rhs, DType::F16),
         true if rounds_to(ComputeDtype::Bf16) => rounded_product(lhs, rhs, DType::BF16),
         true if !rounds_to(ComputeDtype::Tf32) => strict_product(lhs, rhs),
         _ => matmul(lhs, rhs, None, MatmulStrategy::default(), DType::F32),

@@ -11,6 +11,7 @@ mod add_linear;
 mod add_norm;
 mod attention;
 mod decode_attention;
+mod dropout;
 pub(super) mod executed;
 mod few_rows;
 mod gated_linear;

@@ -60,6 +60,7 @@ fn gradients_are_computed_exactly_where_they_are_needed() {
     let expected = [
         "linear",
         "add_linear",
+        "dropout",
         "rms_norm",
         "swiglu",
         "rope",

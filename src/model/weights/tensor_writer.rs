@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::super::WeightStorage;
 use super::WeightsError;
 use crate::files::PartialFile;
 use crate::readback::DeviceFailed;
@@ -47,7 +48,25 @@ pub fn save_readings(
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> Result<(), WeightsError> {
-    let written = header(layout, metadata).and_then(|header| write(path, &header, layout, values));
+    save_readings_as(WeightStorage::F32, path, layout, metadata, values)
+}
+
+/// The same, each number rounded to the nearest of a type.
+///
+/// # Errors
+/// Those of [`save_readings`]; a number that the type cannot hold.
+///
+/// # Panics
+/// As [`save_readings`].
+pub fn save_readings_as(
+    dtype: WeightStorage,
+    path: &Path,
+    layout: &Layout,
+    metadata: &[(&str, &str)],
+    values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
+) -> Result<(), WeightsError> {
+    let written = header(dtype, layout, metadata)
+        .and_then(|header| write(path, &header, dtype, layout, values));
     written.map_err(|source| match source.downcast() {
         Ok(failed) => WeightsError::Device(failed),
         Err(source) => WeightsError::Write { file: path.into(), source },
@@ -59,6 +78,7 @@ pub fn save_readings(
 fn write(
     path: &Path,
     header: &[u8],
+    dtype: WeightStorage,
     layout: &Layout,
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> io::Result<()> {
@@ -70,20 +90,50 @@ fn write(
         let values = values.next().transpose().map_err(io::Error::other)?.unwrap_or_default();
         let count: usize = shape.iter().product();
         assert_eq!(values.len(), count, "values of tensor {name}");
-        values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?;
+        check_range(name, dtype, &values)?;
+        values.iter().try_for_each(|value| write_number(&mut file, dtype, *value))?;
     }
     assert!(values.next().is_none(), "more tensors than the layout has");
     file.commit()
 }
 
-fn header(layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+fn write_number(file: &mut PartialFile, dtype: WeightStorage, value: f32) -> io::Result<()> {
+    match dtype {
+        WeightStorage::F32 => file.write_all(&value.to_le_bytes()),
+        WeightStorage::F16 => file.write_all(&half::f16::from_f32(value).to_le_bytes()),
+        WeightStorage::Bf16 => file.write_all(&half::bf16::from_f32(value).to_le_bytes()),
+    }
+}
+
+/// A number that is finite must not become infinite.
+fn check_range(name: &str, dtype: WeightStorage, values: &[f32]) -> io::Result<()> {
+    let most = match dtype {
+        WeightStorage::F32 => f32::MAX,
+        WeightStorage::F16 => half::f16::MAX.to_f32(),
+        WeightStorage::Bf16 => half::bf16::MAX.to_f32(),
+    };
+    match values.iter().find(|value| value.is_finite() && value.abs() > most) {
+        None => Ok(()),
+        Some(value) => Err(io::Error::other(format!(
+            "{name} has {value}, which {} cannot hold; write it in f32",
+            dtype.name()
+        ))),
+    }
+}
+
+fn header(dtype: WeightStorage, layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let (dtype, size) = match dtype {
+        WeightStorage::F32 => (Dtype::F32, 4),
+        WeightStorage::F16 => (Dtype::F16, 2),
+        WeightStorage::Bf16 => (Dtype::BF16, 2),
+    };
     let texts = metadata.iter().map(|(key, text)| (key.to_string(), text.to_string()));
     let mut end = 0;
     let infos = layout.iter().map(|(name, shape)| {
         let begin = end;
-        end += 4 * shape.iter().product::<usize>();
+        end += size * shape.iter().product::<usize>();
         let (shape, data_offsets) = (shape.clone(), (begin, end));
-        (name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets })
+        (name.clone(), TensorInfo { dtype, shape, data_offsets })
     });
     let texts = (!metadata.is_empty()).then(|| texts.collect());
     let header = Metadata::new(texts, infos.collect()).map_err(io::Error::other)?;

@@ -110,8 +110,11 @@ fn step_in_f64(report: &StepReport, settings: &TrainSettings) -> (f64, f64) {
     let aggregation = settings.objective.loss_agg_mode;
     let batch = MicroBatch::<Cpu>::new(&groups, aggregation, &step, &device());
     let policy = fresh_policy(1);
-    let (tokens, weights_bt) =
-        batch.tokens(&policy, &batch.pass(&policy, false), settings.generator.sampling.temperature);
+    let (tokens, weights_bt) = batch.tokens(
+        &policy,
+        &batch.pass(&policy, Default::default()),
+        settings.generator.sampling.temperature,
+    );
     let loss = settings.objective.loss(&tokens, weights_bt).loss;
     let gradient = gradients(&policy, loss.clone());
     let squares: f64 = gradient.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum();

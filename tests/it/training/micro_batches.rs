@@ -51,7 +51,8 @@ fn gradient_under(
     for piece in pieces {
         let batch = MicroBatch::<Cpu>::new(&piece, objective.loss_agg_mode, &step, &device())
             .with_reference(reference, 0.8);
-        let (tokens, weights_bt) = batch.tokens(policy, &batch.pass(policy, false), 0.8);
+        let (tokens, weights_bt) =
+            batch.tokens(policy, &batch.pass(policy, Default::default()), 0.8);
         let gradient = gradients(policy, objective.loss(&tokens, weights_bt).loss);
         if sum.is_empty() {
             sum = gradient;
@@ -127,7 +128,7 @@ fn the_mask_holds_every_eos_and_no_pad_even_where_they_are_one_id() {
     let (_, policy) = open::<Training>("llama");
     let step = denominators(&groups, 8);
     let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
-    let (tokens, weights_bt) = batch.tokens(&policy, &batch.pass(&policy, false), 1.0);
+    let (tokens, weights_bt) = batch.tokens(&policy, &batch.pass(&policy, Default::default()), 1.0);
     let lengths = completions.map(<[u32]>::len);
     assert_eq!((step.tokens, step.sequences), (12.0, 4.0));
 
@@ -156,7 +157,7 @@ fn stopping_is_trained() {
     let policy = fresh_policy(1);
     let step = denominators(&groups, 4);
     let batch = MicroBatch::<Cpu>::new(&groups, Aggregation::TokenMean, &step, &device());
-    let (tokens, weights_bt) = batch.tokens(&policy, &batch.pass(&policy, false), 1.0);
+    let (tokens, weights_bt) = batch.tokens(&policy, &batch.pass(&policy, Default::default()), 1.0);
     let loss = Objective::default().loss(&tokens, weights_bt).loss;
     // The head is the embedding (tied), the first parameter: the rows of EOS and of the other token
     // must be pulled apart.

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod learning;
+mod loss_scale;
 mod micro_batches;
 
 use wgrpo::advantage::{Estimator, Grpo, PostProcessing, RewardShaping};
@@ -12,8 +13,8 @@ use wgrpo::reward::{Completion, Reward, Rewards};
 use wgrpo::rollout::{Generator, Sampling};
 use wgrpo::text::Tokenizer;
 use wgrpo::train::{
-    Diagnostics, OptimizerConfig, PreparedProblems, ReferenceRefresh, SampleFilters, Selection,
-    StepReport, TrainConfig, TrainSettings, Trainer,
+    Checkpointing, Diagnostics, OptimizerConfig, PreparedProblems, ReferenceRefresh, SampleFilters,
+    Selection, StepReport, TrainConfig, TrainSettings, Trainer,
 };
 
 use crate::support::{Cpu, Training, device};
@@ -64,7 +65,7 @@ fn problems() -> PreparedProblems {
 
 fn training() -> TrainConfig {
     TrainConfig {
-        gradient_checkpointing: false,
+        gradient_checkpointing: Checkpointing::Off,
         seed: 1,
         max_steps: 40,
         rollout_batch_size: 6,
@@ -97,6 +98,7 @@ fn settings() -> TrainSettings {
         kl_coefficient: KlCoefficient::default(),
         objective: Objective::default(),
         micro_batch_tokens: 10_000,
+        scales_loss: false,
         reference_storage: WeightStorage::F32,
         reference_is_base: false,
     }

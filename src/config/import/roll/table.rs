@@ -91,6 +91,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("actor_train.training_args.learning_rate", "optimizer.learning_rate"),
     ("actor_train.model_args.lora_rank", "lora.rank"),
     ("actor_train.model_args.lora_alpha", "lora.alpha"),
+    ("actor_train.model_args.lora_dropout", "lora.dropout"),
     ("actor_train.training_args.weight_decay", "optimizer.weight_decay"),
     ("actor_train.training_args.warmup_steps", "optimizer.warmup_steps"),
     ("actor_train.training_args.max_grad_norm", "optimizer.max_grad_norm"),

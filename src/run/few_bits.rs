@@ -1,0 +1,38 @@
+//! What it costs in accuracy to keep a frozen model in few bits.
+
+use super::RunError;
+use super::compared::{Apart, Written};
+use super::open::Problems;
+use crate::config::RunConfig;
+use crate::kernel::Kernels;
+use crate::model::{Adapter, Base, LoadedModel};
+
+/// Prompts that are looked at.
+const PROMPTS: usize = 4;
+
+/// How far the log-probabilities of a model that is stored as `lora.base` says are from those of 16 bits, on what it
+/// writes to the first training problems in 16 bits; none where it is stored in no fewer.
+///
+/// The model is loaded twice, one form after the other.
+///
+/// # Errors
+/// A model or problems that cannot be read, or a device that failed.
+pub fn loss_of_accuracy<B: Kernels>(
+    config: &RunConfig,
+    device: &B::Device,
+) -> Result<Option<Apart>, RunError> {
+    let (Some(folder), Some(lora)) = (&config.model.path, &config.lora) else { return Ok(None) };
+    if !matches!(lora.base, Base::Q8_0 | Base::Q4_0) {
+        return Ok(None);
+    }
+    let merged = lora.merged().map(Adapter::open).transpose()?;
+    let open = |base| LoadedModel::<B>::open_frozen(folder, base, merged.as_ref(), device);
+    let written = {
+        let model = open(Base::Auto)?;
+        let problems = Problems::load(config, &model.tokenizer)?.train;
+        let count = PROMPTS.min(problems.len());
+        let prompts = (0..count).map(|index| problems.prompt(index, 1).ids.to_vec());
+        Written::by(&model.decoder, &model.config, prompts.collect())?
+    };
+    written.apart(&open(lora.base)?.decoder).map(Some)
+}
