@@ -1,10 +1,11 @@
-//! Ctrl-C, termination and a terminal that goes away: the first asks the run to end after its step, the
-//! second ends it at once.
+//! Ctrl-C, termination and a terminal that goes away: the first asks a run to end after its step, the
+//! second ends it at once. In a conversation Ctrl-C ends the reply, or between replies the program.
 
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
+use super::output;
 use crate::monitor::Progress;
 use crate::run::Stop;
 
@@ -39,31 +40,82 @@ impl Interrupt {
     }
 }
 
-/// Watches for signals from now on; `progress` says what happens next. Called before the program has
-/// other threads, which would be ended by the signals that only this one's children leave alone.
-#[cfg(unix)]
+/// Watches for signals from now on; `progress` says what happens next. Called when [`hear`] may be.
 pub(super) fn watch(progress: &Progress) -> anyhow::Result<Interrupt> {
     let interrupt = Interrupt::default();
-    let signals = unix::watched();
-    signals.thread_block()?;
     let (watching, progress) = (interrupt.clone(), progress.clone());
-    let wait = move || {
-        while let Ok(signal) = signals.wait() {
-            watching.take(signal as i32, &progress);
-        }
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+    hear(move |signal| watching.take(signal, &progress))?;
     Ok(interrupt)
 }
 
-/// Watches for Ctrl-C from now on; `progress` says what happens next.
+/// What signals ask of a conversation: Ctrl-C ends the reply under way, or else the program, and any other
+/// signal the program.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReplyInterrupt(Arc<AtomicU8>);
+
+const NO_REPLY: u8 = 0;
+const REPLYING: u8 = 1;
+const ASKED_TO_STOP: u8 = 2;
+
+impl ReplyInterrupt {
+    /// Watches for signals from now on. Called when [`hear`] may be.
+    pub fn watch() -> anyhow::Result<Self> {
+        let interrupt = Self::default();
+        let watching = interrupt.clone();
+        hear(move |signal| watching.take(signal))?;
+        Ok(interrupt)
+    }
+
+    /// From now on until [`Self::end`] a reply is under way.
+    pub fn begin(&self) {
+        self.0.store(REPLYING, Ordering::SeqCst);
+    }
+
+    /// The reply is over.
+    pub fn end(&self) {
+        self.0.store(NO_REPLY, Ordering::SeqCst);
+    }
+
+    /// Whether the reply is to stop.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == ASKED_TO_STOP
+    }
+
+    fn take(&self, signal: i32) {
+        let asks = || {
+            let (seq, from, to) = (Ordering::SeqCst, REPLYING, ASKED_TO_STOP);
+            self.0.compare_exchange(from, to, seq, seq).is_ok()
+        };
+        if signal != CTRL_C || !asks() {
+            // The shell's prompt begins on a line of its own.
+            output::say("");
+            process::exit(SIGNALLED + signal);
+        }
+    }
+}
+
+/// The number of Ctrl-C's signal.
+const CTRL_C: i32 = 2;
+
+/// Calls `take` with the number of each signal from now on, on a thread of its own. Called before the
+/// program has other threads, which would be ended by the signals that only this one's children leave alone.
+#[cfg(unix)]
+fn hear(take: impl Fn(i32) + Send + 'static) -> anyhow::Result<()> {
+    let signals = unix::watched();
+    signals.thread_block()?;
+    let wait = move || {
+        while let Ok(signal) = signals.wait() {
+            take(signal as i32);
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+    Ok(())
+}
+
+/// Calls `take` at each Ctrl-C from now on.
 #[cfg(not(unix))]
-pub(super) fn watch(progress: &Progress) -> anyhow::Result<Interrupt> {
-    const CTRL_C: i32 = 2;
-    let interrupt = Interrupt::default();
-    let (watching, progress) = (interrupt.clone(), progress.clone());
-    ctrlc::set_handler(move || watching.take(CTRL_C, &progress))?;
-    Ok(interrupt)
+fn hear(take: impl Fn(i32) + Send + 'static) -> anyhow::Result<()> {
+    Ok(ctrlc::set_handler(move || take(CTRL_C))?)
 }
 
 #[cfg(unix)]

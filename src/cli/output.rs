@@ -14,11 +14,25 @@ use crate::model::tensors_left_out;
 /// When it cannot be written. A reader that has closed its end, as `head` does, wants no more of it,
 /// which is no error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    print_more(text).map(drop)
+}
+
+/// Prints `text` as it is, at once; whether there is a reader for more of it.
+///
+/// # Errors
+/// As [`print`].
+pub(super) fn print_more(text: &str) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot print to standard output"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot print to standard output"),
     }
+}
+
+/// Asks for a line, on standard error: what a pipe takes from standard output is replies alone.
+pub(super) fn prompt_sign() {
+    let mut err = io::stderr();
+    let _ = err.write_all(b"> ").and_then(|()| err.flush());
 }
 
 /// Says a line on standard error. A terminal or a reader that went away is no reason to end.

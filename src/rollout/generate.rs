@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::footprint::{PREFILL_TOKENS, Wanted};
 use super::schedule::{Room, Schedule};
-use super::{Completion, FinishReason, Noise, Prompt, RolloutGroup, Sampling};
+use super::{Completion, DrawnToken, FinishReason, News, Noise, Prompt, RolloutGroup, Sampling};
 use crate::kernel::{self, Kernels, PAGE};
 use crate::model::{Decoder, KvCache, Newest, NextTokens, Packed};
 use crate::readback::{self, DeviceFailed};
@@ -72,7 +72,7 @@ impl Generator {
         self.generate_watched(decoder, prompts, noise, &mut |_| Ok(()))
     }
 
-    /// The same, with the number of completions that are there told to `watch` whenever there are more.
+    /// The same, with what was drawn told to `watch` whenever the host has read it.
     ///
     /// # Errors
     /// As [`Self::generate`], and those of `watch`, which end the generation.
@@ -81,18 +81,14 @@ impl Generator {
         decoder: &Decoder<B>,
         prompts: &[Prompt],
         noise: Noise,
-        watch: &mut dyn FnMut(usize) -> Result<(), E>,
+        watch: &mut dyn FnMut(News<'_>) -> Result<(), E>,
     ) -> Result<Vec<RolloutGroup>, E> {
         let decoder = &decoder.for_inference();
         let mut generation = Generation::new(self, decoder, prompts, noise);
-        let mut told = 0;
         while generation.step()? {
-            if generation.ended > told {
-                told = generation.ended;
-                watch(told)?;
-            }
+            watch(News { tokens: &generation.fresh, ended: generation.ended })?;
         }
-        Ok(generation.groups()?)
+        Ok(generation.groups())
     }
 }
 
@@ -132,6 +128,8 @@ struct Generation<'a, B: Kernels> {
     cache: KvCache<B>,
     /// All rows, by their number in the schedule.
     rows: Vec<Row>,
+    /// What the last step read.
+    fresh: Vec<DrawnToken>,
     /// How many have ended.
     ended: usize,
     /// Tokens of all of them.
@@ -165,6 +163,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
             schedule: Schedule::new(room, groups),
             cache: KvCache::new(decoder, pages),
             rows: rows.collect(),
+            fresh: Vec::new(),
             ended: 0,
             drawn: 0,
             begins: None,
@@ -285,13 +284,14 @@ impl<'a, B: Kernels> Generation<'a, B> {
 
     /// Appends to each row what was drawn, up to its end, and takes out the rows that ended; they are never
     /// computed again.
-    fn read(&mut self, unread: Unread<B>) -> Result<(), DeviceFailed> {
+    fn read(&mut self, unread: Unread<B>) -> Result<(), GenerationError> {
         let (rows, drawn): (Vec<_>, Vec<_>) = unread.into_iter().unzip();
         let drawn = readback::read(stacked(drawn))?;
         let mut drawn = drawn.iter::<f32>();
+        self.fresh.clear();
         for row in rows.iter().flatten() {
             if let (Some(id), Some(logp)) = (drawn.next(), drawn.next()) {
-                self.append(*row, id as u32, logp);
+                self.append(*row, id as u32, logp)?;
             }
         }
         for row in rows.into_iter().next().unwrap_or_default() {
@@ -304,34 +304,35 @@ impl<'a, B: Kernels> Generation<'a, B> {
     }
 
     /// Appends a token to a row that has not ended.
-    fn append(&mut self, row: usize, id: u32, logp: f32) {
-        let row = &mut self.rows[row];
+    fn append(&mut self, completion: usize, id: u32, logp: f32) -> Result<(), GenerationError> {
+        let row = &mut self.rows[completion];
         if row.finish.is_some() {
-            return;
+            return Ok(());
+        }
+        if !logp.is_finite() {
+            return Err(GenerationError::NotFinite { problem: self.prompts[row.group].problem });
         }
         row.ids.push(id);
         row.logps.push(logp);
+        self.fresh.push(DrawnToken { completion, id });
         self.drawn += 1;
         if self.generator.eos_ids.contains(&id) {
             row.finish = Some(FinishReason::Eos);
         } else if row.ids.len() >= self.generator.response_length {
             row.finish = Some(FinishReason::Length);
         }
+        Ok(())
     }
 
     /// The rows by group, in the order of their sample index.
-    fn groups(self) -> Result<Vec<RolloutGroup>, GenerationError> {
+    fn groups(self) -> Vec<RolloutGroup> {
         let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
         let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();
         for Row { group, ids, logps, finish, .. } in self.rows {
-            let group = &mut groups[group];
-            if logps.iter().any(|logp| !logp.is_finite()) {
-                return Err(GenerationError::NotFinite { problem: group.prompt.problem });
-            }
             let finish = finish.unwrap_or(FinishReason::Length);
-            group.completions.push(Completion { ids, logps, finish });
+            groups[group].completions.push(Completion { ids, logps, finish });
         }
-        Ok(groups)
+        groups
     }
 }
 

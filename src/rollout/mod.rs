@@ -65,3 +65,21 @@ pub struct RolloutGroup {
     /// Completions in the order of their sample index.
     pub completions: Vec<Completion>,
 }
+
+/// What the host has read of the completions under way.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// Tokens that it had not seen before; those of one completion in their order.
+    pub tokens: &'a [DrawnToken],
+    /// How many completions have ended by now.
+    pub ended: usize,
+}
+
+/// A token as it was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrawnToken {
+    /// The number of its completion among all, in the order of prompts and samples.
+    pub completion: usize,
+    /// The token.
+    pub id: u32,
+}

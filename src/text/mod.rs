@@ -7,6 +7,7 @@ mod characters;
 mod chat;
 mod error;
 mod folder;
+mod growing;
 mod growth;
 #[cfg(test)]
 mod hostile;
@@ -17,4 +18,5 @@ mod template;
 mod tokenizer;
 
 pub use error::TextError;
+pub use growing::GrowingText;
 pub use tokenizer::Tokenizer;

@@ -150,6 +150,12 @@ impl Tokenizer {
         text.ok().and_then(Result::ok).unwrap_or_else(unreadable)
     }
 
+    /// A token as the vocabulary has it, unless [`Self::decode`] leaves it out.
+    pub(super) fn shown_token(&self, id: u32) -> Option<String> {
+        let is_special = |token: &String| self.inner.get_added_vocabulary().is_special_token(token);
+        self.inner.id_to_token(id).filter(|token| !is_special(token))
+    }
+
     /// The number of tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

@@ -8,7 +8,7 @@ use super::score::{ScoredGroup, Scorer};
 use crate::kernel::Kernels;
 use crate::model::Decoder;
 use crate::reward::Rewards;
-use crate::rollout::{Generator, Noise, Prompt, Purpose, Sampling, Wanted};
+use crate::rollout::{Generator, News, Noise, Prompt, Purpose, Sampling, Wanted};
 use crate::text::Tokenizer;
 
 /// How to evaluate.
@@ -162,8 +162,12 @@ impl Judge<'_, '_> {
         self.progress.waits = !generator.footprint(Wanted::of(&prompts)).is_at_once;
         (self.watch)(self.progress)?;
         let before = self.progress.done;
-        let mut watch = |completions: usize| {
-            self.progress.done = before + completions as u64;
+        let mut watch = |news: News<'_>| {
+            let done = before + news.ended as u64;
+            if done == self.progress.done {
+                return Ok(());
+            }
+            self.progress.done = done;
             (self.watch)(self.progress)
         };
         let groups = generator.generate_watched(policy, &prompts, noise, &mut watch)?;

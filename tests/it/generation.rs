@@ -2,8 +2,8 @@
 
 use wgrpo::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup};
 use wgrpo::rollout::{
-    Completion, FinishReason, GenerationError, Generator, Noise, Prompt, Purpose, RolloutGroup,
-    Sampling,
+    Completion, FinishReason, GenerationError, Generator, News, Noise, Prompt, Purpose,
+    RolloutGroup, Sampling,
 };
 
 use crate::support::{Cpu, FIXTURES, assert_close, device, floats, open, token_ids, widen};
@@ -147,7 +147,7 @@ fn completions_are_the_same_however_many_tokens_are_drawn_before_the_host_reads_
     let tells = |tokens| {
         let (mut tells, generator) =
             (0, Generator { tokens_a_readback: Some(tokens), ..generator.clone() });
-        let mut watch = |_| {
+        let mut watch = |_: News<'_>| {
             tells += 1;
             Ok::<(), GenerationError>(())
         };
@@ -188,18 +188,39 @@ fn prompts_beyond_one_pass_and_prompts_without_samples_change_nothing() {
 fn completions_are_told_as_they_end_and_whoever_is_told_can_end_it() {
     let (generator, prompts) = (Generator { rows_at_once: 2, ..generator() }, prompts(1));
     let mut told = Vec::new();
-    let mut watch = |ended| {
-        told.push(ended);
+    let mut watch = |news: News<'_>| {
+        told.push(news.ended);
         Ok::<(), GenerationError>(())
     };
     generator.generate_watched(&policy(), &prompts, noise(), &mut watch).unwrap();
     assert_eq!(told.last(), Some(&8));
-    assert!(told.is_sorted_by(|a, b| a < b) && told.len() > 3, "{told:?}");
+    assert!(told.is_sorted(), "{told:?}");
+    told.dedup();
+    assert!(told.len() > 3, "{told:?}");
     let stop = GenerationError::NotFinite { problem: 77 };
     let mut stop = Some(stop);
-    let mut watch = |_| stop.take().map_or(Ok(()), Err);
+    let mut watch = |_: News<'_>| stop.take().map_or(Ok(()), Err);
     let ended = generator.generate_watched(&policy(), &prompts, noise(), &mut watch).unwrap_err();
     assert!(matches!(ended, GenerationError::NotFinite { problem: 77 }));
+}
+
+#[test]
+fn tokens_are_told_as_they_are_read_and_are_those_of_the_completions() {
+    for (tokens, rows_at_once) in [(1, 512), (3, 512), (8, 3)] {
+        let tokens_a_readback = Some(tokens);
+        let generator = Generator { tokens_a_readback, rows_at_once, ..generator() };
+        let (mut told, mut most) = (vec![Vec::new(); 16], 0);
+        let mut watch = |news: News<'_>| {
+            assert!(!news.tokens.is_empty());
+            most = most.max(news.tokens.len());
+            news.tokens.iter().for_each(|token| told[token.completion].push(token.id));
+            Ok::<(), GenerationError>(())
+        };
+        let groups = generator.generate_watched(&policy(), &prompts(2), noise(), &mut watch);
+        let ids = completions(&groups.unwrap()).into_iter().map(|completion| completion.ids);
+        assert_eq!(told, ids.collect::<Vec<_>>());
+        assert!(most <= tokens * 16.min(rows_at_once), "{most} at once");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod bad_models;
 mod command_line;
 mod configs;
 mod contradictions;
+mod conversations;
 mod damage;
 #[cfg(feature = "wgpu")]
 mod devices;

@@ -5,6 +5,8 @@ use tokenizers::Tokenizer;
 
 use super::{fixture, json_fixture};
 use crate::model::gguf::{GgufFile, tokenizer};
+use crate::random::Stream;
+use crate::text::{self, GrowingText};
 
 fn file(name: &str) -> GgufFile {
     GgufFile::open(&fixture(&format!("{name}.tokenizer.gguf"))).unwrap()
@@ -31,6 +33,29 @@ pub(super) fn check(tokenizer: &Tokenizer, name: &str) {
 fn every_kind_gives_the_ids_of_the_tokenizer_that_it_was_made_of() {
     for name in json_fixture("tokenizers.json")["made"].as_object().unwrap().keys() {
         check(&read(&tokenizer::tokenizer_json(&file(name)).unwrap()), name);
+    }
+}
+
+/// The tokenizer with what is ours around it.
+fn ours(name: &str) -> text::Tokenizer {
+    let file = file(name);
+    let [json, config] =
+        [tokenizer::tokenizer_json(&file), tokenizer::tokenizer_config_json(&file)];
+    let parts = [&json.unwrap(), &config.unwrap(), &Value::Null];
+    text::Tokenizer::from_values(&fixture(name), parts).unwrap()
+}
+
+#[test]
+fn the_text_of_tokens_that_come_one_by_one_is_that_of_all_of_them() {
+    for name in json_fixture("tokenizers.json")["made"].as_object().unwrap().keys() {
+        let (tokenizer, mut stream) = (ours(name), Stream::new(7, 0x7e87));
+        let size = tokenizer.vocab_size() as u64;
+        for length in 0..60 {
+            let ids: Vec<u32> = (0..length).map(|_| stream.below(size) as u32).collect();
+            let mut text = GrowingText::new(&tokenizer);
+            let parts: String = ids.iter().map(|id| text.add(&[*id])).collect();
+            assert_eq!(parts + &text.end(), tokenizer.decode(&ids), "{name}: {ids:?}");
+        }
     }
 }
 
