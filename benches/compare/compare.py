@@ -25,6 +25,16 @@ SHAPES = [
     ("small", "bench-small", dict(prompts=16, group=8, max_new=64, width=256, layers=6, heads=8, kv_heads=4, ff=704)),
     ("smollm2", "smollm2-gsm8k", dict(prompts=4, group=4, max_new=96)),
 ]
+# What of a shape is trained by us, beside all weights, in turn with the same peer: name and settings.
+CHECKPOINTS = ["gradient_checkpointing=true"]
+FORMS = {
+    "smollm2": [
+        ("", ["gradient_checkpointing=false"]),
+        (", adapter", ["lora={}", "gradient_checkpointing=false"]),
+        (", adapter, checkpoints", ["lora={}", *CHECKPOINTS]),
+        (", adapter on 4 bits, checkpoints", ["lora={base: q4_0}", *CHECKPOINTS]),
+    ]
+}
 
 
 def parse() -> argparse.Namespace:
@@ -72,7 +82,7 @@ def last_json(command: list[str], threads: int) -> dict:
     return json.loads([line for line in done.stdout.splitlines() if line.startswith('{"')][-1])
 
 
-def ours(args: argparse.Namespace, config: str, steps: tuple[int, int]) -> dict:
+def ours(args: argparse.Namespace, config: str, settings: list[str], steps: tuple[int, int]) -> dict:
     timed, warmup = steps
     command = [args.program, "bench", str(ROOT / "configs" / f"{config}.yaml"), "--steps", str(timed)]
     command += ["--warmup", str(warmup)]
@@ -80,6 +90,8 @@ def ours(args: argparse.Namespace, config: str, steps: tuple[int, int]) -> dict:
         held_out = (("data.held_out_path", "null"), ("data.held_out", 8))
         for key, value in (("model.path", args.model), ("data.path", args.data), *held_out):
             command += ["--set", f"{key}={value}"]
+    for setting in settings:
+        command += ["--set", setting]
     return last_json(command, args.threads)
 
 
@@ -145,11 +157,14 @@ def main() -> None:
         if name not in wanted:
             continue
         steps = (1, 0) if args.quick else (2, 1) if name == "smollm2" else (8, 2)
-        mine, theirs = [], []
+        forms = FORMS.get(name, [("", [])])
+        mine, theirs = {form: [] for form, _ in forms}, []
         for _ in range(1 if args.quick else args.rounds):
-            mine.append(ours(args, config, steps))
+            for form, settings in forms:
+                mine[form].append(ours(args, config, settings, steps))
             theirs.append(peers(args, python, shape, config, steps))
-        print(row(name, shape, mine, theirs), flush=True)
+        for form, _ in forms:
+            print(row(name + form, shape, mine[form], theirs), flush=True)
         results[name] = {"wgrpo": mine, "trl": theirs}
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps({"machine": machine(), "results": results}, indent=1))

@@ -17,7 +17,7 @@ use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::random::Stream;
 use crate::readback::{self, traffic};
 use crate::reward::{Completion, Item, Reward, Rewards};
-use crate::run::{Opened, Stop};
+use crate::run::{Opened, Stop, in_its_precision};
 
 /// What the stream of seeded rewards is for, beside those of weights and rollouts.
 const REWARDS: u32 = 0x7277;
@@ -120,7 +120,7 @@ impl OnDevice for Bench {
     type Output = anyhow::Result<BenchResult>;
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<BenchResult> {
-        let config = self.config;
+        let config = in_its_precision::<B>(self.config, &device)?;
         let mut opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
         if !self.real_rewards {
             opened.rewards = Rewards::only(Box::new(Uniform::new(config.training.seed)));

@@ -13,7 +13,7 @@ use crate::kernel::{self, ComputeDtype, Kernels};
 use crate::model::{Decoder, ModelConfig};
 use crate::readback;
 use crate::rollout::{Generator, Noise, Prompt, Purpose};
-use crate::run::Opened;
+use crate::run::{Opened, in_its_precision};
 
 /// Most rows that are decoded at once: more would only show how large the cache may be.
 pub(super) const MOST_ROWS: u64 = 4096;
@@ -57,7 +57,8 @@ struct Figures {
 impl OnDevice for DecodeBench {
     type Output = anyhow::Result<()>;
 
-    fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<()> {
+    fn run<B: Kernels>(mut self, device: B::Device) -> anyhow::Result<()> {
+        self.config = in_its_precision::<B>(self.config, &device)?;
         let opened = Opened::<B>::open(&self.config, &device, &self.device.limits())?;
         // No token ends a row, so that all rows run to the end together.
         let generator = self.config.eval_options(&[]).generator;

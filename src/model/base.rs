@@ -103,15 +103,20 @@ impl<B: Kernels> Decoder<B> {
             let Some(storage) = base.storage(weights.is_f16(&name), is_outer) else { continue };
             let checked = |range| {
                 let rows = rows(&module, shape, range)?;
+                // What was read is done with: of a large matrix only these rows were in memory.
+                weights.forget(&name);
                 check_range(&name, &rows, storage)?;
                 Ok::<_, ModelError>(rows)
             };
             map.store(StoredWeight::from_rows(shape, storage, checked, device)?);
-            weights.forget(&name);
         }
-        let mut others = |name: &str, shape: &[usize]| match (name.strip_suffix(".weight"), shape) {
-            (Some(module), [output, input]) => rows(module, [*output, *input], 0..*output),
-            _ => Ok(weights.get(name, shape)?),
+        let mut others = |name: &str, shape: &[usize]| {
+            let values = match (name.strip_suffix(".weight"), shape) {
+                (Some(module), [output, input]) => rows(module, [*output, *input], 0..*output)?,
+                _ => weights.get(name, shape)?,
+            };
+            weights.forget(name);
+            Ok(values)
         };
         decoder.with_values(|_| true, &mut others)
     }

@@ -1,7 +1,7 @@
 //! A file of tensors mapped into memory, and what a person is told of a tensor that is not in it.
 
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -29,18 +29,19 @@ impl Mapped {
         unsafe { Mmap::map(&opened) }.map(Self)
     }
 
-    /// Lets the system take back the memory of some bytes, which can be read again.
+    /// Lets the system take back the memory of what was read, which can be read again. The system maps more than the
+    /// bytes that were asked for, so that all is given back and not these bytes alone.
     #[cfg(unix)]
     #[allow(unsafe_code, reason = "what was read of a file would count as this program's memory")]
-    pub(super) fn forget(&self, bytes: Range<usize>) {
+    pub(super) fn forget(&self) {
         let advice = memmap2::UncheckedAdvice::DontNeed;
         // SAFETY: the map is read-only and shared with the file, from which its pages come again.
-        let _ = unsafe { self.0.unchecked_advise_range(advice, bytes.start, bytes.len()) };
+        let _ = unsafe { self.0.unchecked_advise(advice) };
     }
 
     /// Nothing, on systems that see to it themselves.
     #[cfg(not(unix))]
-    pub(super) fn forget(&self, _: Range<usize>) {}
+    pub(super) fn forget(&self) {}
 }
 
 impl Deref for Mapped {

@@ -30,6 +30,8 @@ pub(super) struct Setup {
     pub model_config: ModelConfig,
     pub tokenizer: Tokenizer,
     pub lora: Option<LoraConfig>,
+    /// What `gradient_checkpointing` came to.
+    pub checkpointing: Checkpointing,
     pub held_out: Option<PreparedProblems>,
     pub eval_options: EvalOptions,
     pub plan: RunPlan,
@@ -59,9 +61,8 @@ impl Setup {
         for (weight, reward) in rewards {
             opened.rewards.push(weight, reward)?;
         }
-        let asked = config.training.gradient_checkpointing;
-        let config = open::settled_by(config, opened.checkpointing, opened.compute_dtype);
         let mut plan = plan::<B>(&config, &opened, &limits, device);
+        let asked = config.training.gradient_checkpointing;
         plan.notes.extend(checkpoint_note(asked, opened.checkpointing));
         let LoadedModel { config: model_config, tokenizer, .. } = &opened.model;
         let setup = Self {
@@ -69,6 +70,7 @@ impl Setup {
             model_config: model_config.clone(),
             tokenizer: tokenizer.clone(),
             lora: opened.lora.clone(),
+            checkpointing: opened.checkpointing,
             eval_options: config.eval_options(tokenizer.eos_ids()),
             held_out: opened.problems.held_out.take(),
             config,
@@ -159,7 +161,9 @@ impl Frame {
         problems: PreparedProblems,
         rewards: Rewards,
     ) -> Result<Trainer<B>, RunError> {
-        open::trainer(&self.setup.config, policy, &self.setup.tokenizer, problems, rewards)
+        let Setup { config, tokenizer, checkpointing, .. } = &self.setup;
+        let config = open::settled_by(config, *checkpointing);
+        open::trainer(&config, policy, tokenizer, problems, rewards)
     }
 }
 

@@ -44,7 +44,7 @@ pub use export::{Exported, Form, export};
 pub use few_bits::loss_of_accuracy;
 pub use finish::Outcome;
 pub use memory::{Outlook, Sizes, outlook, text as memory_text};
-pub use open::{Opened, Problems, saved_model};
+pub use open::{Opened, Problems, in_its_precision, saved_model};
 pub use options::{Options, Stop};
 
 use frame::{Frame, Setup};
@@ -81,6 +81,7 @@ impl<B: Kernels> Run<B> {
         device: &B::Device,
         options: Options,
     ) -> Result<Self, RunError> {
+        let config = open::in_its_precision::<B>(config, device)?;
         let existing = if options.overwrite { Existing::Overwrite } else { Existing::Refuse };
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
         let (inputs, folder) = (Inputs::of(&setup.config)?, setup.config.output_dir.clone());
@@ -200,7 +201,9 @@ impl Frame {
         rewards: &Rewards,
     ) -> Result<Decoder<Autodiff<B>>, RunError> {
         let Some(mut settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
-        settings.update = self.setup.config.training.warm_start_pass();
+        settings.update = open::settled_by(&self.setup.config, self.setup.checkpointing)
+            .training
+            .warm_start_pass();
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

@@ -9,7 +9,7 @@ use super::memory::{Sizes, budget, settled};
 use crate::config::{LoraBlock, ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
-use crate::kernel::{self, ComputeDtype, Kernels};
+use crate::kernel::{self, Kernels};
 use crate::model::{
     ADAPTER_CONFIG, Adapter, Base, Decoder, LoadedModel, LoraConfig, ModelConfig, ModelError,
     find_model, is_of_adapter,
@@ -36,8 +36,6 @@ pub struct Opened<B: Kernels> {
     pub memory: Estimate,
     /// Whether that is with checkpoints of layers.
     pub checkpointing: Checkpointing,
-    /// In what products are computed.
-    pub compute_dtype: ComputeDtype,
 }
 
 impl<B: Kernels> Opened<B> {
@@ -47,7 +45,7 @@ impl<B: Kernels> Opened<B> {
     /// A model, problems or rewards that cannot be had; the first tensor that is too large; a precision that
     /// the device lacks.
     pub fn open(config: &RunConfig, device: &B::Device, limits: &Limits) -> Result<Self, RunError> {
-        let compute_dtype = kernel::compute_in::<B>(config.device.compute_dtype, device)?;
+        kernel::compute_in::<B>(config.device.compute_dtype, device)?;
         let budget = budget(config, limits);
         check_weights::<B>(config, budget)?;
         let (model, lora) = model(config, device, limits)?;
@@ -68,7 +66,7 @@ impl<B: Kernels> Opened<B> {
         };
         let (settled, memory) = settled(config.clone(), sizes, budget)?;
         let checkpointing = settled.training.gradient_checkpointing;
-        Ok(Self { model, lora, problems, rewards, memory, checkpointing, compute_dtype })
+        Ok(Self { model, lora, problems, rewards, memory, checkpointing })
     }
 
     /// A trainer before its first step.
@@ -77,20 +75,28 @@ impl<B: Kernels> Opened<B> {
     /// Settings that contradict each other; none in a configuration that was loaded.
     pub fn trainer(self, config: &RunConfig) -> Result<Trainer<B>, RunError> {
         let Self { model: LoadedModel { decoder, tokenizer, .. }, problems, rewards, .. } = self;
-        let config = settled_by(config.clone(), self.checkpointing, self.compute_dtype);
+        let config = settled_by(config, self.checkpointing);
         trainer(&config, decoder, &tokenizer, problems.train, rewards)
     }
 }
 
-/// The configuration with what `auto` came to in it.
-pub(super) fn settled_by(
-    mut config: RunConfig,
-    checkpointing: Checkpointing,
-    compute_dtype: ComputeDtype,
-) -> RunConfig {
+/// The configuration with what `gradient_checkpointing: auto` came to.
+pub(super) fn settled_by(config: &RunConfig, checkpointing: Checkpointing) -> RunConfig {
+    let mut config = config.clone();
     config.training.gradient_checkpointing = checkpointing;
-    config.device.compute_dtype = compute_dtype;
     config
+}
+
+/// Has products computed as a configuration says, which then says what `auto` came to.
+///
+/// # Errors
+/// A precision that the device lacks.
+pub fn in_its_precision<B: Kernels>(
+    mut config: RunConfig,
+    device: &B::Device,
+) -> Result<RunConfig, RunError> {
+    config.device.compute_dtype = kernel::compute_in::<B>(config.device.compute_dtype, device)?;
+    Ok(config)
 }
 
 pub(super) fn trainer<B: Kernels>(

@@ -3,6 +3,7 @@
 use super::checkpoints::{self, Found};
 use super::frame::Setup;
 use super::inputs::Inputs;
+use super::open::in_its_precision;
 use super::options::Options;
 use super::{Run, RunError, changes, is_due};
 use crate::config::RunConfig;
@@ -46,6 +47,7 @@ impl<B: Kernels> Run<B> {
         device: &B::Device,
         options: Options,
     ) -> Result<Self, RunError> {
+        let config = in_its_precision::<B>(config, device)?;
         let Ready { folder, found, inputs, notes } = Ready::check(&config, options.accept_changes)?;
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
         // A checkpoint that does not fit must be known before the folder's logs are cut.

@@ -244,7 +244,8 @@ mod signals {
         let first = stopped_reply("1+2");
         assert!(first.len() < 99_000, "{}", first.len());
         let next = completion(&scene, &format!("1+2={first} 3="));
-        assert_eq!(stopped_reply("3")[..8], next);
+        let second = stopped_reply("3");
+        assert!(second.starts_with(&next), "{second} does not begin with {next}");
         writeln!(input, "/reset\n/reset").unwrap();
         interrupt(&child);
         assert_eq!(child.wait().unwrap().code(), Some(130));

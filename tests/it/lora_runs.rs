@@ -83,9 +83,13 @@ fn dropout_changes_what_is_learned_and_nothing_of_how_it_is_generated() {
     scene.train("with", &["--set", "lora.dropout=0.5"]);
     let [without, with] = ["without", "with"].map(|run| metrics(&scene, run));
     // The first step's completions come from before any update.
-    assert_eq!(with[0]["rollout/mean_length"], without[0]["rollout/mean_length"]);
-    assert_eq!(with[0]["reward/mean"], without[0]["reward/mean"]);
-    assert_ne!(with[0]["train/grad_norm"], without[0]["train/grad_norm"]);
+    for key in ["completions/mean_length", "reward", "entropy", "grad_norm"] {
+        assert!(with[0][key].is_number(), "{key}");
+    }
+    for key in ["completions/mean_length", "reward"] {
+        assert_eq!(with[0][key], without[0][key], "{key}");
+    }
+    assert_ne!(with[0]["grad_norm"], without[0]["grad_norm"]);
     let config: Value =
         serde_json::from_str(&scene.read("with/adapter/adapter_config.json")).unwrap();
     assert_eq!(config["lora_dropout"], 0.5);
@@ -98,8 +102,9 @@ fn an_adapter_is_saved_in_16_bits_on_request_and_writes_the_same() {
     let (text, logp) = completion(&scene, "whole");
     for dtype in ["bf16", "f16"] {
         scene.train(dtype, &["--set", &format!("lora.dtype={dtype}")]);
-        // The tensors take half as much; the header stays.
-        assert!(adapter(&scene, dtype).len() < adapter(&scene, "whole").len() * 6 / 10, "{dtype}");
+        let header = String::from_utf8_lossy(&adapter(&scene, dtype)).to_string();
+        says(&header, &[&format!("\"dtype\":\"{}\"", dtype.to_uppercase())]);
+        assert!(!header.contains("F32"), "{dtype}");
         let (again, logp_again) = completion(&scene, dtype);
         assert_eq!(again, text);
         assert!((logp - logp_again).abs() < 0.05, "{dtype}: {logp} against {logp_again}");

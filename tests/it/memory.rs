@@ -71,10 +71,27 @@ fn a_run_that_cannot_fit_is_refused_with_what_brings_it_under() {
     };
     let much = refused(&["device.memory_mib=10"]);
     says(&much, &["there are 10.0 MiB", "take a smaller model"]);
-    let off = ["gradient_checkpointing=false", "device.micro_batch_tokens=100000"];
-    let long = ["rollout_batch_size=64", "response_length=40"];
-    let tight = refused(&[&off[..], &long, &["device.memory_mib=900"]].concat());
-    says(&tight, &["the run takes about ", "set gradient_checkpointing to true: that takes "]);
+    let long = ["rollout_batch_size=64", "response_length=40", "gradient_checkpointing=false"];
+    let large = [&long[..], &["device.micro_batch_tokens=100000"]].concat();
+    let tight = refused(&[&large[..], &["device.memory_mib=900"]].concat());
+    let together =
+        ["the run takes about ", "set gradient_checkpointing to true, and lower device."];
+    says(&tight, &together);
+    // What is named is enough, and no more than needed.
+    let large =
+        [&long[..2], &["gradient_checkpointing=true", "device.micro_batch_tokens=100000"]].concat();
+    let with = |tokens: usize| {
+        let set = set(&[&large[..], &[&format!("device.micro_batch_tokens={tokens}")]].concat());
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let said = json(&scene, &[&["memory", "tiny.yaml", "--json"], &set[..]].concat());
+        said["bytes"].as_u64().unwrap()
+    };
+    let budget = (with(100_000) >> 20) - 20;
+    let budget_key = format!("device.memory_mib={budget}");
+    let tight = refused(&[&large[..], &[&budget_key]].concat());
+    let (_, named) = tight.split_once("lower device.micro_batch_tokens from 100000 to ").unwrap();
+    let tokens: usize = named.split(':').next().unwrap().parse().unwrap();
+    assert!(with(tokens) <= budget << 20 && with(tokens + 1) > budget << 20, "{tokens}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Matrix products: those of a few rows are in `few_rows`, all others are Burn's.
+//! Matrix products: those of a few rows are in `few_rows`, those with weights in few bits in `stored_product`, all others
+//! are Burn's.
 
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
@@ -12,24 +13,35 @@ use cubek::std::InputBinding;
 
 use super::few_rows::are_few;
 use super::stored::as_rows;
+use super::stored_product::stored_product;
 use super::tensor::{dims, empty, zeros};
 use super::{GpuForm, few_rows, is_cuda};
 use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
+use crate::kernel::ops::weight::Layout;
 use crate::kernel::precision::{ComputeDtype, rounds_to};
 
 impl GpuForm<2, 1> for Linear {
     fn cubecl<R: CubeRuntime>(&self, [x, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
-        let ([n, _], weight) = (dims(&x), as_rows(self.weight, weight));
-        [match are_few(n) {
-            true => few_rows::product(&x, &weight),
-            false => product_with_transposed(x, weight),
+        let [n, _] = dims(&x);
+        [match (are_few(n), self.weight) {
+            (true, layout) => few_rows::product(&x, (layout, &weight)),
+            (false, Layout::Stored { storage, output, input }) if rounds_to(ComputeDtype::F32) => {
+                stored_product(&x, &weight, storage, [output, input], false)
+            }
+            // Kernels that round are Burn's, which take a weight as a whole.
+            (false, layout) => product(x, transposed(as_rows(layout, weight))),
         }]
     }
 }
 
 impl GpuForm<2, 1> for LinearInputGradient {
     fn cubecl<R: CubeRuntime>(&self, [dy, weight]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
-        [product(dy, as_rows(self.weight, weight))]
+        [match self.weight {
+            Layout::Stored { storage, output, input } if rounds_to(ComputeDtype::F32) => {
+                stored_product(&dy, &weight, storage, [output, input], true)
+            }
+            layout => product(dy, as_rows(layout, weight)),
+        }]
     }
 }
 
@@ -37,14 +49,6 @@ impl GpuForm<2, 1> for LinearWeightGradient {
     fn cubecl<R: CubeRuntime>(&self, [dy, x]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 1] {
         [product(transposed(dy), x)]
     }
-}
-
-/// `x · weightᵀ`.
-pub(super) fn product_with_transposed<R: CubeRuntime>(
-    x: CubeTensor<R>,
-    weight: CubeTensor<R>,
-) -> CubeTensor<R> {
-    product(x, transposed(weight))
 }
 
 /// `lhs · rhs`, of no rows where `lhs` has none.

@@ -67,7 +67,8 @@ impl GpuForm<1, 2> for LogitLogprob {
 impl GpuForm<4, 1> for LogitLogprobBackward {
     fn cubecl<R: CubeRuntime>(&self, inputs: [CubeTensor<R>; 4]) -> [CubeTensor<R>; 1] {
         let [logits, out, lse, dout] = inputs.each_ref().map(contiguous);
-        let [n, v] = shape(&logits, &self.tokens);
+        let [n, v] = dims(&logits);
+        assert!(n == self.tokens.len(), "{n} rows of logits, {} tokens", self.tokens.len());
         assert!(dims(&out) == [n, 2] && dims(&lse) == [n] && dims(&dout) == [n, 2]);
         let dlogits = empty(&logits, [n, v]);
         if n > 0 {
@@ -76,7 +77,7 @@ impl GpuForm<4, 1> for LogitLogprobBackward {
                 grid((n * v).div_ceil(LANES)),
                 CubeDim::new_1d(LANES as u32),
                 logits.clone().into_array_arg(),
-                numbers(&logits, &self.tokens).into_array_arg(),
+                numbers(&logits, &self.columns()).into_array_arg(),
                 out.into_array_arg(),
                 lse.into_array_arg(),
                 dout.into_array_arg(),
@@ -90,15 +91,23 @@ impl GpuForm<4, 1> for LogitLogprobBackward {
 
     fn wgsl<R: CubeRuntime>(&self, inputs: [CubeTensor<R>; 4]) -> [CubeTensor<R>; 1] {
         let [logits, out, lse, dout] = inputs.each_ref().map(contiguous);
-        let [n, v] = shape(&logits, &self.tokens);
+        let [n, v] = dims(&logits);
+        assert!(n == self.tokens.len(), "{n} rows of logits, {} tokens", self.tokens.len());
         assert!(dims(&out) == [n, 2] && dims(&lse) == [n] && dims(&dout) == [n, 2]);
         let dlogits = empty(&logits, [n, v]);
         if n > 0 {
-            let tokens = numbers(&logits, &self.tokens);
+            let tokens = numbers(&logits, &self.columns());
             let tensors = [&logits, &tokens, &out, &lse, &dout, &dlogits];
             BACKWARD.run_each(n * v, &tensors, &info(n, v, self.temperature));
         }
         [dlogits]
+    }
+}
+
+impl LogitLogprobBackward {
+    /// The column of each row's token; one that is not among the columns has a number beyond them.
+    fn columns(&self) -> Vec<u32> {
+        self.tokens.iter().map(|token| token.wrapping_sub(self.first as u32)).collect()
     }
 }
 

@@ -28,6 +28,7 @@ mod rotate_into_cache;
 mod sample;
 mod shader;
 mod stored;
+mod stored_product;
 mod sum_of_squares;
 mod swiglu;
 pub(super) mod tensor;

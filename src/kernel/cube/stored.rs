@@ -63,6 +63,35 @@ pub(super) fn number_at(
     number
 }
 
+/// The weight of an output and an input, in few bits or in f32 row after row.
+#[cube]
+pub(super) fn weight_at(
+    weight: &Array<u32>,
+    output: usize,
+    input: usize,
+    inputs: usize,
+    #[comptime] storage: Option<Storage>,
+) -> f32 {
+    let mut number = 0.0f32;
+    if comptime!(storage.is_none()) {
+        number = f32::reinterpret(weight[output * inputs + input]);
+    } else {
+        let storage = comptime!(storage.unwrap_or(Storage::Bf16));
+        let words_of_panel = inputs.div_ceil(BLOCK) * comptime!(storage.words_of_block());
+        number = number_at(weight, output, input, words_of_panel, storage);
+    }
+    number
+}
+
+/// In what a weight is stored, if in few bits.
+pub(super) fn storage_of(layout: Layout) -> Option<Storage> {
+    match layout {
+        Layout::Rows => None,
+        Layout::Panels { .. } => panic!("a GPU packs no weights"),
+        Layout::Stored { storage, .. } => Some(storage),
+    }
+}
+
 #[cube(launch)]
 fn open_kernel(
     words: &Array<u32>,

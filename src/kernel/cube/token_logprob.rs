@@ -1,4 +1,5 @@
-//! Log-probabilities straight from hidden states on a device: logits in blocks of rows.
+//! Log-probabilities straight from hidden states on a device: logits in blocks of rows, and of the vocabulary on the way
+//! back, so that each row of the head's gradient, by far the largest result, is written once.
 
 use std::ops::Range;
 
@@ -7,8 +8,8 @@ use burn::tensor::ops::FloatTensorOps;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime};
 
-use super::stored::as_rows;
-use super::tensor::nothing;
+use super::stored::open;
+use super::tensor::{dims, empty, nothing, zeros};
 use super::{GpuForm, run};
 use crate::kernel::ops::linear::{Linear, LinearInputGradient, LinearWeightGradient};
 use crate::kernel::ops::logit_logprob::{LogitLogprob, LogitLogprobBackward};
@@ -23,11 +24,10 @@ type Burn<R> = CubeBackend<R, f32, i32, u8>;
 
 impl GpuForm<2, 2> for TokenLogprob {
     fn cubecl<R: CubeRuntime>(&self, [hidden, head]: [CubeTensor<R>; 2]) -> [CubeTensor<R>; 2] {
-        let head = as_rows(self.head, head);
         let (mut outs, mut lses) = (Vec::new(), Vec::new());
-        for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
+        for rows in blocks(self.tokens.len(), self.head.outputs(head.meta.shape())) {
             let [logits] =
-                run(&Linear { weight: Layout::Rows }, [rows_of(&hidden, &rows), head.clone()]);
+                run(&Linear { weight: self.head }, [rows_of(&hidden, &rows), head.clone()]);
             let tokens = self.tokens[rows].into();
             let [out, lse] = run(&LogitLogprob { tokens, temperature: self.temperature }, [logits]);
             outs.push(out);
@@ -42,38 +42,67 @@ impl GpuForm<5, 2> for TokenLogprobBackward {
         &self,
         [hidden, head, out, lse, dout]: [CubeTensor<R>; 5],
     ) -> [CubeTensor<R>; 2] {
-        let head = as_rows(self.head, head);
-        let (mut dhidden, mut dhead) = (Vec::new(), None);
-        for rows in blocks(self.tokens.len(), head.meta.shape()[0]) {
-            let [hidden, out, lse, dout] =
-                [&hidden, &out, &lse, &dout].map(|tensor| rows_of(tensor, &rows));
-            let [logits] = run(&Linear { weight: Layout::Rows }, [hidden.clone(), head.clone()]);
-            let (tokens, temperature) = (self.tokens[rows].into(), self.temperature);
-            let op = LogitLogprobBackward { tokens, temperature };
-            let [dlogits] = run(&op, [logits, out, lse, dout]);
+        let ([n, d], v) = (dims(&hidden), self.head.outputs(head.meta.shape()));
+        let (mut dhidden, mut dhead) = (zeros(&hidden, [n, d]), None);
+        for columns in blocks(v, n) {
+            let part = head_of(self.head, &head, &columns, d);
+            let dlogits = self.dlogits([&hidden, &out, &lse, &dout], &part, columns.start);
             if self.needs[0] {
-                dhidden.extend(run(
-                    &LinearInputGradient { weight: Layout::Rows },
-                    [dlogits.clone(), head.clone()],
-                ));
+                let op = LinearInputGradient { weight: Layout::Rows };
+                let [new] = run(&op, [dlogits.clone(), part]);
+                dhidden = Burn::<R>::float_add(dhidden, new);
             }
             if self.needs[1] {
-                let [new] = run(&LinearWeightGradient, [dlogits, hidden]);
-                dhead = Some(match dhead {
-                    Some(sum) => Burn::<R>::float_add(sum, new),
-                    None => new,
-                });
+                let [new] = run(&LinearWeightGradient, [dlogits, hidden.clone()]);
+                // Taken out, so that it changes in its place.
+                let whole = dhead.take().unwrap_or_else(|| empty(&hidden, [v, d]));
+                let place = [Slice::from(columns), Slice::from(0..d)];
+                dhead = Some(Burn::<R>::float_slice_assign(whole, &place, new));
             }
         }
-        let dhidden = if self.needs[0] { joined(dhidden) } else { nothing(&hidden) };
-        [dhidden, dhead.unwrap_or_else(|| nothing(&head))]
+        let dhidden = if self.needs[0] { dhidden } else { nothing(&hidden) };
+        [dhidden, dhead.unwrap_or_else(|| nothing(&hidden))]
     }
 }
 
-/// At least one block, so that no rows still give tensors of no rows.
-fn blocks(n: usize, vocabulary: usize) -> impl Iterator<Item = Range<usize>> {
-    let step = (BLOCK_BYTES / (4 * vocabulary)).max(1);
-    (0..n.max(1)).step_by(step).map(move |start| start.min(n)..n.min(start + step))
+impl TokenLogprobBackward {
+    /// Gradients of the logits of some of the vocabulary, from `first` on, whose part of the head is given.
+    fn dlogits<R: CubeRuntime>(
+        &self,
+        [hidden, out, lse, dout]: [&CubeTensor<R>; 4],
+        head: &CubeTensor<R>,
+        first: usize,
+    ) -> CubeTensor<R> {
+        let [logits] = run(&Linear { weight: Layout::Rows }, [hidden.clone(), head.clone()]);
+        let (tokens, temperature) = (self.tokens.clone(), self.temperature);
+        let op = LogitLogprobBackward { tokens, temperature, first };
+        let [dlogits] = run(&op, [logits, out.clone(), lse.clone(), dout.clone()]);
+        dlogits
+    }
+}
+
+/// Some outputs of the head, row after row.
+fn head_of<R: CubeRuntime>(
+    layout: Layout,
+    head: &CubeTensor<R>,
+    outputs: &Range<usize>,
+    input: usize,
+) -> CubeTensor<R> {
+    match layout {
+        Layout::Stored { storage, .. } => {
+            let index: Vec<u32> = outputs.clone().map(|output| output as u32).collect();
+            open(head, storage, [index.len(), input], Some(&index))
+        }
+        Layout::Rows => rows_of(head, outputs),
+        Layout::Panels { .. } => panic!("a GPU packs no weights"),
+    }
+}
+
+/// Cuts `0..whole` so that blocks have so many bytes, where each of its members has `width` floats. At least one
+/// block, so that no rows still give tensors of no rows.
+fn blocks(whole: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    let step = (BLOCK_BYTES / (4 * width.max(1))).max(1);
+    (0..whole.max(1)).step_by(step).map(move |start| start.min(whole)..whole.min(start + step))
 }
 
 fn rows_of<R: CubeRuntime>(tensor: &CubeTensor<R>, rows: &Range<usize>) -> CubeTensor<R> {

@@ -69,13 +69,13 @@ impl Op<1, 2> for LogitLogprob {
         // What the backward pass holds is given up, so that the gradient can take its place.
         drop(saved);
         let (tokens, temperature) = (self.tokens.clone(), self.temperature);
-        let op = LogitLogprobBackward { tokens, temperature };
+        let op = LogitLogprobBackward { tokens, temperature, first: 0 };
         B::run(op, [logits, out, lse, dout]).map(Some)
     }
 }
 
-/// The gradient of logits `[n, v]` from them, what the forward pass gave, and the gradient of its rows
-/// `[n, 2]`.
+/// The gradient of logits `[n, v]`, which may be a part of a row's, from them, what the forward pass gave of whole rows,
+/// and the gradient of those `[n, 2]`.
 ///
 /// ```text
 /// dz_v = (dlogp·(1[v = token] − p_v) − dentropy·p_v·(log p_v + entropy)) / T
@@ -86,6 +86,8 @@ pub struct LogitLogprobBackward {
     pub tokens: Arc<[u32]>,
     /// As in the forward pass.
     pub temperature: f32,
+    /// The token of the first column.
+    pub first: usize,
 }
 
 impl Op<4, 1> for LogitLogprobBackward {
@@ -100,7 +102,7 @@ impl Op<4, 1> for LogitLogprobBackward {
         let mut dlogits = logits.into_vec();
         let rows = Rows { out: &out, lse: &lse, dout: &dout };
         let count = dlogits.len() / self.tokens.len().max(1);
-        let part = Part { tokens: &self.tokens, first: 0, count };
+        let part = Part { tokens: &self.tokens, first: self.first, count };
         turn_into_gradients(&mut dlogits, part, self.temperature, rows);
         [dlogits]
     }
@@ -109,7 +111,21 @@ impl Op<4, 1> for LogitLogprobBackward {
 /// The row of `logit_logprob` in the list of operations.
 pub fn visit(visitor: &mut impl Visitor) {
     let op = LogitLogprob { tokens: tokens(301), temperature: 0.7 };
-    visitor.visit(Case::new("logit_logprob", op, [noise([N, 301], 19)]));
+    visitor.visit(Case::new("logit_logprob", op.clone(), [noise([N, 301], 19)]));
+    // Columns 100 to 199 of the same rows.
+    let logits = noise([N, 301], 19);
+    let [out, lse] = op.cpu([logits.clone()]);
+    let columns: Vec<f32> =
+        logits.chunks_exact(301).flat_map(|row| row[100..200].to_vec()).collect();
+    let LogitLogprob { tokens, temperature } = op;
+    let op = LogitLogprobBackward { tokens, temperature, first: 100 };
+    let inputs = [
+        Elements::new(columns, Shape::new([N, 100])),
+        Elements::new(out, Shape::new([N, 2])),
+        Elements::new(lse, Shape::new([N])),
+        noise([N, 2], 54),
+    ];
+    visitor.visit(Case::new("logit_logprob_backward: some columns", op, inputs));
 }
 
 /// The CPU reference of `shaders/logit_logprob.wgsl`.

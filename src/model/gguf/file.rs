@@ -82,11 +82,9 @@ impl GgufFile {
         info.encoding.decode.map(|_| ()).ok_or_else(|| self.not_read(name, info))
     }
 
-    /// Lets the system take back the memory in which a tensor's bytes were read.
-    pub fn forget(&self, name: &str) {
-        if let Some(info) = self.header.tensors.get(name) {
-            self.map.forget(info.bytes.clone());
-        }
+    /// Lets the system take back the memory in which tensors were read.
+    pub fn forget(&self) {
+        self.map.forget();
     }
 
     /// The bytes of the file in a range that the header was found to have.

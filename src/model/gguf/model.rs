@@ -132,11 +132,9 @@ impl GgufModel {
         Ok(values)
     }
 
-    /// Lets the system take back the memory in which a tensor's bytes were read.
-    pub fn forget(&self, name: &str) {
-        if let Some(own) = self.own_names.get(name) {
-            self.file.forget(own);
-        }
+    /// Lets the system take back the memory in which tensors were read.
+    pub fn forget(&self) {
+        self.file.forget();
     }
 
     /// How the rows of a tensor were reordered, if they were.

@@ -123,11 +123,11 @@ impl Weights {
         self.in_folder(name).is_some_and(|file| file.is_f16(name))
     }
 
-    /// Lets the system take back the memory in which a tensor's bytes were read.
+    /// Lets the system take back the memory in which tensors of the file of this one were read.
     pub fn forget(&self, name: &str) {
         match (&self.source, self.in_folder(name)) {
-            (Source::Gguf(model), _) => model.forget(name),
-            (_, Some(file)) => file.forget(name),
+            (Source::Gguf(model), _) => model.forget(),
+            (_, Some(file)) => file.forget(),
             (_, None) => {}
         }
     }

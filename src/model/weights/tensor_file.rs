@@ -73,12 +73,9 @@ impl TensorFile {
         self.header.tensors.get(name).is_some_and(|info| info.dtype == Dtype::F16)
     }
 
-    /// Lets the system take back the memory in which a tensor's bytes were read; they can be read again.
-    pub fn forget(&self, name: &str) {
-        let Some(info) = self.header.tensors.get(name) else { return };
-        let (begin, end) = info.data_offsets;
-        let start = self.header.data_start;
-        self.map.forget(start + begin..start + end);
+    /// Lets the system take back the memory in which tensors were read; they can be read again.
+    pub fn forget(&self) {
+        self.map.forget();
     }
 
     /// The same, of numbers that can be computed with.

@@ -142,14 +142,12 @@ impl MemoryOf<'_> {
         block.saturating_add(self.head_matrices()).saturating_add(exact)
     }
 
-    /// Matrices as large as the head: its gradient, that of the embedding, and their sum where the two are one; frozen
-    /// on a GPU, the head opened.
+    /// Matrices as large as the head: its gradient, that of the embedding, and their sum where the two are one.
     fn head_matrices(&self) -> u64 {
-        let count = match (self.adapter.is_none(), self.model.tie_word_embeddings, self.is_host) {
-            (true, true, _) => 3,
-            (true, false, _) => 1,
-            (false, _, false) => 1,
-            (false, _, true) => 0,
+        let count = match (self.adapter.is_none(), self.model.tie_word_embeddings) {
+            (true, true) => 3,
+            (true, false) => 1,
+            (false, _) => 0,
         };
         bytes(&[count, self.model.vocab_size, self.model.hidden_size])
     }

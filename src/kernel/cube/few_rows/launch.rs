@@ -5,8 +5,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{OUTPUTS, ROWS, gated_kernel, one_weight_kernel, three_weights_kernel};
+use crate::kernel::cube::stored::{storage_of, words_of};
 use crate::kernel::cube::tensor::{dims, empty, grid};
 use crate::kernel::cube::{ROW_UNITS, array};
+use crate::kernel::ops::weight::Layout;
 
 /// A launch over rows and outputs.
 struct Launch {
@@ -32,24 +34,32 @@ impl Launch {
     }
 }
 
+/// A weight `[outputs, inner]` and how it is laid out.
+pub(in crate::kernel::cube) type Factor<'a, R> = (Layout, &'a CubeTensor<R>);
+
+fn outputs_of<R: CubeRuntime>((layout, weight): Factor<R>) -> usize {
+    layout.outputs(weight.meta.shape())
+}
+
 /// `x · weightᵀ` of x `[n, inner]` and weight `[outputs, inner]`.
 pub(in crate::kernel::cube) fn product<R: CubeRuntime>(
     x: &CubeTensor<R>,
-    weight: &CubeTensor<R>,
+    weight: Factor<R>,
 ) -> CubeTensor<R> {
-    let ([n, _], [outputs, _]) = (dims(x), dims(weight));
+    let ([n, _], outputs) = (dims(x), outputs_of(weight));
     let (y, launch) = (empty(x, [n, outputs]), Launch::of(x, &[outputs], ROWS));
     one_weight_kernel::launch(
         &x.client,
         launch.cubes,
         launch.units,
         array(x),
-        array(weight),
+        words_of(weight.1),
         array(&y),
         launch.rows,
         launch.inner,
         outputs as u32,
         launch.tile_rows,
+        storage_of(weight.0),
     );
     y
 }
@@ -57,21 +67,21 @@ pub(in crate::kernel::cube) fn product<R: CubeRuntime>(
 /// Three of them of one x.
 pub(in crate::kernel::cube) fn three_products<R: CubeRuntime>(
     x: &CubeTensor<R>,
-    weights: &[CubeTensor<R>; 3],
+    weights: [Factor<R>; 3],
 ) -> [CubeTensor<R>; 3] {
     let [n, _] = dims(x);
-    let outputs = weights.each_ref().map(|weight| dims::<R, 2>(weight)[0]);
+    let outputs = weights.map(outputs_of);
     let (y, launch) =
         (outputs.map(|outputs| empty(x, [n, outputs])), Launch::of(x, &outputs, ROWS));
-    let ([weight_a, weight_b, weight_c], [y_a, y_b, y_c]) = (weights, &y);
+    let ([(of_a, weight_a), (of_b, weight_b), (of_c, weight_c)], [y_a, y_b, y_c]) = (weights, &y);
     three_weights_kernel::launch(
         &x.client,
         launch.cubes,
         launch.units,
         array(x),
-        array(weight_a),
-        array(weight_b),
-        array(weight_c),
+        words_of(weight_a),
+        words_of(weight_b),
+        words_of(weight_c),
         array(y_a),
         array(y_b),
         array(y_c),
@@ -81,6 +91,9 @@ pub(in crate::kernel::cube) fn three_products<R: CubeRuntime>(
         outputs[1] as u32,
         outputs[2] as u32,
         launch.tile_rows,
+        storage_of(of_a),
+        storage_of(of_b),
+        storage_of(of_c),
     );
     y
 }
@@ -88,10 +101,10 @@ pub(in crate::kernel::cube) fn three_products<R: CubeRuntime>(
 /// `silu(x · gateᵀ) · (x · upᵀ)`.
 pub(in crate::kernel::cube) fn gated_product<R: CubeRuntime>(
     x: &CubeTensor<R>,
-    gate: &CubeTensor<R>,
-    up: &CubeTensor<R>,
+    gate: Factor<R>,
+    up: Factor<R>,
 ) -> CubeTensor<R> {
-    let ([n, _], [outputs, _]) = (dims(x), dims(gate));
+    let ([n, _], outputs) = (dims(x), outputs_of(gate));
     // Two sums an output: half the rows keep as many of them.
     let (y, launch) = (empty(x, [n, outputs]), Launch::of(x, &[outputs], ROWS / 2));
     gated_kernel::launch(
@@ -99,13 +112,15 @@ pub(in crate::kernel::cube) fn gated_product<R: CubeRuntime>(
         launch.cubes,
         launch.units,
         array(x),
-        array(gate),
-        array(up),
+        words_of(gate.1),
+        words_of(up.1),
         array(&y),
         launch.rows,
         launch.inner,
         outputs as u32,
         launch.tile_rows,
+        storage_of(gate.0),
+        storage_of(up.0),
     );
     y
 }

@@ -1,5 +1,5 @@
-//! Products of a few rows with large weights, as in generation: each weight is read once for up to
-//! sixteen rows, and several weights of one x share a launch.
+//! Products of a few rows with large weights, as in generation: each weight, in f32 or in few bits, is read once for up
+//! to sixteen rows, and several weights of one x share a launch.
 //!
 //! A cube has a few outputs. Its units share the inner dimension, neighbours reading neighbours, keep a sum
 //! for each row and output, and add these up at the end. The order of every sum is fixed by the inner
@@ -11,7 +11,9 @@ use cubecl::prelude::*;
 
 pub(super) use self::launch::{gated_product, product, three_products};
 use super::ROW_UNITS;
+use super::stored::weight_at;
 use super::swiglu::sigmoid;
+use crate::kernel::stored::Storage;
 
 /// Above so many rows a product in tiles is faster.
 const MOST_ROWS: usize = 64;
@@ -35,13 +37,14 @@ pub(super) fn are_few(rows: usize) -> bool {
 #[cube]
 fn sums_of_unit(
     x: &Array<f32>,
-    weight: &Array<f32>,
+    weight: &Array<u32>,
     first_row: usize,
     first_output: usize,
     rows: usize,
     inner: usize,
     outputs: usize,
     #[comptime] tile_rows: usize,
+    #[comptime] storage: Option<Storage>,
 ) -> Array<f32> {
     let mut sums = Array::<f32>::new(comptime!(tile_rows * OUTPUTS));
     #[unroll]
@@ -54,7 +57,7 @@ fn sums_of_unit(
         let mut columns = Array::<f32>::new(OUTPUTS);
         #[unroll]
         for o in 0..OUTPUTS {
-            columns[o] = weight[min(first_output + o, outputs - 1) * inner + at];
+            columns[o] = weight_at(weight, min(first_output + o, outputs - 1), at, inner, storage);
         }
         #[unroll]
         for r in 0..tile_rows {
@@ -104,7 +107,7 @@ fn total_of_row(
 #[cube]
 fn write_product(
     x: &Array<f32>,
-    weight: &Array<f32>,
+    weight: &Array<u32>,
     y: &mut Array<f32>,
     first_row: usize,
     first_output: usize,
@@ -112,10 +115,12 @@ fn write_product(
     inner: usize,
     outputs: usize,
     #[comptime] tile_rows: usize,
+    #[comptime] storage: Option<Storage>,
 ) {
     let mut of_units = SharedMemory::<f32>::new(ROW_UNITS * OUTPUTS);
     let mut of_parts = SharedMemory::<f32>::new(ROW_UNITS);
-    let sums = sums_of_unit(x, weight, first_row, first_output, rows, inner, outputs, tile_rows);
+    let sums =
+        sums_of_unit(x, weight, first_row, first_output, rows, inner, outputs, tile_rows, storage);
     let output = first_output + UNIT_POS as usize;
     #[unroll]
     for r in 0..tile_rows {
@@ -129,12 +134,13 @@ fn write_product(
 #[cube(launch)]
 fn one_weight_kernel(
     x: &Array<f32>,
-    weight: &Array<f32>,
+    weight: &Array<u32>,
     y: &mut Array<f32>,
     rows: u32,
     inner: u32,
     outputs: u32,
     #[comptime] tile_rows: usize,
+    #[comptime] storage: Option<Storage>,
 ) {
     let (rows, inner, outputs) = (rows as usize, inner as usize, outputs as usize);
     let tiles = outputs.div_ceil(OUTPUTS);
@@ -143,15 +149,15 @@ fn one_weight_kernel(
         terminate!();
     }
     let first_output = CUBE_POS % tiles * OUTPUTS;
-    write_product(x, weight, y, first_row, first_output, rows, inner, outputs, tile_rows);
+    write_product(x, weight, y, first_row, first_output, rows, inner, outputs, tile_rows, storage);
 }
 
 #[cube(launch)]
 fn three_weights_kernel(
     x: &Array<f32>,
-    weight_a: &Array<f32>,
-    weight_b: &Array<f32>,
-    weight_c: &Array<f32>,
+    weight_a: &Array<u32>,
+    weight_b: &Array<u32>,
+    weight_c: &Array<u32>,
     y_a: &mut Array<f32>,
     y_b: &mut Array<f32>,
     y_c: &mut Array<f32>,
@@ -161,6 +167,9 @@ fn three_weights_kernel(
     outputs_b: u32,
     outputs_c: u32,
     #[comptime] tile_rows: usize,
+    #[comptime] of_a: Option<Storage>,
+    #[comptime] of_b: Option<Storage>,
+    #[comptime] of_c: Option<Storage>,
 ) {
     let (rows, inner) = (rows as usize, inner as usize);
     let (a, b, c) = (outputs_a as usize, outputs_b as usize, outputs_c as usize);
@@ -173,26 +182,28 @@ fn three_weights_kernel(
     let at = CUBE_POS % tiles;
     if at < tiles_a {
         let first_output = at * OUTPUTS;
-        write_product(x, weight_a, y_a, first_row, first_output, rows, inner, a, tile_rows);
+        write_product(x, weight_a, y_a, first_row, first_output, rows, inner, a, tile_rows, of_a);
     } else if at < tiles_a + tiles_b {
         let first_output = (at - tiles_a) * OUTPUTS;
-        write_product(x, weight_b, y_b, first_row, first_output, rows, inner, b, tile_rows);
+        write_product(x, weight_b, y_b, first_row, first_output, rows, inner, b, tile_rows, of_b);
     } else {
         let first_output = (at - tiles_a - tiles_b) * OUTPUTS;
-        write_product(x, weight_c, y_c, first_row, first_output, rows, inner, c, tile_rows);
+        write_product(x, weight_c, y_c, first_row, first_output, rows, inner, c, tile_rows, of_c);
     }
 }
 
 #[cube(launch)]
 fn gated_kernel(
     x: &Array<f32>,
-    gate: &Array<f32>,
-    up: &Array<f32>,
+    gate: &Array<u32>,
+    up: &Array<u32>,
     y: &mut Array<f32>,
     rows: u32,
     inner: u32,
     outputs: u32,
     #[comptime] tile_rows: usize,
+    #[comptime] of_gate: Option<Storage>,
+    #[comptime] of_up: Option<Storage>,
 ) {
     let (rows, inner, outputs) = (rows as usize, inner as usize, outputs as usize);
     let tiles = outputs.div_ceil(OUTPUTS);
@@ -203,8 +214,9 @@ fn gated_kernel(
     let first_output = CUBE_POS % tiles * OUTPUTS;
     let mut of_units = SharedMemory::<f32>::new(ROW_UNITS * OUTPUTS);
     let mut of_parts = SharedMemory::<f32>::new(ROW_UNITS);
-    let gates = sums_of_unit(x, gate, first_row, first_output, rows, inner, outputs, tile_rows);
-    let ups = sums_of_unit(x, up, first_row, first_output, rows, inner, outputs, tile_rows);
+    let gates =
+        sums_of_unit(x, gate, first_row, first_output, rows, inner, outputs, tile_rows, of_gate);
+    let ups = sums_of_unit(x, up, first_row, first_output, rows, inner, outputs, tile_rows, of_up);
     let output = first_output + UNIT_POS as usize;
     #[unroll]
     for r in 0..tile_rows {

@@ -86,7 +86,11 @@ impl Logits {
     }
 
     fn backward_op(&self) -> LogitLogprobBackward {
-        LogitLogprobBackward { tokens: self.tokens.clone().into(), temperature: self.temperature }
+        LogitLogprobBackward {
+            tokens: self.tokens.clone().into(),
+            temperature: self.temperature,
+            first: 0,
+        }
     }
 
     fn all() -> impl Iterator<Item = Self> {
@@ -169,7 +173,7 @@ pub(super) fn check_logit_logprob_backward(form: Form, device: &CubeTensor) -> f
     }
     let none = tensor_of(device, [0, 4], &[]);
     let [out, lse] = form.run(&no_rows(), [none.clone()]);
-    let op = LogitLogprobBackward { tokens: [].into(), temperature: 1.0 };
+    let op = LogitLogprobBackward { tokens: [].into(), temperature: 1.0, first: 0 };
     let [gradient] = form.run(&op, [none, out.clone(), lse, out]);
     assert_eq!(gradient.shape().dims(), [0, 4]);
     worst
