@@ -190,7 +190,8 @@ fn a_model_that_stays_in_16_bits_is_opened_in_1_2_times_its_size() {
     let text = scene.read("tiny.yaml");
     let (before, rest) = text.split_once("model:\n").unwrap();
     let (_, after) = rest.split_once("data:").unwrap();
-    let run = |model: &str| format!("{before}model: {{path: {model}}}\nlora: {{}}\ndata:{after}");
+    let run =
+        |model: &str| format!("{before}model: {{path: {model}}}\nlora: {{rank: 1}}\ndata:{after}");
     scene.write("small.yaml", &run("base/model"));
     scene.write("large.yaml", &run("large"));
     let mut config: Value = serde_json::from_str(&scene.read("base/model/config.json")).unwrap();
