@@ -40,4 +40,6 @@ pub use parameters::{Parameter, ParameterMapper, ParameterVisitor, Source};
 pub use policy::{TokenLogps, WeightStorage};
 pub use reference::Reference;
 pub use segments::{Gradients, TrainingPass};
-pub use weights::{TensorFile, Weights, WeightsError, save_readings, save_tensors};
+pub use weights::{
+    Place, TensorFile, Weights, WeightsError, save_places, save_readings, save_tensors,
+};

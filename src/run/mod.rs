@@ -194,7 +194,9 @@ impl Frame {
         rewards: &Rewards,
     ) -> Result<Decoder<Autodiff<B>>, RunError> {
         let Some(mut settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
-        settings.gradient_checkpointing = self.setup.config.training.gradient_checkpointing;
+        let training = &self.setup.config.training;
+        settings.gradient_checkpointing = training.gradient_checkpointing;
+        settings.moments = training.optimizer.moments;
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

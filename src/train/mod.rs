@@ -58,7 +58,7 @@ pub use error::TrainError;
 pub use evaluate::{EvalOptions, EvalProgress, EvalWatch, Evaluation, evaluate, evaluate_watched};
 pub use gradients::StepGradients;
 pub use masks::{SampleFilters, Truncated};
-pub use moments::Moments;
+pub use moments::{MomentStorage, Moments};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;

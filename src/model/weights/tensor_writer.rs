@@ -13,6 +13,23 @@ use crate::readback::DeviceFailed;
 /// Tensors of a file in the order in which they are written: name and shape.
 type Layout = [(String, Vec<usize>)];
 
+/// A tensor of a file that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Whether its f32 are words of 32 bits, U32 in the file, and no numbers.
+    pub is_words: bool,
+}
+
+impl Place {
+    fn dtype(&self) -> Dtype {
+        if self.is_words { Dtype::U32 } else { Dtype::F32 }
+    }
+}
+
 /// Writes f32 tensors as [`save_readings`] does, from numbers that no device holds.
 ///
 /// # Errors
@@ -47,6 +64,28 @@ pub fn save_readings(
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> Result<(), WeightsError> {
+    let place = |(name, shape): &(_, Vec<_>)| Place {
+        name: String::clone(name),
+        shape: shape.clone(),
+        is_words: false,
+    };
+    let layout: Vec<Place> = layout.iter().map(place).collect();
+    save_places(path, &layout, metadata, values)
+}
+
+/// The same where some tensors are words.
+///
+/// # Errors
+/// As [`save_readings`].
+///
+/// # Panics
+/// As [`save_readings`].
+pub fn save_places(
+    path: &Path,
+    layout: &[Place],
+    metadata: &[(&str, &str)],
+    values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
+) -> Result<(), WeightsError> {
     let written = header(layout, metadata).and_then(|header| write(path, &header, layout, values));
     written.map_err(|source| match source.downcast() {
         Ok(failed) => WeightsError::Device(failed),
@@ -59,14 +98,14 @@ pub fn save_readings(
 fn write(
     path: &Path,
     header: &[u8],
-    layout: &Layout,
+    layout: &[Place],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> io::Result<()> {
     let mut file = PartialFile::create(path)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     let mut values = values.into_iter();
-    for (name, shape) in layout {
+    for Place { name, shape, .. } in layout {
         let values = values.next().transpose().map_err(io::Error::other)?.unwrap_or_default();
         let count: usize = shape.iter().product();
         assert_eq!(values.len(), count, "values of tensor {name}");
@@ -76,14 +115,14 @@ fn write(
     file.commit()
 }
 
-fn header(layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+fn header(layout: &[Place], metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let texts = metadata.iter().map(|(key, text)| (key.to_string(), text.to_string()));
     let mut end = 0;
-    let infos = layout.iter().map(|(name, shape)| {
+    let infos = layout.iter().map(|place| {
         let begin = end;
-        end += 4 * shape.iter().product::<usize>();
-        let (shape, data_offsets) = (shape.clone(), (begin, end));
-        (name.clone(), TensorInfo { dtype: Dtype::F32, shape, data_offsets })
+        end += 4 * place.shape.iter().product::<usize>();
+        let (shape, data_offsets) = (place.shape.clone(), (begin, end));
+        (place.name.clone(), TensorInfo { dtype: place.dtype(), shape, data_offsets })
     });
     let texts = (!metadata.is_empty()).then(|| texts.collect());
     let header = Metadata::new(texts, infos.collect()).map_err(io::Error::other)?;
