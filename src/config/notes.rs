@@ -3,6 +3,7 @@
 use super::RunConfig;
 use crate::kernel::ComputeDtype;
 use crate::loss::{Aggregation, PolicyLoss};
+use crate::train::MomentStorage;
 
 /// What a draw from one token means for groups.
 const ONE_TOKEN: &str = ". With top_k 1 all completions of a prompt are equal, so no group tells a \
@@ -12,7 +13,8 @@ impl RunConfig {
     /// What a person should know about settings that are allowed and move the result, a sentence each,
     /// for a model of so many tokens.
     pub fn notes(&self, vocabulary: usize) -> Vec<String> {
-        let all = [self.precision(), self.truncation(vocabulary), self.aggregation()];
+        let all =
+            [self.precision(), self.moments(), self.truncation(vocabulary), self.aggregation()];
         all.into_iter().flatten().collect()
     }
 
@@ -24,6 +26,20 @@ impl RunConfig {
                 "device.compute_dtype {dtype} rounds the factors of matrix products to {} of 24 bits: it is \
                  faster, and its numbers are not those of f32",
                 dtype.mantissa_bits()
+            )
+        })
+    }
+
+    /// Moments that are rounded.
+    fn moments(&self) -> Option<String> {
+        let storage = self.training.optimizer.moments;
+        (storage != MomentStorage::F32).then(|| {
+            format!(
+                "optimizer.moments {} keeps AdamW's moments in {:.2} bytes a parameter in place of {}: each is \
+                 rounded to 8 bits after every step, so the run is not that of f32",
+                storage.name(),
+                storage.bytes_per_parameter(),
+                MomentStorage::F32.bytes_per_parameter()
             )
         })
     }
@@ -91,6 +107,13 @@ rewards: [{kind: exact}]
             assert!(notes[0].contains(bits), "{notes:?}");
         }
         assert_eq!(notes("device: {compute_dtype: f32}"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn moments_of_8_bits_are_said_with_the_bytes_that_they_take() {
+        let notes = notes("optimizer: {moments: q8}");
+        assert!(notes.len() == 1 && notes[0].starts_with("optimizer.moments q8"), "{notes:?}");
+        assert!(notes[0].contains("2.03 bytes a parameter in place of 8:"), "{notes:?}");
     }
 
     #[test]

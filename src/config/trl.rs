@@ -27,6 +27,7 @@ const LOOK: &str =
     "that is `tracking.samples`, `tracking.samples_every` and `tracking.show_every` here";
 const BITS: &str =
     "weights are f32 here, and `device.reference_dtype` stores the reference in 16 bits; remove it";
+const OPTIM: &str = "the optimiser is AdamW, set in the `optimizer` block; adamw_8bit and adamw_bnb_8bit are optimizer: {moments: q8} here; remove it";
 const NOTHING: &str = "TRL's key has no counterpart in this program; remove it";
 const OWN_SAMPLER: &str = "the sampler and the trainer are one program here, so there is nothing to serve or to correct; remove it";
 
@@ -63,7 +64,7 @@ pub(super) const TRL: &[(&str, Meaning)] = &[
     ("adam_beta1", Elsewhere("that is the first of `optimizer.betas` here, as in [0.9, 0.999]")),
     ("adam_beta2", Elsewhere("that is the second of `optimizer.betas` here, as in [0.9, 0.999]")),
     ("adam_epsilon", Elsewhere("that is `optimizer.epsilon` here")),
-    ("optim", Elsewhere("the optimiser is AdamW, set in the `optimizer` block; remove it")),
+    ("optim", Elsewhere(OPTIM)),
     ("temperature", Elsewhere("that is `sampling.temperature` here")),
     ("top_p", Elsewhere("that is `sampling.top_p` here")),
     ("top_k", Elsewhere("that is `sampling.top_k` here, and 0 keeps all tokens")),

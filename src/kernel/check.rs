@@ -23,12 +23,20 @@ pub struct Case<T, const I: usize> {
     pub inputs: [Elements<'static>; I],
     /// Whether its gradients are looked at, where it has some.
     pub has_gradients: bool,
+    /// The numbers that output `i`, or input `i` where it is given up, stands for.
+    pub read_by: fn(usize, Vec<f32>) -> Vec<f32>,
 }
 
 impl<T, const I: usize> Case<T, I> {
     /// An operation on these inputs, with its gradients.
     pub fn new(title: &'static str, op: T, inputs: [Elements<'static>; I]) -> Self {
-        Self { titles: vec![title], op, inputs, has_gradients: true }
+        let read_by = |_, numbers| numbers;
+        Self { titles: vec![title], op, inputs, has_gradients: true, read_by }
+    }
+
+    /// The same, some of whose tensors are words of numbers.
+    pub fn read_by(self, read_by: fn(usize, Vec<f32>) -> Vec<f32>) -> Self {
+        Self { read_by, ..self }
     }
 
     /// The same, the columns of the output under titles of their own: they differ in size.
@@ -118,7 +126,9 @@ fn forward<B: Kernels, T: Op<I, O>, const I: usize, const O: usize>(
     let inputs = case.inputs.each_ref().map(|input| upload::<B>(input, device));
     let held = inputs[..T::IN_PLACE].to_vec();
     let outputs = B::run(case.op.clone(), inputs);
-    outputs.into_iter().chain(held).flat_map(read::<B>).collect()
+    let numbers = |(i, tensor)| (case.read_by)(i, read::<B>(tensor));
+    let held = held.into_iter().enumerate();
+    outputs.into_iter().enumerate().chain(held).flat_map(numbers).collect()
 }
 
 /// The gradients that are needed, for a loss that weighs every output differently.

@@ -11,6 +11,7 @@
 
 mod backend;
 pub mod check;
+mod codes;
 mod counts;
 mod cpu;
 #[cfg(feature = "cube")]
@@ -30,6 +31,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorPrimitive};
 
+pub use codes::{WORDS as WORDS_OF_CODES, words_of as words_of_codes};
 pub use counts::{CannotCount, count_launches, draws_tokens, executed};
 pub use cpu::tasks::compute_on_this_thread;
 pub use memory::{DeviceMemory, read_bandwidth};

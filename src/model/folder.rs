@@ -12,8 +12,8 @@ use super::linear::Linear;
 use super::lora::is_of_adapter;
 use super::weights::MODEL_FILE;
 use super::{
-    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, WeightStorage, Weights,
-    WeightsError, is_gguf, save_readings, save_readings_as,
+    Adapter, Base, Decoder, ModelConfig, ModelError, ParameterVisitor, Place, TensorType,
+    WeightStorage, Weights, WeightsError, is_gguf, save_places, save_readings,
 };
 use crate::files::write_atomically;
 use crate::kernel::Kernels;
@@ -203,7 +203,9 @@ impl<B: Backend> Decoder<B> {
         let mut list = Stored { chosen, renamed, layout: Vec::new(), values: Vec::new() };
         self.visit_parameters(&mut list);
         let values = list.values.into_iter().map(|read| read());
-        Ok(save_readings_as(dtype, path, &list.layout, &[("format", "pt")], values)?)
+        let place = |(name, shape)| Place { name, shape, kind: TensorType::Numbers(dtype) };
+        let layout: Vec<Place> = list.layout.into_iter().map(place).collect();
+        Ok(save_places(path, &layout, &[("format", "pt")], values)?)
     }
 }
 

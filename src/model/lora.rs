@@ -83,6 +83,13 @@ impl LoraConfig {
         self.rank * sides.sum::<usize>()
     }
 
+    /// Numbers of each matrix of an adapter of this shape, of a model.
+    pub fn sizes(&self, model: &ModelConfig) -> Vec<usize> {
+        let of_matrix =
+            |(_, [output, input]): (_, [usize; 2])| [self.rank * input, output * self.rank];
+        self.matrices(model).into_iter().flat_map(of_matrix).collect()
+    }
+
     /// What is wrong with it, after the name of the number or list.
     pub fn fault(&self) -> Option<(&'static str, String)> {
         if !(1..=MOST_RANK).contains(&self.rank) {

@@ -40,5 +40,6 @@ pub use parameters::{Parameter, ParameterMapper, ParameterVisitor, Source};
 pub use policy::{TokenLogps, WeightStorage};
 pub use reference::Reference;
 pub use segments::{Gradients, TrainingPass};
-use weights::save_readings_as;
-pub use weights::{TensorFile, Weights, WeightsError, save_readings, save_tensors};
+pub use weights::{
+    Place, TensorFile, TensorType, Weights, WeightsError, save_places, save_readings, save_tensors,
+};

@@ -201,9 +201,9 @@ impl Frame {
         rewards: &Rewards,
     ) -> Result<Decoder<Autodiff<B>>, RunError> {
         let Some(mut settings) = self.setup.config.warm_start.clone() else { return Ok(policy) };
-        settings.update = open::settled_by(&self.setup.config, self.setup.checkpointing)
-            .training
-            .warm_start_pass();
+        let training = open::settled_by(&self.setup.config, self.setup.checkpointing).training;
+        settings.update = training.warm_start_pass();
+        settings.moments = training.optimizer.moments;
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

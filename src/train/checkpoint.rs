@@ -135,7 +135,8 @@ impl<B: Kernels> Trainer<B> {
             None => None,
         };
         let device = self.state.policy.device();
-        let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, &device)?;
+        let storage = self.settings.training.optimizer.moments;
+        let moments = Moments::read(&folder.join(OPTIMIZER), &parameters, storage, &device)?;
         let carried = state.carried.iter().map(|group| group.rollout(&self.problems));
         let carried: Option<Vec<RolloutGroup>> = carried.collect();
         let carried = carried.ok_or_else(|| {
@@ -245,6 +246,6 @@ fn few_of(names: &[&String]) -> String {
     }
 }
 
-fn broken(path: &Path, problem: impl ToString) -> TrainError {
+pub(super) fn broken(path: &Path, problem: impl ToString) -> TrainError {
     TrainError::Checkpoint { path: path.into(), problem: problem.to_string() }
 }

@@ -62,7 +62,7 @@ pub use gradients::StepGradients;
 pub use loss_scale::LossScale;
 pub use masks::{SampleFilters, Truncated};
 pub use memory::{Estimate, MemoryOf, estimate};
-pub use moments::Moments;
+pub use moments::{MomentStorage, Moments};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule, StepOutcome};
 pub use prepared::{PreparedProblems, scorable};
 pub use reference::ReferenceRefresh;

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::gradients::StepGradients;
-use super::moments::Moments;
+use super::moments::{MomentStorage, Moments};
 use crate::kernel::{self, AdamW, Kernels};
 use crate::model::{Decoder, ParameterMapper};
 use crate::readback::DeviceFailed;
@@ -46,6 +46,8 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Gradients of a larger global norm are scaled down to it; 0 never does.
     pub max_grad_norm: f64,
+    /// In what the two moments are kept.
+    pub moments: MomentStorage,
 }
 
 impl Default for OptimizerConfig {
@@ -59,6 +61,7 @@ impl Default for OptimizerConfig {
             epsilon: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
+            moments: MomentStorage::F32,
         }
     }
 }
@@ -106,7 +109,8 @@ pub struct Optimizer<B: Kernels> {
 impl<B: Kernels> Optimizer<B> {
     /// An optimiser that has not stepped, for a schedule over `total_steps`.
     pub fn new(config: OptimizerConfig, total_steps: u64) -> Self {
-        Self { config, total_steps, steps: 0, moments: Moments::default() }
+        let moments = Moments::new(config.moments);
+        Self { config, total_steps, steps: 0, moments }
     }
 
     /// Steps taken.
@@ -192,8 +196,12 @@ impl<B: Kernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
         let weight_decay = if D > 1 { self.weight_decay } else { 0.0 };
         let hyper = AdamW { weight_decay, ..self.hyper };
         param.map(|weight| {
-            let moments = self.moments.take(name, weight.shape().num_elements(), &weight.device());
-            let (weight, moments) = kernel::adamw_step(hyper, weight.inner(), moments, &gradient);
+            let count = weight.shape().num_elements();
+            let moments = self.moments.take(name, count, &weight.device());
+            let (weight, moments) = match self.moments.has_codes(count) {
+                true => kernel::adamw_step_q8(hyper, weight.inner(), moments, &gradient),
+                false => kernel::adamw_step(hyper, weight.inner(), moments, &gradient),
+            };
             self.moments.put(name, moments);
             Tensor::from_inner(weight).require_grad()
         })

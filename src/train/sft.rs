@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::evaluate::{EvalOptions, evaluate};
 use super::gradients::StepGradients;
+use super::moments::MomentStorage;
 use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
 use crate::data::Order;
@@ -44,6 +45,9 @@ pub struct WarmStart {
     /// How its passes are differentiated, which comes from keys of the run.
     #[serde(skip)]
     pub update: UpdatePass,
+    /// In what the moments are kept: the run's `optimizer.moments`, from which it comes.
+    #[serde(skip)]
+    pub moments: MomentStorage,
 }
 
 impl Default for WarmStart {
@@ -57,6 +61,7 @@ impl Default for WarmStart {
             learning_rate: 1e-3,
             warmup_steps: 20,
             update: UpdatePass::default(),
+            moments: MomentStorage::F32,
         }
     }
 }
@@ -118,6 +123,7 @@ fn optimizer_config(settings: &WarmStart) -> OptimizerConfig {
     OptimizerConfig {
         learning_rate: settings.learning_rate,
         warmup_steps: settings.warmup_steps,
+        moments: settings.moments,
         ..OptimizerConfig::default()
     }
 }

@@ -47,6 +47,7 @@ fn a_key_that_would_make_it_another_run_is_refused_with_both_values() {
         ("kl_loss_coef=0.5", "kl_loss_coef 0.001 -> 0.5"),
         ("optimizer.learning_rate=0.5", "optimizer.learning_rate"),
         ("optimizer.schedule=cosine", "optimizer.schedule"),
+        ("optimizer.moments=q8", "optimizer.moments \"f32\" -> \"q8\""),
         ("sampling.temperature=0.9", "sampling.temperature"),
         ("rewards.1.weight=2", "rewards.1.weight 0.5 -> 2.0"),
         ("rewards.0.kind=number", "rewards.0.kind \"exact\" -> \"number\""),
@@ -88,6 +89,20 @@ fn a_change_that_is_accepted_is_made_and_said() {
     says(&scene.read("run/config.yaml"), &["learning_rate: 0.01"]);
     // From here on it is the run.
     scene.succeed(&[&RESUME[..], &more].concat());
+}
+
+#[test]
+fn moments_of_f32_do_not_become_moments_of_8_bits_even_where_changes_are_accepted() {
+    // Wide enough for matrices whose moments are codes.
+    let wide = "hidden_size: 64, intermediate_size: 70";
+    let scene =
+        Scene::changed(|config| config.replace("hidden_size: 16, intermediate_size: 24", wide));
+    scene.train("run", &["--set", "max_steps=2"]);
+    let more = ["--set", "max_steps=3", "--set", "optimizer.moments=q8", "--accept-changes"];
+    let message = scene.refused(&[&RESUME[..], &more].concat());
+    let told = ["optimizer.safetensors", "its moments are f32, and this run keeps q8"];
+    says(&message, &told);
+    says(&message, &["go on with optimizer.moments f32"]);
 }
 
 #[test]

@@ -19,8 +19,15 @@ const MOMENTS: u32 = 0x6b11;
 /// A run of a second or two with all that a run writes: a warm start, a reference, evaluations and
 /// checkpoints on the way, groups that wait for the next step.
 fn scene() -> Scene {
+    scene_of(str::to_owned)
+}
+
+/// The same with a change to its configuration.
+fn scene_of(change: impl Fn(&str) -> String) -> Scene {
     Scene::changed(|config| {
-        config.replace("max_steps: 3", "max_steps: 40").replace("save_steps: 1", "save_steps: 3")
+        change(config)
+            .replace("max_steps: 3", "max_steps: 40")
+            .replace("save_steps: 1", "save_steps: 3")
             + "warm_start: {max_steps: 4, check_every: 2, batch_size: 8}\n\
                use_kl_loss: true\n\
                dynamic_sampling: {max_rounds: 3, on_exhausted: proceed}\n\
@@ -49,8 +56,23 @@ fn has_checkpoint(scene: &Scene) -> bool {
 
 #[test]
 fn a_run_that_is_killed_at_any_moment_and_resumed_is_bit_for_bit_the_same() {
+    assert_survives(&scene());
+}
+
+#[test]
+fn a_run_with_moments_of_8_bits_that_is_killed_and_resumed_is_bit_for_bit_the_same() {
+    // Wide enough for matrices whose moments are codes.
+    let wide = "hidden_size: 64, intermediate_size: 70";
+    assert_survives(&scene_of(|config| {
+        config.replace("hidden_size: 16, intermediate_size: 24", wide)
+            + "optimizer: {moments: q8}\n"
+    }));
+}
+
+/// Kills runs of a scene and compares what they are in the end.
+fn assert_survives(scene: &Scene) {
     let asked = std::env::var("WGRPO_KILLS").ok().map(|count| count.parse().unwrap());
-    let (kills, scene) = (asked.unwrap_or(KILLS), scene());
+    let kills = asked.unwrap_or(KILLS);
     let began = Instant::now();
     scene.train("whole", &[]);
     let whole = began.elapsed();
@@ -65,15 +87,15 @@ fn a_run_that_is_killed_at_any_moment_and_resumed_is_bit_for_bit_the_same() {
                 scene.succeed(&arguments);
                 break;
             }
-            if !killed(&scene, &arguments, whole.mul_f64(f64::from(moments.uniform()))) {
+            if !killed(scene, &arguments, whole.mul_f64(f64::from(moments.uniform()))) {
                 break;
             }
             done += 1;
-            let resumes = has_checkpoint(&scene);
+            let resumes = has_checkpoint(scene);
             anew += usize::from(!resumes);
             arguments[4] = if resumes { "--resume" } else { "--overwrite" };
         }
-        assert_same_run(&scene, "whole", "run");
+        assert_same_run(scene, "whole", "run");
     }
     said(&format!(
         "{done} kills of {runs} runs of {:.1} s, {anew} before a first checkpoint: all ended as the run that was never \

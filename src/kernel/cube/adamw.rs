@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::tensor::writable;
 use super::{GpuForm, alone, array, upload};
 use crate::kernel::AdamW;
+use crate::kernel::ops::adamw::Factors;
 
 #[cube(launch)]
 fn adamw_kernel(
@@ -57,7 +58,8 @@ impl GpuForm<4, 3> for AdamW {
 }
 
 /// The numbers of a step in the order the kernel reads them, with Adam's two bias corrections.
-fn hyper_parameters(hyper: AdamW) -> [f32; 8] {
+pub(super) fn hyper_parameters(hyper: AdamW) -> [f32; 8] {
+    let Factors { hyper, correction_1, correction_2 } = hyper.factors();
     [
         hyper.learning_rate,
         hyper.beta_1,
@@ -65,7 +67,7 @@ fn hyper_parameters(hyper: AdamW) -> [f32; 8] {
         hyper.epsilon,
         hyper.weight_decay,
         hyper.grad_scale,
-        1.0 / (1.0 - hyper.beta_1.powi(hyper.step)),
-        1.0 / (1.0 - hyper.beta_2.powi(hyper.step)),
+        correction_1,
+        correction_2,
     ]
 }

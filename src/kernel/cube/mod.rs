@@ -7,6 +7,7 @@
 //! or relies on their size.
 
 mod adamw;
+mod adamw_q8;
 mod add_linear;
 mod add_norm;
 mod attention;

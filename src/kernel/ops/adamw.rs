@@ -46,6 +46,28 @@ pub struct AdamW {
     pub step: i32,
 }
 
+/// The numbers of a step with Adam's two bias corrections, `1 / (1 − βᵗ)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Factors {
+    /// The numbers themselves.
+    pub hyper: AdamW,
+    /// That of the first moment.
+    pub correction_1: f32,
+    /// That of the second moment.
+    pub correction_2: f32,
+}
+
+impl AdamW {
+    /// What every element of a step is computed from.
+    pub fn factors(self) -> Factors {
+        Factors {
+            hyper: self,
+            correction_1: 1.0 / (1.0 - self.beta_1.powi(self.step)),
+            correction_2: 1.0 / (1.0 - self.beta_2.powi(self.step)),
+        }
+    }
+}
+
 // Weight of any shape, first and second moment [n], and gradient [n] to the first three.
 impl Op<4, 3> for AdamW {
     const NAME: &'static str = "adamw_step";
@@ -63,7 +85,7 @@ impl Op<4, 3> for AdamW {
             .zip(first.par_chunks_mut(CHUNK))
             .zip(second.par_chunks_mut(CHUNK))
             .zip(gradient.par_chunks(CHUNK))
-            .for_each(|(((w, m), v), g)| step_chunk(*self, w, m, v, g));
+            .for_each(|(((w, m), v), g)| step_chunk(self.factors(), w, m, v, g));
         [weight, first, second]
     }
 }
@@ -87,10 +109,15 @@ pub fn visit(visitor: &mut impl Visitor) {
 }
 
 #[multiversion(targets = "simd")]
-fn step_chunk(hyper: AdamW, w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
-    let AdamW { learning_rate, beta_1, beta_2, epsilon, weight_decay, grad_scale, step } = hyper;
-    let correction_1 = 1.0 / (1.0 - beta_1.powi(step));
-    let correction_2 = 1.0 / (1.0 - beta_2.powi(step));
+fn step_chunk(factors: Factors, w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+    step_numbers(factors, w, m, v, g);
+}
+
+/// The step of as many numbers as there are weights.
+#[inline(always)]
+pub fn step_numbers(factors: Factors, w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+    let Factors { hyper, correction_1, correction_2 } = factors;
+    let AdamW { learning_rate, beta_1, beta_2, epsilon, weight_decay, grad_scale, .. } = hyper;
     for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
         let g = g * grad_scale;
         *m = beta_1 * *m + (1.0 - beta_1) * g;

@@ -2,6 +2,7 @@
 //! of the program calls it. The GPU form is in the file of the same name in `kernel/cube`.
 
 pub(super) mod adamw;
+pub(super) mod adamw_q8;
 pub(super) mod add_linear;
 pub(super) mod add_norm;
 pub(super) mod attention;
@@ -28,6 +29,7 @@ pub mod whiten;
 pub(super) mod write_rows;
 
 pub use adamw::{AdamW, adamw_step};
+pub use adamw_q8::adamw_step_q8;
 pub use add_linear::add_linear;
 pub use add_norm::add_norm;
 pub use attention::{AttentionPlan, Span, attention};
@@ -82,4 +84,5 @@ pub fn every_operation(visitor: &mut impl Visitor) {
     token_weights::visit(visitor);
     sum_of_squares::visit(visitor);
     adamw::visit(visitor);
+    adamw_q8::visit(visitor);
 }

@@ -149,7 +149,7 @@ pub enum WeightsError {
     },
     /// A tensor of a type that is not read.
     #[error(
-        "{}: tensor {tensor} is stored as {dtype}; F32, F16 and BF16 are read: save the model in one of them",
+        "{}: tensor {tensor} is stored as {dtype}; {mend}",
         file.display()
     )]
     Dtype {
@@ -159,6 +159,8 @@ pub enum WeightsError {
         tensor: String,
         /// Its type, as safetensors calls it.
         dtype: String,
+        /// What is read there, and what to do.
+        mend: &'static str,
     },
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::WeightsError;
 pub use tensor_file::TensorFile;
-pub use tensor_writer::{save_readings, save_readings_as, save_tensors};
+pub use tensor_writer::{Place, TensorType, save_places, save_readings, save_tensors};
 
 use super::config::{ModelConfig, is_gguf};
 use super::gguf::GgufModel;

@@ -8,8 +8,8 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-use super::WeightsError;
 use super::header::{Fault, Header};
+use super::{Place, WeightsError};
 use crate::model::mapped::Mapped;
 
 /// A safetensors file, memory-mapped: tensors by name, and text by key.
@@ -50,6 +50,16 @@ impl TensorFile {
         Ok(widened(info.dtype, self.bytes(info)))
     }
 
+    /// One tensor of words of 32 bits, as f32 of the same bits.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape than `place`, or is no U32.
+    pub fn get_words(&self, place: &Place) -> Result<Vec<f32>, WeightsError> {
+        let mend = "U32 is read there: take another checkpoint";
+        let info = self.placed(&place.name, &place.shape, &[Dtype::U32], mend)?;
+        Ok(widened(info.dtype, self.bytes(info)))
+    }
+
     /// Some rows of a matrix as f32, whose values are finite.
     ///
     /// # Errors
@@ -71,6 +81,11 @@ impl TensorFile {
     /// Whether a tensor is stored in f16.
     pub fn is_f16(&self, name: &str) -> bool {
         self.header.tensors.get(name).is_some_and(|info| info.dtype == Dtype::F16)
+    }
+
+    /// Whether a tensor is stored in words of 32 bits.
+    pub fn is_words(&self, name: &str) -> bool {
+        self.header.tensors.get(name).is_some_and(|info| info.dtype == Dtype::U32)
     }
 
     /// Lets the system take back the memory in which tensors were read; they can be read again.
@@ -139,15 +154,26 @@ impl TensorFile {
     }
 
     fn checked(&self, name: &str, expected_shape: &[usize]) -> Result<&TensorInfo, WeightsError> {
-        let missing = || WeightsError::missing(&self.file, name, self.names());
-        let info = self.header.tensors.get(name).ok_or_else(missing)?;
+        let mend = "F32, F16 and BF16 are read: save the model in one of them";
+        self.placed(name, expected_shape, &[Dtype::F32, Dtype::F16, Dtype::BF16], mend)
+    }
+
+    fn placed(
+        &self,
+        name: &str,
+        expected_shape: &[usize],
+        dtypes: &[Dtype],
+        mend: &'static str,
+    ) -> Result<&TensorInfo, WeightsError> {
+        let info = self.header.tensors.get(name);
+        let info = info.ok_or_else(|| WeightsError::missing(&self.file, name, self.names()))?;
         let (file, tensor) = (self.file.clone(), name.to_owned());
         if info.shape != expected_shape {
             let (expected, found) = (expected_shape.to_vec(), info.shape.clone());
             return Err(WeightsError::Shape { file, tensor, expected, found });
         }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Err(WeightsError::Dtype { file, tensor, dtype: info.dtype.to_string() });
+        if !dtypes.contains(&info.dtype) {
+            return Err(WeightsError::Dtype { file, tensor, dtype: info.dtype.to_string(), mend });
         }
         Ok(info)
     }
@@ -158,7 +184,7 @@ impl TensorFile {
     }
 }
 
-/// Numbers of one of the types that are read, as f32.
+/// Numbers of one of the types that are read, as f32; words, as f32 of their bits.
 fn widened(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     match dtype {
         Dtype::F16 => pairs(bytes).map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),

@@ -14,6 +14,62 @@ use crate::readback::DeviceFailed;
 /// Tensors of a file in the order in which they are written: name and shape.
 type Layout = [(String, Vec<usize>)];
 
+/// What the numbers of a tensor are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorType {
+    /// Each rounded to the nearest of a type.
+    Numbers(WeightStorage),
+    /// Their bits, as words of 32 bits: they are no numbers.
+    Words,
+}
+
+impl TensorType {
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::Numbers(WeightStorage::F32) => Dtype::F32,
+            Self::Numbers(WeightStorage::F16) => Dtype::F16,
+            Self::Numbers(WeightStorage::Bf16) => Dtype::BF16,
+            Self::Words => Dtype::U32,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.dtype().bitsize() / 8
+    }
+
+    /// The largest number that does not become infinite.
+    fn largest(self) -> f32 {
+        match self {
+            Self::Numbers(WeightStorage::F16) => half::f16::MAX.to_f32(),
+            Self::Numbers(WeightStorage::Bf16) => half::bf16::MAX.to_f32(),
+            Self::Numbers(WeightStorage::F32) | Self::Words => f32::MAX,
+        }
+    }
+
+    fn write(self, file: &mut PartialFile, value: f32) -> io::Result<()> {
+        match self {
+            Self::Numbers(WeightStorage::F16) => {
+                file.write_all(&half::f16::from_f32(value).to_le_bytes())
+            }
+            Self::Numbers(WeightStorage::Bf16) => {
+                file.write_all(&half::bf16::from_f32(value).to_le_bytes())
+            }
+            Self::Numbers(WeightStorage::F32) | Self::Words => file.write_all(&value.to_le_bytes()),
+        }
+    }
+}
+
+/// A tensor of a file that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What its numbers are written as.
+    pub kind: TensorType,
+}
+
 /// Writes f32 tensors as [`save_readings`] does, from numbers that no device holds.
 ///
 /// # Errors
@@ -48,25 +104,29 @@ pub fn save_readings(
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> Result<(), WeightsError> {
-    save_readings_as(WeightStorage::F32, path, layout, metadata, values)
+    let place = |(name, shape): &(_, Vec<_>)| Place {
+        name: String::clone(name),
+        shape: shape.clone(),
+        kind: TensorType::Numbers(WeightStorage::F32),
+    };
+    let layout: Vec<Place> = layout.iter().map(place).collect();
+    save_places(path, &layout, metadata, values)
 }
 
-/// The same, each number rounded to the nearest of a type.
+/// The same where tensors are of other types.
 ///
 /// # Errors
-/// Those of [`save_readings`]; a number that the type cannot hold.
+/// As [`save_readings`]; a number that its type cannot hold.
 ///
 /// # Panics
 /// As [`save_readings`].
-pub fn save_readings_as(
-    dtype: WeightStorage,
+pub fn save_places(
     path: &Path,
-    layout: &Layout,
+    layout: &[Place],
     metadata: &[(&str, &str)],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> Result<(), WeightsError> {
-    let written = header(dtype, layout, metadata)
-        .and_then(|header| write(path, &header, dtype, layout, values));
+    let written = header(layout, metadata).and_then(|header| write(path, &header, layout, values));
     written.map_err(|source| match source.downcast() {
         Ok(failed) => WeightsError::Device(failed),
         Err(source) => WeightsError::Write { file: path.into(), source },
@@ -78,62 +138,38 @@ pub fn save_readings_as(
 fn write(
     path: &Path,
     header: &[u8],
-    dtype: WeightStorage,
-    layout: &Layout,
+    layout: &[Place],
     values: impl IntoIterator<Item = Result<Vec<f32>, DeviceFailed>>,
 ) -> io::Result<()> {
     let mut file = PartialFile::create(path)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
     let mut values = values.into_iter();
-    for (name, shape) in layout {
+    for Place { name, shape, kind } in layout {
         let values = values.next().transpose().map_err(io::Error::other)?.unwrap_or_default();
         let count: usize = shape.iter().product();
         assert_eq!(values.len(), count, "values of tensor {name}");
-        check_range(name, dtype, &values)?;
-        values.iter().try_for_each(|value| write_number(&mut file, dtype, *value))?;
+        if let Some(value) =
+            values.iter().find(|value| value.is_finite() && value.abs() > kind.largest())
+        {
+            return Err(io::Error::other(format!(
+                "{name} has {value}, which {kind:?} cannot hold"
+            )));
+        }
+        values.iter().try_for_each(|value| kind.write(&mut file, *value))?;
     }
     assert!(values.next().is_none(), "more tensors than the layout has");
     file.commit()
 }
 
-fn write_number(file: &mut PartialFile, dtype: WeightStorage, value: f32) -> io::Result<()> {
-    match dtype {
-        WeightStorage::F32 => file.write_all(&value.to_le_bytes()),
-        WeightStorage::F16 => file.write_all(&half::f16::from_f32(value).to_le_bytes()),
-        WeightStorage::Bf16 => file.write_all(&half::bf16::from_f32(value).to_le_bytes()),
-    }
-}
-
-/// A number that is finite must not become infinite.
-fn check_range(name: &str, dtype: WeightStorage, values: &[f32]) -> io::Result<()> {
-    let most = match dtype {
-        WeightStorage::F32 => f32::MAX,
-        WeightStorage::F16 => half::f16::MAX.to_f32(),
-        WeightStorage::Bf16 => half::bf16::MAX.to_f32(),
-    };
-    match values.iter().find(|value| value.is_finite() && value.abs() > most) {
-        None => Ok(()),
-        Some(value) => Err(io::Error::other(format!(
-            "{name} has {value}, which {} cannot hold; write it in f32",
-            dtype.name()
-        ))),
-    }
-}
-
-fn header(dtype: WeightStorage, layout: &Layout, metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
-    let (dtype, size) = match dtype {
-        WeightStorage::F32 => (Dtype::F32, 4),
-        WeightStorage::F16 => (Dtype::F16, 2),
-        WeightStorage::Bf16 => (Dtype::BF16, 2),
-    };
+fn header(layout: &[Place], metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let texts = metadata.iter().map(|(key, text)| (key.to_string(), text.to_string()));
     let mut end = 0;
-    let infos = layout.iter().map(|(name, shape)| {
+    let infos = layout.iter().map(|place| {
         let begin = end;
-        end += size * shape.iter().product::<usize>();
-        let (shape, data_offsets) = (shape.clone(), (begin, end));
-        (name.clone(), TensorInfo { dtype, shape, data_offsets })
+        end += place.kind.bytes() * place.shape.iter().product::<usize>();
+        let (shape, data_offsets) = (place.shape.clone(), (begin, end));
+        (place.name.clone(), TensorInfo { dtype: place.kind.dtype(), shape, data_offsets })
     });
     let texts = (!metadata.is_empty()).then(|| texts.collect());
     let header = Metadata::new(texts, infos.collect()).map_err(io::Error::other)?;

@@ -7,7 +7,7 @@ use crate::config::{LoraBlock, RunConfig};
 use crate::device::mib;
 use crate::model::Base;
 use crate::run::RunError;
-use crate::train::Checkpointing;
+use crate::train::{Checkpointing, MomentStorage};
 
 /// What brings a configuration under a budget: the first change that is enough, or the first few together.
 pub(super) fn mend(config: &RunConfig, sizes: Sizes, budget: u64) -> Result<String, RunError> {
@@ -40,7 +40,8 @@ pub(super) fn mend(config: &RunConfig, sizes: Sizes, budget: u64) -> Result<Stri
 type Change = fn(&RunConfig, Sizes, u64) -> Result<Option<(RunConfig, String)>, RunError>;
 
 /// What changes least of a run comes first.
-const CHANGES: [Change; 6] = [checkpoints, micro_batches, cache, adapter, eight_bits, four_bits];
+const CHANGES: [Change; 7] =
+    [checkpoints, micro_batches, cache, moments, adapter, eight_bits, four_bits];
 
 fn checkpoints(
     config: &RunConfig,
@@ -99,6 +100,13 @@ fn lowered(
     }
     let changed = (with(low), format!("lower {key} from {value} to {low}"));
     Ok((low < value).then_some(changed))
+}
+
+fn moments(config: &RunConfig, _: Sizes, _: u64) -> Result<Option<(RunConfig, String)>, RunError> {
+    let mut changed = config.clone();
+    changed.training.optimizer.moments = MomentStorage::Q8;
+    let is_open = config.training.optimizer.moments == MomentStorage::F32;
+    Ok(is_open.then(|| (changed, "set optimizer.moments to q8".into())))
 }
 
 fn adapter(config: &RunConfig, _: Sizes, _: u64) -> Result<Option<(RunConfig, String)>, RunError> {

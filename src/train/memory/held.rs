@@ -13,13 +13,25 @@ const BYTES_OF_TOKEN: u64 = 1100;
 impl MemoryOf<'_> {
     /// Weights, reference, moments, and the program.
     pub(super) fn held(&self) -> Vec<(&'static str, u64)> {
-        let trained = self.trained();
         vec![
             ("the program and its tokenizer", self.program()),
             ("weights", self.weights()),
             ("the reference", self.reference()),
-            ("moments of the optimiser", bytes(&[2, trained])),
+            ("moments of the optimiser", self.moments()),
         ]
+    }
+
+    /// Both moments of what is trained, tensor by tensor: small ones have no codes.
+    fn moments(&self) -> u64 {
+        let storage = self.run.settings.training.optimizer.moments;
+        let of = |count: usize| bytes(&[2, storage.words(count)]);
+        match self.adapter {
+            Some((lora, _)) => lora.sizes(self.model).into_iter().map(of).sum(),
+            None => {
+                let shapes = self.model.parameters().into_iter().map(|(_, shape)| shape);
+                shapes.map(|shape| of(shape.iter().product())).sum()
+            }
+        }
     }
 
     fn program(&self) -> u64 {
