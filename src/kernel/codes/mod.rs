@@ -9,6 +9,9 @@
 //! first = 0 with a sign (−0.99 … 1),  1 without (0 … 1)
 //! ```
 //!
+//! A second moment above 0 takes at least the smallest code above 0. Rounded to 0, as in bitsandbytes, it would leave a
+//! first moment that is divided by epsilon alone where the next gradient is 0, as that of a token's embedding often is.
+//!
 //! The paper's blocks are of 2048, bitsandbytes' are now of 256: an outlier then takes the digits of fewer neighbours,
 //! for a scale that costs 1/64 of a byte a number. 256 numbers are also one word of four codes for each unit of a cube.
 //!
@@ -40,7 +43,8 @@ pub const fn words_of(count: usize) -> usize {
 pub struct CodeMap {
     /// Their numbers, rising.
     pub numbers: [f32; BLOCK],
-    /// The middle between each and the next; nothing is above the last.
+    /// The middle between each and the next, above which a number takes the next; nothing is above the last. Without a
+    /// sign the first is 0.
     pub middles: [f32; BLOCK],
 }
 
@@ -60,6 +64,9 @@ impl CodeMap {
                 middles[code - 1] = ((number(code - 1, first) + number(code, first)) / 2.0) as f32;
             }
             code += 1;
+        }
+        if first == 1 {
+            middles[0] = 0.0;
         }
         Self { numbers, middles }
     }

@@ -88,7 +88,9 @@ fn a_number_takes_the_code_that_no_other_is_nearer_than() {
         for parts in parts.as_chunks().0 {
             for (part, code) in parts.iter().zip(map.nearest(parts)) {
                 let distance = |code: &f32| (f64::from(*code) - f64::from(*part)).abs();
-                let least = map.numbers.iter().map(distance).fold(f64::MAX, f64::min);
+                // Without a sign 0 is taken by 0 alone.
+                let from = usize::from(map.numbers[0] == 0.0 && *part > 0.0);
+                let least = map.numbers[from..].iter().map(distance).fold(f64::MAX, f64::min);
                 let taken = distance(&map.numbers[code as usize]);
                 let rounding = 1e-7 * f64::from(part.abs());
                 assert!(taken <= least + rounding, "{part}: {taken} and {least}");
@@ -139,5 +141,30 @@ fn what_is_no_number_or_infinite_is_closed_and_opened_without_a_panic() {
             let opened = CodeMap::open(map, &words);
             assert!(!strange.is_finite() || opened.iter().all(|x| *x == strange), "{strange}");
         }
+    }
+}
+
+#[test]
+fn no_step_divides_by_epsilon_alone_where_a_gradient_becomes_0() {
+    let hyper = AdamW {
+        learning_rate: 1e-3,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.0,
+        grad_scale: 1.0,
+        step: 1,
+    };
+    // One number sets the block's scale; the others' second moments are far below its smallest code.
+    let mut gradient = vec![1e-4; BLOCK];
+    gradient[0] = 1.0;
+    let zeros = || tensor(vec![0.0; WORDS]);
+    let (weight, moments) =
+        adamw_step_q8(hyper, tensor(vec![0.0; BLOCK]), [zeros(), zeros()], &tensor(gradient));
+    let before = values(&weight);
+    let hyper = AdamW { step: 2, ..hyper };
+    let (weight, _) = adamw_step_q8(hyper, weight, moments, &tensor(vec![0.0; BLOCK]));
+    for (before, after) in before.iter().zip(values(&weight)) {
+        assert!((after - before).abs() <= hyper.learning_rate, "from {before} to {after}");
     }
 }
