@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::bench::{median, rounded};
 use super::output;
 use crate::config::RunConfig;
-use crate::device::{Device, OnDevice};
+use crate::device::{Device, Limits, OnDevice};
 use crate::kernel::{self, ComputeDtype, Kernels};
 use crate::model::{Decoder, ModelConfig};
 use crate::readback;
@@ -59,7 +59,9 @@ impl OnDevice for DecodeBench {
 
     fn run<B: Kernels>(mut self, device: B::Device) -> anyhow::Result<()> {
         self.config = in_its_precision::<B>(self.config, &device)?;
-        let opened = Opened::<B>::open(&self.config, &device, &self.device.limits())?;
+        // Nothing is updated, so what an update takes is not asked for.
+        let limits = Limits { memory: None, ..self.device.limits() };
+        let opened = Opened::<B>::open(&self.config, &device, &limits)?;
         // No token ends a row, so that all rows run to the end together.
         let generator = self.config.eval_options(&[]).generator;
         anyhow::ensure!(generator.response_length > 1, "response_length must be at least 2");

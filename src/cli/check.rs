@@ -7,7 +7,7 @@ use crate::config::RunConfig;
 use crate::device::{self, Limits, OnDevice};
 use crate::kernel::Kernels;
 use crate::monitor::peak_rss_mib;
-use crate::run::{Apart, Opened, Stop, loss_of_accuracy, memory_text};
+use crate::run::{Apart, Opened, Stop, budget, loss_of_accuracy, memory_text};
 
 /// Arguments of `wgrpo check`.
 #[derive(Debug, Args)]
@@ -42,11 +42,17 @@ impl OnDevice for Checking {
             format!("opened     model and problems, with {mib:.1} MiB at most\n")
         });
         output::print(&format!("{opened}memory     {}\n", memory_text(&memory)))?;
-        if let Some(apart) = loss_of_accuracy::<B>(&config, &device)? {
-            let base = config.lora.as_ref().map_or("", |lora| lora.base.name());
-            output::print(&text(base, apart))?;
-        }
-        Ok(())
+        let Some(base) = config.lora.as_ref().map(|lora| lora.base).filter(|base| base.is_few())
+        else {
+            return Ok(());
+        };
+        let memory = budget(&config, &limits);
+        output::print(&match loss_of_accuracy::<B>(&config, &device, memory)? {
+            Some(apart) => text(base.name(), apart),
+            None => {
+                "base       not compared: in 16 bits the model does not fit the memory\n".into()
+            }
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::output;
 use crate::config::RunConfig;
-use crate::hub::{Hub, HubId, Progress, RepoKind, Settings};
+use crate::hub::{Hub, HubError, HubId, Progress, RepoKind, Settings};
 use crate::model::ModelConfig;
 use crate::run::Stop;
 
@@ -75,9 +75,16 @@ fn description(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
         None => Ok(path.to_owned()),
     };
     let found = file("config.json")?;
-    // A model in one file of its own has none.
-    let _ = file("tokenizer.json");
+    match file("tokenizer.json") {
+        Err(error) if !is_missing(&error) => return Err(error),
+        _ => {}
+    }
     Ok(found.parent().unwrap_or(path).to_owned())
+}
+
+/// Whether the hub has no such file, or there is no asking it.
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(HubError::NoFile { .. } | HubError::Offline { .. }))
 }
 
 /// What a path that leads nowhere may name on the hub. A path in a folder that is there is misspelt rather than meant

@@ -39,6 +39,7 @@ fn json(found: &Outlook) -> serde_json::Value {
         "parts": parts,
         "gradient_checkpointing": found.has_checkpoints,
         "knows_prompts": found.knows_prompts,
+        "fits": found.refusal.is_none(),
     })
 }
 
@@ -54,6 +55,8 @@ fn text(found: &Outlook, prompt_length: usize) -> String {
              tokenizer.json\n"
         ),
     };
+    let refusal =
+        found.refusal.as_ref().map_or(String::new(), |why| format!("it does not fit: {why}\n"));
     let (parameters, memory) = (found.parameters, memory_text(&found.memory));
-    format!("{parameters} parameters\n{memory}\n{checkpoints}{prompts}")
+    format!("{parameters} parameters\n{memory}\n{checkpoints}{prompts}{refusal}")
 }

@@ -95,7 +95,8 @@ impl LoraBlock {
 pub struct DeviceBlock {
     /// What to run on, such as `cpu`, `gpu` or `vulkan:1`; `wgrpo devices` lists it all.
     pub name: String,
-    /// Most tokens that one forward and backward pass holds: it sets memory and changes no gradient.
+    /// Most tokens that one forward and backward pass holds: it sets memory and changes no gradient, but for which
+    /// inputs `lora.dropout` leaves out.
     pub micro_batch_tokens: usize,
     /// Most tokens whose keys and values are held at once during generation.
     pub cache_tokens: usize,

@@ -23,6 +23,7 @@ impl RunConfig {
             kl_coefficient: self.kl_coefficient(),
             objective: self.objective()?,
             micro_batch_tokens: self.device.micro_batch_tokens,
+            has_dropout: self.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0),
             scales_loss: self.device.compute_dtype == ComputeDtype::F16,
             reference_storage: self.device.reference_dtype,
             reference_is_base: self.reference_is_base(),

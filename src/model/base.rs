@@ -51,6 +51,11 @@ impl Base {
         self == Self::F32
     }
 
+    /// Whether most matrices have fewer than 16 bits.
+    pub fn is_few(self) -> bool {
+        matches!(self, Self::Q8_0 | Self::Q4_0)
+    }
+
     /// Bytes of a parameter of the model.
     pub fn bytes(self, name: &str, shape: &[usize]) -> u64 {
         let words = match (shape, self.storage(false, !name.contains(".layers."))) {

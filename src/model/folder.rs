@@ -44,7 +44,7 @@ impl<B: Kernels> LoadedModel<B> {
     /// no place, values that are no numbers.
     pub fn open(folder: &Path, device: &B::Device) -> Result<Self, ModelError> {
         let folder = &find_model(folder)?;
-        let (config, tokenizer) = described(folder)?;
+        let (config, tokenizer) = describe(folder)?;
         let decoder = Decoder::load(&config, folder, device)?;
         Ok(Self { config, decoder, tokenizer })
     }
@@ -60,7 +60,7 @@ impl<B: Kernels> LoadedModel<B> {
         device: &B::Device,
     ) -> Result<Self, ModelError> {
         let folder = &find_model(folder)?;
-        let (config, tokenizer) = described(folder)?;
+        let (config, tokenizer) = describe(folder)?;
         let merged = merged.map(|adapter| adapter.merged(&config)).transpose()?;
         let decoder = Decoder::load_frozen(&config, folder, base, merged.as_ref(), device)?;
         Ok(Self { config, decoder, tokenizer })
@@ -87,7 +87,11 @@ impl<B: Kernels> LoadedModel<B> {
 }
 
 /// What a folder's model is, without its weights.
-fn described(path: &Path) -> Result<(ModelConfig, Tokenizer), ModelError> {
+/// A model's configuration and tokenizer, from its folder or its file of llama.cpp's, without its weights.
+///
+/// # Errors
+/// Those of [`LoadedModel::open`] but for the weights.
+pub fn describe(path: &Path) -> Result<(ModelConfig, Tokenizer), ModelError> {
     let config = ModelConfig::from_folder(path)?;
     let tokenizer = match is_gguf(path) {
         true => {

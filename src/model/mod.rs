@@ -31,7 +31,7 @@ pub use config::{
 };
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use folder::{LoadedModel, tensors_left_out};
+pub use folder::{LoadedModel, describe, tensors_left_out};
 pub use gguf::{FileType, GgufError, ModelFiles, write as write_gguf};
 pub use kv_cache::KvCache;
 pub use lora::{LoraConfig, MOST_RANK, TARGETS, UpdatePass, is_of_adapter};

@@ -39,8 +39,11 @@ pub(super) fn check(
 ) -> Result<Option<String>, RunError> {
     let moved = |key: &ChangedKey| now.inputs.are_the_same_below(before.inputs, &key.key);
     let keys = now.config.changed_keys(before.config)?;
+    // Which inputs an update leaves out follows from how it is cut.
+    let is_cut =
+        |key: &ChangedKey| key.key == "device.micro_batch_tokens" && has_dropout(now.config);
     let (free, bound): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|key| is_free(&key.key) || moved(key));
+        keys.into_iter().partition(|key| (is_free(&key.key) && !is_cut(key)) || moved(key));
     let mut refused: Vec<String> = bound.iter().map(ChangedKey::to_string).collect();
     refused.extend(now.inputs.changes(before.inputs));
     if !refused.is_empty() && !accepted {
@@ -48,6 +51,10 @@ pub(super) fn check(
     }
     let all: Vec<String> = free.iter().map(ChangedKey::to_string).chain(refused).collect();
     Ok((!all.is_empty()).then(|| format!("changed since the checkpoint: {}", all.join("; "))))
+}
+
+fn has_dropout(config: &RunConfig) -> bool {
+    config.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0)
 }
 
 fn is_free(key: &str) -> bool {

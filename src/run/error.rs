@@ -35,7 +35,7 @@ pub enum RunError {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     /// A run that takes more memory than there is.
-    #[error("the run takes {needs}; there are {has}; {mend}")]
+    #[error("the run takes {needs}; there are {has} (device.memory_mib says otherwise); {mend}")]
     TooMuchMemory {
         /// How much, when and for what.
         needs: String,

@@ -2,7 +2,7 @@
 
 use super::RunError;
 use super::compared::{Apart, Written};
-use super::open::Problems;
+use super::open::{Problems, model_config};
 use crate::config::RunConfig;
 use crate::kernel::Kernels;
 use crate::model::{Adapter, Base, LoadedModel};
@@ -13,16 +13,24 @@ const PROMPTS: usize = 4;
 /// How far the log-probabilities of a model that is stored as `lora.base` says are from those of 16 bits, on what it
 /// writes to the first training problems in 16 bits; none where it is stored in no fewer.
 ///
-/// The model is loaded twice, one form after the other.
+/// The model is loaded twice, one form after the other. Where 16 bits are more than `budget` bytes, there is none
+/// either.
 ///
 /// # Errors
 /// A model or problems that cannot be read, or a device that failed.
 pub fn loss_of_accuracy<B: Kernels>(
     config: &RunConfig,
     device: &B::Device,
+    budget: Option<u64>,
 ) -> Result<Option<Apart>, RunError> {
     let (Some(folder), Some(lora)) = (&config.model.path, &config.lora) else { return Ok(None) };
-    if !matches!(lora.base, Base::Q8_0 | Base::Q4_0) {
+    if !lora.base.is_few() {
+        return Ok(None);
+    }
+    let parameters = model_config(config)?.parameters();
+    let in_16_bits: u64 =
+        parameters.iter().map(|(name, shape)| Base::Auto.bytes(name, shape)).sum();
+    if budget.is_some_and(|budget| in_16_bits > budget) {
         return Ok(None);
     }
     let merged = lora.merged().map(Adapter::open).transpose()?;

@@ -43,7 +43,7 @@ pub use error::RunError;
 pub use export::{Exported, Form, export};
 pub use few_bits::loss_of_accuracy;
 pub use finish::Outcome;
-pub use memory::{Outlook, Sizes, outlook, text as memory_text};
+pub use memory::{Outlook, Sizes, budget, outlook, text as memory_text};
 pub use open::{Opened, Problems, in_its_precision, saved_model};
 pub use options::{Options, Stop};
 
@@ -51,7 +51,7 @@ use frame::{Frame, Setup};
 use inputs::Inputs;
 
 use crate::config::RunConfig;
-use crate::kernel::Kernels;
+use crate::kernel::{ComputeDtype, Kernels};
 use crate::model::Decoder;
 use crate::monitor::{Event, Existing, Phase, RunFolder, StepEvent};
 use crate::reward::Rewards;
@@ -204,6 +204,7 @@ impl Frame {
         let training = open::settled_by(&self.setup.config, self.setup.checkpointing).training;
         settings.update = training.warm_start_pass();
         settings.moments = training.optimizer.moments;
+        settings.scales_loss = self.setup.config.device.compute_dtype == ComputeDtype::F16;
         let (phase, total) = (Phase::WarmStart, settings.max_steps);
         self.tell(&Event::PhaseBegan { phase, done: 0, total })?;
         let Self { setup, monitors, .. } = self;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::backend::Autodiff;
 
 use super::RunError;
-use super::memory::{Sizes, budget, settled};
+use super::memory::{Sizes, budget, fitting};
 use crate::config::{LoraBlock, ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
@@ -57,14 +57,9 @@ impl<B: Kernels> Opened<B> {
         let problems = problems.map_err(|unjudged| beyond.unwrap_or(unjudged))?;
         check_positions(config, &model.config, &problems)?;
         check_sizes(limits, config, &model.config, &problems)?;
-        let sizes = Sizes {
-            lora: lora.as_ref(),
-            longest_prompt: problems.longest_prompt(),
-            mean_prompt: problems.train.mean_prompt(),
-            held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
-            ..Sizes::least(&model.config, B::IS_HOST)
-        };
-        let (settled, memory) = settled(config.clone(), sizes, budget)?;
+        let sizes =
+            Sizes { lora: lora.as_ref(), ..Sizes::of(&model.config, &problems, B::IS_HOST) };
+        let (settled, memory) = fitting(config.clone(), sizes, budget)?;
         let checkpointing = settled.training.gradient_checkpointing;
         Ok(Self { model, lora, problems, rewards, memory, checkpointing })
     }
@@ -146,11 +141,16 @@ impl Problems {
     pub fn judged_by(self, rewards: &Rewards, most: usize) -> Result<Self, RunError> {
         let train = self.train.judged_by(rewards)?;
         let held_out = self.held_out.map(|problems| problems.judged_by(rewards)).transpose()?;
-        let held_out = held_out.map(|problems| match most {
+        Ok(Self { train, held_out, ..self }.with_at_most(most))
+    }
+
+    /// Those with the first `most` held-out ones, or all where it is 0.
+    pub(super) fn with_at_most(self, most: usize) -> Self {
+        let held_out = self.held_out.map(|problems| match most {
             0 => problems,
             count => problems.first(count),
         });
-        Ok(Self { train, held_out, ..self })
+        Self { held_out, ..self }
     }
 
     /// What to know about prompts, and about problems that rewards cannot judge, a sentence each.
@@ -332,11 +332,40 @@ fn check_folder(folder: &Path, limits: &Limits) -> Result<(), RunError> {
     Ok(limits.check(&model_buffers(&config))?)
 }
 
-/// Refuses a model that is too large with the shortest prompts there could be, before it is loaded.
+/// Refuses a model that is too large with the shortest prompts there could be, before it is loaded or made. What is
+/// told to change is enough for the longest, too.
 fn check_weights<B: Kernels>(config: &RunConfig, budget: Option<u64>) -> Result<(), RunError> {
-    let Some(folder) = &config.model.path else { return Ok(()) };
-    let model = ModelConfig::from_folder(folder).map_err(ModelError::from)?;
-    settled(config.clone(), Sizes::least(&model, B::IS_HOST), budget).map(|_| ())
+    let model = model_config(config)?;
+    let adapter = adapter_shape(config)?;
+    let least = Sizes { lora: adapter.as_ref(), ..Sizes::least(&model, B::IS_HOST) };
+    if fitting(config.clone(), least, budget).is_ok() {
+        return Ok(());
+    }
+    let most = Sizes { lora: adapter.as_ref(), ..Sizes::most(&model, config, B::IS_HOST) };
+    fitting(config.clone(), most, budget).map(|_| ())
+}
+
+/// What the model of a configuration is, without its weights.
+pub(super) fn model_config(config: &RunConfig) -> Result<ModelConfig, RunError> {
+    match &config.model {
+        ModelBlock { path: Some(folder), .. } => {
+            let folder = find_model(folder).map_err(ModelError::from)?;
+            Ok(ModelConfig::from_folder(&folder).map_err(ModelError::from)?)
+        }
+        ModelBlock { alphabet: Some(alphabet), architecture: Some(architecture), .. } => {
+            Ok(fresh_config(alphabet, architecture)?.0)
+        }
+        _ => Err(RunError::NoModel),
+    }
+}
+
+/// The shape of an adapter that is trained further.
+pub(super) fn adapter_shape(config: &RunConfig) -> Result<Option<LoraConfig>, RunError> {
+    let Some((lora, folder)) = config.lora.as_ref().and_then(|l| Some((l, l.continued()?))) else {
+        return Ok(None);
+    };
+    let shape = Adapter::open(folder)?.lora;
+    Ok(Some(LoraConfig { dropout: lora.dropout, ..shape }))
 }
 
 /// Refuses a run whose tensors a device of these limits could not hold.
@@ -355,6 +384,7 @@ fn check_sizes(
         held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
         longest_prompt: problems.longest_prompt(),
         mean_prompt: problems.train.mean_prompt(),
+        mean_answer: problems.train.mean_answer(),
     };
     Ok(limits.check(&run_buffers(model, run))?)
 }

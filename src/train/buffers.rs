@@ -48,6 +48,8 @@ pub struct RunSizes<'a> {
     pub longest_prompt: usize,
     /// Tokens of a prompt on average.
     pub mean_prompt: usize,
+    /// Most tokens of an answer on average, as a warm start shows them.
+    pub mean_answer: usize,
 }
 
 /// Every parameter; its gradient, moments and copies are as large.

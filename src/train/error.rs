@@ -38,7 +38,7 @@ pub enum TrainError {
     /// A gradient that is not finite.
     #[error(
         "the gradient norm of step {step} is {norm}: the policy has diverged; this optimiser \
-         step changed nothing; lower optimizer.learning_rate or optimizer.max_grad_norm and resume from the \
+         step changed nothing; lower optimizer.learning_rate or optimizer.max_grad_norm, or set device.compute_dtype to f32 where it is f16, and resume from the \
          last checkpoint"
     )]
     NotFinite {

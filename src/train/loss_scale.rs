@@ -36,7 +36,7 @@ impl LossScale {
     pub(super) fn is_overflown(&mut self, grad_norm: f64) -> bool {
         match grad_norm.is_finite() {
             true => {
-                self.good_steps += 1;
+                self.good_steps = self.good_steps.saturating_add(1);
                 if self.good_steps >= Self::PATIENCE && self.scale < Self::LARGEST {
                     (self.scale, self.good_steps) = (2.0 * self.scale, 0);
                 }
@@ -44,7 +44,7 @@ impl LossScale {
             }
             false if self.scale > 1.0 => {
                 (self.scale, self.good_steps) = (0.5 * self.scale, 0);
-                self.overflown += 1;
+                self.overflown = self.overflown.saturating_add(1);
                 true
             }
             false => false,

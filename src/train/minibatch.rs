@@ -81,7 +81,8 @@ impl<B: Kernels> Preparation<'_, B> {
     /// One optimiser step, its denominators and alpha counted over the groups of this step alone.
     ///
     /// The first step of a pass meets the policy that the ratios are to, so its own forward pass gives
-    /// their log-probabilities; for the others they are computed before the policy moves.
+    /// their log-probabilities; for the others they are computed before the policy moves. So they are for all where
+    /// passes leave out inputs at random and several are compared: they are then those of the whole policy.
     fn mini_batch(&self, share: Share, is_missed: bool, is_first: bool) -> MiniBatch<B> {
         let Share { train, fill } = share;
         let response_length = self.settings.generator.response_length;
@@ -94,7 +95,8 @@ impl<B: Kernels> Preparation<'_, B> {
         let groups = self.differentiated(groups);
         let lengths = groups.iter().flat_map(|group| &group.rows).map(|row| row.completion.len());
         let tokens = lengths.sum();
-        let micro_batches = self.micro_batches(&groups, &step, !is_first);
+        let micro_batches =
+            self.micro_batches(&groups, &step, !is_first || self.settings.compares_masks());
         let update = self.settings.training.update_pass();
         MiniBatch { micro_batches, seen, tokens, alpha, update }
     }

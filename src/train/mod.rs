@@ -206,7 +206,8 @@ impl<B: Kernels> Trainer<B> {
     fn end_step(&mut self, advantages: &StepAdvantages, update: &Update, kl: Option<f64>) {
         let state = &mut self.state;
         state.counters.steps += 1;
-        state.counters.skipped_steps += u64::from(update.outcomes.is_empty());
+        let has_nothing = update.outcomes.is_empty() && update.overflown == 0;
+        state.counters.skipped_steps += u64::from(has_nothing);
         let rollouts = advantages.train.iter().map(|group| &group.scored.rollout);
         let sequences = rollouts.map(|rollout| rollout.completions.len()).sum();
         if let Some(kl) = kl {

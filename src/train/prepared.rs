@@ -104,6 +104,13 @@ impl PreparedProblems {
         all.div_ceil(self.problems.len().max(1))
     }
 
+    /// Most tokens of an answer on average, its end included: no text has more of them than bytes.
+    pub fn mean_answer(&self) -> usize {
+        let answers = self.problems.iter().filter_map(|(problem, _)| problem.answer.as_ref());
+        let all: usize = answers.map(|answer| answer.len() + 1).sum();
+        all.div_ceil(self.problems.len().max(1))
+    }
+
     /// The problem at `index`.
     pub fn problem(&self, index: usize) -> &Problem {
         &self.problems[index].0

@@ -46,6 +46,8 @@ pub struct StepReport {
 pub struct Update {
     /// Loss and outcome of each optimiser step; empty where there was nothing to learn from.
     pub outcomes: Vec<(LossMetrics, StepOutcome)>,
+    /// Optimiser steps that were left out because their gradient overflowed.
+    pub overflown: usize,
     /// Completion tokens that were differentiated, each counted once: those of rows without advantage are
     /// not where nothing but the advantage pulls.
     pub tokens: usize,

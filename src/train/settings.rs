@@ -160,6 +160,8 @@ pub struct TrainSettings {
     pub micro_batch_tokens: usize,
     /// Whether a factor on the loss keeps gradients within the range of f16.
     pub scales_loss: bool,
+    /// Whether an update leaves out inputs at random, so that two passes of one policy differ.
+    pub has_dropout: bool,
     /// How the reference's weights are stored, where the device can.
     pub reference_storage: WeightStorage,
     /// Whether the reference is the model that a fresh adapter belongs to.
@@ -174,6 +176,11 @@ impl TrainSettings {
             0.0 => 1.0,
             temperature => temperature,
         }
+    }
+
+    /// Whether old log-probabilities outlive the pass that leaves out inputs at random.
+    pub(super) fn compares_masks(&self) -> bool {
+        self.has_dropout && self.training.updates() > 1
     }
 
     /// Whether a reference has to be kept.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use super::evaluate::{EvalOptions, evaluate};
 use super::gradients::StepGradients;
+use super::loss_scale::LossScale;
 use super::moments::MomentStorage;
 use super::optimizer::{Optimizer, OptimizerConfig};
 use super::prepared::PreparedProblems;
@@ -45,6 +46,9 @@ pub struct WarmStart {
     /// How its passes are differentiated, which comes from keys of the run.
     #[serde(skip)]
     pub update: UpdatePass,
+    /// Whether a factor on the loss keeps gradients within the range of f16.
+    #[serde(skip)]
+    pub scales_loss: bool,
     /// In what the moments are kept: the run's `optimizer.moments`, from which it comes.
     #[serde(skip)]
     pub moments: MomentStorage,
@@ -61,6 +65,7 @@ impl Default for WarmStart {
             learning_rate: 1e-3,
             warmup_steps: 20,
             update: UpdatePass::default(),
+            scales_loss: false,
             moments: MomentStorage::F32,
         }
     }
@@ -100,11 +105,16 @@ pub fn warm_start<B: Kernels>(
     let mut lessons = Lessons::new(settings, tokenizer, problems, options)?;
     let mut optimizer = Optimizer::new(optimizer_config(settings), settings.max_steps);
     let mut outcome = WarmStartOutcome { steps: 0, accuracy: 0.0, loss: f64::NAN };
+    let mut loss_scale = settings.scales_loss.then(LossScale::default);
     while outcome.steps < settings.max_steps {
         let batch = lessons.batch(outcome.steps, settings.batch_size);
         let step;
-        (policy, outcome.loss, step) = sft_step(policy, &batch, &mut optimizer, settings.update)?;
-        if !step.is_finite() {
+        let scale = loss_scale.map_or(1.0, |loss_scale| loss_scale.scale);
+        let (update, optimizer) = (settings.update, &mut optimizer);
+        (policy, outcome.loss, step) = sft_step(policy, &batch, optimizer, update, scale)?;
+        let is_overflown = outcome.loss.is_finite()
+            && loss_scale.as_mut().is_some_and(|loss_scale| loss_scale.is_overflown(step));
+        if !step.is_finite() && !is_overflown {
             return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
         }
         outcome.steps += 1;
@@ -128,13 +138,14 @@ fn optimizer_config(settings: &WarmStart) -> OptimizerConfig {
     }
 }
 
-/// One supervised step on answers; the mean negative log-probability of their tokens and the
+/// One supervised step on answers, its loss multiplied by `scale` before it is differentiated; the mean negative log-probability of their tokens and the
 /// gradient norm.
 fn sft_step<B: Kernels>(
     policy: Decoder<Autodiff<B>>,
     batch: &[(&[u32], &[u32])],
     optimizer: &mut Optimizer<B>,
     update: UpdatePass,
+    scale: f32,
 ) -> Result<(Decoder<Autodiff<B>>, f64, f64), DeviceFailed> {
     let groups: Vec<PromptGroup> = batch
         .iter()
@@ -145,7 +156,7 @@ fn sft_step<B: Kernels>(
         policy.training_pass(&packing.packed, UpdatePass { step: optimizer.steps(), ..update });
     let loss = policy.logps_after(pass.hidden(), &packing, 1.0).logps.mean().neg();
     let value = readback::read(loss.clone())?.iter::<f64>().sum();
-    let mut gradients = StepGradients::default();
+    let mut gradients = StepGradients::of_scaled(scale);
     gradients.add(&policy, pass, &loss);
     let (policy, outcome) = optimizer.step(policy, gradients);
     Ok((policy, value, outcome?.grad_norm))

@@ -39,14 +39,17 @@ pub(super) fn update_policy<B: Kernels>(
     let settings = learner.settings;
     let objective = learner.objective();
     let mut mini_batches = learner.prepared(&objective).mini_batches(advantages);
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut overflown) = (Vec::new(), 0);
     for _ in 0..settings.training.ppo_epochs {
         for mini_batch in &mut mini_batches {
-            outcomes.extend(learner.learn(mini_batch, &objective)?);
+            let outcome = learner.learn(mini_batch, &objective)?;
+            overflown += usize::from(outcome.is_none());
+            outcomes.extend(outcome);
         }
     }
     Ok(Update {
         outcomes,
+        overflown,
         tokens: mini_batches.iter().map(|mini_batch| mini_batch.tokens).sum(),
         alpha: mean_alpha(&mini_batches),
         secs: started.elapsed().as_secs_f64(),
@@ -82,7 +85,8 @@ impl<B: Kernels> Learner<'_, B> {
         let (metrics, gradients) =
             mini_batch.differentiate(self.policy, objective, temperature, step, scale)?;
         let outcome = self.policy.change(|policy| self.optimizer.step(policy, gradients))?;
-        let loss_scale = self.loss_scale.as_mut();
+        // A loss that is not finite overflowed on the way there, which no factor on it mends.
+        let loss_scale = self.loss_scale.as_mut().filter(|_| metrics.loss.is_finite());
         if loss_scale.is_some_and(|loss_scale| loss_scale.is_overflown(outcome.grad_norm)) {
             return Ok(None);
         }

@@ -49,6 +49,7 @@ fn checked(set: &[String], largest_buffer: u64) -> Result<(), TooLarge> {
         held_out: 200,
         longest_prompt: config.prompt_length,
         mean_prompt: config.prompt_length,
+        mean_answer: config.response_length,
     };
     device(largest_buffer).check(&run_buffers(&model(), run))
 }

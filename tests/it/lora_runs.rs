@@ -96,6 +96,20 @@ fn dropout_changes_what_is_learned_and_nothing_of_how_it_is_generated() {
 }
 
 #[test]
+fn with_dropout_a_run_is_cut_as_it_began() {
+    let scene = scene();
+    let dropout = ["--set", "lora.dropout=0.5", "--set", "mini_batches=2", "--set", "ppo_epochs=2"];
+    scene.train("run", &[&dropout[..], &["--set", "max_steps=2"]].concat());
+    let smaller = ["--resume", "--set", "device.micro_batch_tokens=20"];
+    let again = ["train", "tiny.yaml", "--output-dir", "run"];
+    says(
+        &scene.refused(&[&again[..], &dropout, &smaller].concat()),
+        &["device.micro_batch_tokens 4096 -> 20"],
+    );
+    scene.train("run", &[&dropout[..], &["--resume"]].concat());
+}
+
+#[test]
 fn an_adapter_is_saved_in_16_bits_on_request_and_writes_the_same() {
     let scene = scene();
     scene.train("whole", &[]);

@@ -70,13 +70,12 @@ fn a_run_that_cannot_fit_is_refused_with_what_brings_it_under() {
         refused
     };
     let much = refused(&["device.memory_mib=10"]);
-    says(&much, &["there are 10.0 MiB", "take a smaller model"]);
+    says(&much, &["there are 10.0 MiB (device.memory_mib says otherwise)", "take a smaller model"]);
     let long = ["rollout_batch_size=64", "response_length=40", "gradient_checkpointing=false"];
     let large = [&long[..], &["device.micro_batch_tokens=100000"]].concat();
     let tight = refused(&[&large[..], &["device.memory_mib=900"]].concat());
-    let together =
-        ["the run takes about ", "set gradient_checkpointing to true, and lower device."];
-    says(&tight, &together);
+    says(&tight, &["the run takes about ", "there are 900.0 MiB"]);
+    assert_enough(&scene, &set(&large), &tight, 900);
     // What is named is enough, and no more than needed.
     let large =
         [&long[..2], &["gradient_checkpointing=true", "device.micro_batch_tokens=100000"]].concat();
@@ -137,6 +136,65 @@ fn a_folder_with_nothing_but_a_configuration_is_reckoned_with_its_longest_prompt
     scene.write("bare.yaml", &format!("{before}model: {{path: bare}}\ndata:{after}"));
     let told = scene.succeed(&["memory", "bare.yaml"]).stdout;
     says(&told, &["no tokenizer.json", "(prompt_length)"]);
+    // A run's folder is one, too.
+    scene.write("of_run.yaml", &scene.read("bare.yaml").replace("path: bare", "path: base"));
+    assert!(!scene.succeed(&["memory", "of_run.yaml"]).stdout.contains("no tokenizer.json"));
+    // A model that does not fit is refused before its weights are looked for.
+    let train = ["train", "bare.yaml", "--output-dir", "run", "--set", "device.memory_mib=10"];
+    says(&scene.refused(&train), &["the run takes about ", "there are 10.0 MiB"]);
+}
+
+/// Takes the advice of a refusal, and asserts that the run then fits.
+fn assert_enough(scene: &Scene, set: &[String], refusal: &str, mib: u64) {
+    let (_, advice) = refusal.split_once("says otherwise); ").unwrap();
+    let (advice, _) = advice.split_once(": that takes ").unwrap();
+    let mut set = set.to_vec();
+    for change in advice.split(", and ") {
+        let words: Vec<&str> = change.split(' ').collect();
+        let setting = match words[0] {
+            "set" => format!("{}={}", words[1], words[3]),
+            "lower" => format!("{}={}", words[1], words[5]),
+            _ => "lora={}".to_owned(),
+        };
+        set.extend(["--set".to_owned(), setting]);
+    }
+    let set: Vec<&str> = set.iter().map(String::as_str).collect();
+    let found = json(scene, &[&["memory", "tiny.yaml", "--json"], &set[..]].concat());
+    assert!(found["bytes"].as_u64().unwrap() <= mib << 20, "{refusal}: {found}");
+}
+
+/// Whole training of large models in ever less memory: what is told to change is enough, and allowed.
+#[test]
+fn the_advice_of_a_refusal_is_enough_however_little_there_is() {
+    let scene = Scene::new();
+    let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/memory/models");
+    scene.write("tiny.yaml", &std::fs::read_to_string(models.join("../run.yaml")).unwrap());
+    let told = |set: &[String], mib: u64| {
+        let budget = format!("device.memory_mib={mib}");
+        let set: Vec<&str> = set.iter().map(String::as_str).chain(["--set", &budget]).collect();
+        let found = scene.succeed(&[&["memory", "tiny.yaml"], &set[..]].concat()).stdout;
+        found.lines().find(|line| line.starts_with("it does not fit: ")).map(str::to_owned)
+    };
+    for (model, budgets) in [
+        ("SmolLM2-135M", [3000, 1200, 700]),
+        ("Qwen2.5-0.5B", [9000, 5000, 1500]),
+        ("Llama-3.2-3B", [30_000, 9000, 4200]),
+    ] {
+        let path = format!("model.path={}", models.join(model).display());
+        // A reference in 16 bits leaves no place for an adapter.
+        for more in [&[][..], &["use_kl_loss=true", "device.reference_dtype=f16"]] {
+            let all = std::iter::once(path.as_str()).chain(more.iter().copied());
+            let set: Vec<String> =
+                all.flat_map(|setting| ["--set".to_owned(), setting.to_owned()]).collect();
+            for mib in budgets {
+                let Some(refusal) = told(&set, mib) else { continue };
+                match refusal.contains("take a smaller model") {
+                    true => assert!(!more.is_empty(), "{model}, {mib}: {refusal}"),
+                    false => assert_enough(&scene, &set, &refusal, mib),
+                }
+            }
+        }
+    }
 }
 
 /// Parameters as the models' own pages give them.

@@ -153,7 +153,8 @@ fn write(
             values.iter().find(|value| value.is_finite() && value.abs() > kind.largest())
         {
             return Err(io::Error::other(format!(
-                "{name} has {value}, which {kind:?} cannot hold"
+                "{name} has {value}, which {:?} cannot hold; write it in bf16 or f32",
+                kind.dtype()
             )));
         }
         values.iter().try_for_each(|value| kind.write(&mut file, *value))?;

@@ -1,7 +1,5 @@
 //! What to change of a run that does not fit.
 
-use std::fmt::Write;
-
 use super::Sizes;
 use crate::config::{LoraBlock, RunConfig};
 use crate::device::mib;
@@ -9,135 +7,179 @@ use crate::model::Base;
 use crate::run::RunError;
 use crate::train::{Checkpointing, MomentStorage};
 
-/// What brings a configuration under a budget: the first change that is enough, or the first few together.
+/// A change of a configuration that takes memory off its run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    Checkpoints,
+    MicroBatch(usize),
+    Cache(usize),
+    WarmStart(usize),
+    Moments,
+    Adapter,
+    Base(Base),
+}
+
+use Change::{Adapter, Cache, Checkpoints, MicroBatch, Moments, WarmStart};
+
+/// What brings a configuration under a budget: as few changes as are needed, those that change least of a run before
+/// others, and no number lower than it has to be.
 pub(super) fn mend(config: &RunConfig, sizes: Sizes, budget: u64) -> Result<String, RunError> {
-    let fits = |config: &RunConfig| Ok::<_, RunError>(sizes.estimate(config)?.bytes() <= budget);
-    let (mut together, mut said) = (config.clone(), String::new());
-    for change in CHANGES {
-        if let Some((changed, text)) = change(config, sizes, budget)?
-            && fits(&changed)?
-        {
-            return Ok(format!("{text}: that takes {}", mib(sizes.estimate(&changed)?.bytes())));
-        }
-    }
-    for change in CHANGES {
-        let Some((changed, text)) = change(&together, sizes, budget)? else { continue };
-        let (before, after) = (sizes.estimate(&together)?, sizes.estimate(&changed)?);
-        if after.bytes() >= before.bytes() {
-            continue;
-        }
-        together = changed;
-        // Writing to a String cannot fail.
-        let _ = write!(said, "{}{text}", if said.is_empty() { "" } else { ", and " });
-        if fits(&together)? {
-            return Ok(format!("{said}: that takes {}", mib(after.bytes())));
-        }
-    }
-    Ok("take a smaller model, or a machine with more memory".into())
-}
-
-/// A configuration that takes less, and what was changed; none where the change has no place.
-type Change = fn(&RunConfig, Sizes, u64) -> Result<Option<(RunConfig, String)>, RunError>;
-
-/// What changes least of a run comes first.
-const CHANGES: [Change; 7] =
-    [checkpoints, micro_batches, cache, moments, adapter, eight_bits, four_bits];
-
-fn checkpoints(
-    config: &RunConfig,
-    _: Sizes,
-    _: u64,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    let mut changed = config.clone();
-    changed.training.gradient_checkpointing = Checkpointing::On;
-    Ok(Some((changed, "set gradient_checkpointing to true".into()))
-        .filter(|_| !config.training.gradient_checkpointing.is_on()))
-}
-
-fn micro_batches(
-    config: &RunConfig,
-    sizes: Sizes,
-    budget: u64,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    let least = sizes.longest_prompt + config.response_length;
-    lowered(config, sizes, budget, ("device.micro_batch_tokens", least), |config| {
-        &mut config.device.micro_batch_tokens
-    })
-}
-
-fn cache(
-    config: &RunConfig,
-    sizes: Sizes,
-    budget: u64,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    let least = sizes.longest_prompt + config.response_length;
-    lowered(config, sizes, budget, ("device.cache_tokens", least), |config| {
-        &mut config.device.cache_tokens
-    })
-}
-
-/// A number lowered as far as it has to be, or to where it has no effect any more.
-fn lowered(
-    config: &RunConfig,
-    sizes: Sizes,
-    budget: u64,
-    (key, least): (&str, usize),
-    number: fn(&mut RunConfig) -> &mut usize,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    let with = |value: usize| {
-        let mut changed = config.clone();
-        *number(&mut changed) = value;
-        changed
+    let search = Search { config, sizes, budget };
+    let Some(changes) = search.enough()? else {
+        return Ok("take a smaller model, or a machine with more memory".into());
     };
-    let value = *number(&mut config.clone());
-    let (mut low, mut high) = (least.min(value), value);
-    while low < high {
-        let middle = (low + high).div_ceil(2);
-        match sizes.estimate(&with(middle))?.bytes() <= budget {
-            true => low = middle,
-            false => high = middle - 1,
+    let mut changes = search.needed(changes)?;
+    for at in 0..changes.len() {
+        changes[at] = search.relaxed(&changes, at)?;
+    }
+    let told: Vec<String> = changes.iter().map(|change| change.text(config)).collect();
+    let bytes = sizes.estimate(&applied(config, &changes))?.bytes();
+    Ok(format!("{}: that takes {}", told.join(", and "), mib(bytes)))
+}
+
+struct Search<'a> {
+    config: &'a RunConfig,
+    sizes: Sizes<'a>,
+    budget: u64,
+}
+
+impl Search<'_> {
+    fn fits(&self, changes: &[Change]) -> Result<bool, RunError> {
+        Ok(self.sizes.estimate(&applied(self.config, changes))?.bytes() <= self.budget)
+    }
+
+    /// The first few of all changes, each as far as it goes, that are enough together; none where all are not.
+    fn enough(&self) -> Result<Option<Vec<Change>>, RunError> {
+        let least = self.sizes.longest_prompt + self.config.response_length;
+        let all = [
+            Checkpoints,
+            MicroBatch(least),
+            Cache(least),
+            WarmStart(1),
+            Moments,
+            Adapter,
+            Change::Base(Base::Q8_0),
+            Change::Base(Base::Q4_0),
+        ];
+        let mut taken = Vec::new();
+        for change in all {
+            if !change.has_place(&applied(self.config, &taken)) {
+                continue;
+            }
+            taken.push(change);
+            if self.fits(&taken)? {
+                return Ok(Some(taken));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of them without which the others are not enough; what changes most of a run is dropped first.
+    fn needed(&self, mut changes: Vec<Change>) -> Result<Vec<Change>, RunError> {
+        for at in (0..changes.len()).rev() {
+            let mut others = changes.clone();
+            others.remove(at);
+            if self.is_allowed(&others) && self.fits(&others)? {
+                changes = others;
+            }
+        }
+        Ok(changes)
+    }
+
+    fn is_allowed(&self, changes: &[Change]) -> bool {
+        applied(self.config, changes).validate().is_ok()
+    }
+
+    /// A change with the largest number that is still enough beside the others.
+    fn relaxed(&self, changes: &[Change], at: usize) -> Result<Change, RunError> {
+        let Some((mut low, mut high)) = changes[at].numbers(self.config) else {
+            return Ok(changes[at]);
+        };
+        let with = |number: usize| {
+            let mut changes = changes.to_vec();
+            changes[at] = changes[at].with(number);
+            changes
+        };
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            match self.fits(&with(middle))? {
+                true => low = middle,
+                false => high = middle - 1,
+            }
+        }
+        Ok(changes[at].with(low))
+    }
+}
+
+/// A configuration with some changes, in their order.
+fn applied(config: &RunConfig, changes: &[Change]) -> RunConfig {
+    let mut config = config.clone();
+    changes.iter().for_each(|change| change.apply(&mut config));
+    config
+}
+
+impl Change {
+    fn apply(self, config: &mut RunConfig) {
+        match self {
+            Checkpoints => config.training.gradient_checkpointing = Checkpointing::On,
+            MicroBatch(tokens) => config.device.micro_batch_tokens = tokens,
+            Cache(tokens) => config.device.cache_tokens = tokens,
+            WarmStart(answers) => {
+                config.warm_start.iter_mut().for_each(|settings| settings.batch_size = answers);
+            }
+            Moments => config.training.optimizer.moments = MomentStorage::Q8,
+            Adapter => config.lora = Some(LoraBlock::default()),
+            Self::Base(base) => config.lora.iter_mut().for_each(|lora| lora.base = base),
         }
     }
-    let changed = (with(low), format!("lower {key} from {value} to {low}"));
-    Ok((low < value).then_some(changed))
-}
 
-fn moments(config: &RunConfig, _: Sizes, _: u64) -> Result<Option<(RunConfig, String)>, RunError> {
-    let mut changed = config.clone();
-    changed.training.optimizer.moments = MomentStorage::Q8;
-    let is_open = config.training.optimizer.moments == MomentStorage::F32;
-    Ok(is_open.then(|| (changed, "set optimizer.moments to q8".into())))
-}
-
-fn adapter(config: &RunConfig, _: Sizes, _: u64) -> Result<Option<(RunConfig, String)>, RunError> {
-    // An adapter belongs to a model in a folder.
-    if config.lora.is_some() || config.model.path.is_none() {
-        return Ok(None);
+    /// Whether it changes a configuration, to one that is allowed.
+    fn has_place(self, config: &RunConfig) -> bool {
+        let has_room = match self {
+            Adapter => config.lora.is_none(),
+            Self::Base(Base::Q8_0) => {
+                config.lora.as_ref().is_some_and(|lora| lora.base != Base::Q4_0)
+            }
+            _ => self.numbers(config).is_none_or(|(least, now)| least < now),
+        };
+        let changed = applied(config, &[self]);
+        has_room && changed != *config && changed.validate().is_ok()
     }
-    let changed = RunConfig { lora: Some(LoraBlock::default()), ..config.clone() };
-    Ok(Some((changed, "train an adapter in the place of the model (lora: {})".into())))
-}
 
-fn eight_bits(
-    config: &RunConfig,
-    _: Sizes,
-    _: u64,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    Ok(with_base(config, Base::Q8_0, [Base::F32, Base::Auto, Base::Bf16, Base::F16].as_slice()))
-}
+    /// The number of this change, and that of a configuration.
+    fn numbers(self, config: &RunConfig) -> Option<(usize, usize)> {
+        match self {
+            MicroBatch(tokens) => Some((tokens, config.device.micro_batch_tokens)),
+            Cache(tokens) => Some((tokens, config.device.cache_tokens)),
+            WarmStart(answers) => {
+                config.warm_start.as_ref().map(|settings| (answers, settings.batch_size))
+            }
+            Checkpoints | Moments | Adapter | Self::Base(_) => None,
+        }
+    }
 
-fn four_bits(
-    config: &RunConfig,
-    _: Sizes,
-    _: u64,
-) -> Result<Option<(RunConfig, String)>, RunError> {
-    let larger = [Base::F32, Base::Auto, Base::Bf16, Base::F16, Base::Q8_0];
-    Ok(with_base(config, Base::Q4_0, &larger))
-}
+    fn with(self, number: usize) -> Self {
+        match self {
+            MicroBatch(_) => MicroBatch(number),
+            Cache(_) => Cache(number),
+            WarmStart(_) => WarmStart(number),
+            other => other,
+        }
+    }
 
-fn with_base(config: &RunConfig, base: Base, larger: &[Base]) -> Option<(RunConfig, String)> {
-    let lora = config.lora.as_ref().filter(|lora| larger.contains(&lora.base))?;
-    let lora = LoraBlock { base, ..lora.clone() };
-    let changed = RunConfig { lora: Some(lora), ..config.clone() };
-    Some((changed, format!("set lora.base to {}", base.name())))
+    fn text(self, config: &RunConfig) -> String {
+        let lower = |key: &str| {
+            let (to, from) = self.numbers(config).unwrap_or_default();
+            format!("lower {key} from {from} to {to}")
+        };
+        match self {
+            Checkpoints => "set gradient_checkpointing to true".into(),
+            MicroBatch(_) => lower("device.micro_batch_tokens"),
+            Cache(_) => lower("device.cache_tokens"),
+            WarmStart(_) => lower("warm_start.batch_size"),
+            Moments => "set optimizer.moments to q8".into(),
+            Adapter => "train an adapter in the place of the model (lora: {})".into(),
+            Self::Base(base) => format!("set lora.base to {}", base.name()),
+        }
+    }
 }

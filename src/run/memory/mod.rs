@@ -7,10 +7,11 @@ pub use outlook::{Outlook, outlook};
 
 use self::mend::mend;
 use super::RunError;
+use super::open::Problems;
 use crate::config::{LoraBlock, RunConfig};
 use crate::device::{Limits, mib};
 use crate::model::{LoraConfig, ModelConfig};
-use crate::train::{Checkpointing, Estimate, MemoryOf, RunSizes, estimate};
+use crate::train::{Checkpointing, Estimate, MemoryOf, PreparedProblems, RunSizes, estimate};
 
 /// What decides how much memory a configuration takes.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Sizes<'a> {
     pub longest_prompt: usize,
     /// Tokens of a prompt on average.
     pub mean_prompt: usize,
+    /// Most tokens of an answer on average, as a warm start shows them.
+    pub mean_answer: usize,
     /// Held-out problems that are tried.
     pub held_out: usize,
     /// Whether tensors lie in this process.
@@ -32,7 +35,39 @@ pub struct Sizes<'a> {
 impl<'a> Sizes<'a> {
     /// The smallest there could be.
     pub fn least(model: &'a ModelConfig, is_host: bool) -> Self {
-        Self { model, lora: None, longest_prompt: 1, mean_prompt: 1, held_out: 0, is_host }
+        Self {
+            model,
+            lora: None,
+            longest_prompt: 1,
+            mean_prompt: 1,
+            mean_answer: 1,
+            held_out: 0,
+            is_host,
+        }
+    }
+
+    /// The largest there could be: as long as a configuration lets them be, and more than are tried at once.
+    pub fn most(model: &'a ModelConfig, config: &RunConfig, is_host: bool) -> Self {
+        const MANY: usize = 1 << 16;
+        let held_out = if config.eval.problems == 0 { MANY } else { config.eval.problems };
+        Self {
+            longest_prompt: config.prompt_length,
+            mean_prompt: config.prompt_length,
+            mean_answer: config.response_length,
+            held_out,
+            ..Self::least(model, is_host)
+        }
+    }
+
+    /// Those of problems that are known.
+    pub fn of(model: &'a ModelConfig, problems: &Problems, is_host: bool) -> Self {
+        Self {
+            longest_prompt: problems.longest_prompt(),
+            mean_prompt: problems.train.mean_prompt(),
+            mean_answer: problems.train.mean_answer(),
+            held_out: problems.held_out.as_ref().map_or(0, PreparedProblems::len),
+            ..Self::least(model, is_host)
+        }
     }
 
     /// What a configuration takes. `auto` checkpoints are those of [`settled`].
@@ -51,6 +86,7 @@ impl<'a> Sizes<'a> {
             held_out: self.held_out,
             longest_prompt: self.longest_prompt,
             mean_prompt: self.mean_prompt,
+            mean_answer: self.mean_answer,
         };
         Ok(estimate(MemoryOf {
             model: self.model,
@@ -66,30 +102,46 @@ pub fn budget(config: &RunConfig, limits: &Limits) -> Option<u64> {
     config.device.memory_mib.map(|mib| mib << 20).or(limits.memory)
 }
 
-/// The configuration with `gradient_checkpointing: auto` settled: on where the run does not fit without, or as the
-/// run is refused that does not fit either way.
+/// The configuration with `gradient_checkpointing: auto` settled, on where the run does not fit a budget without, and
+/// what it takes then.
 ///
 /// # Errors
-/// A run that does not fit, with what to change.
+/// Settings that contradict each other; none in a configuration that was loaded.
 pub fn settled(
     mut config: RunConfig,
     sizes: Sizes,
     budget: Option<u64>,
 ) -> Result<(RunConfig, Estimate), RunError> {
-    let fits = |estimate: &Estimate| budget.is_none_or(|budget| estimate.bytes() <= budget);
     let is_open = config.training.gradient_checkpointing == Checkpointing::Auto;
     if is_open {
         config.training.gradient_checkpointing = Checkpointing::Off;
     }
     let mut found = sizes.estimate(&config)?;
-    if is_open && !fits(&found) {
+    if is_open && !fits(&found, budget) {
         config.training.gradient_checkpointing = Checkpointing::On;
         found = sizes.estimate(&config)?;
     }
-    match budget.filter(|_| !fits(&found)) {
+    Ok((config, found))
+}
+
+/// The same of a run that fits.
+///
+/// # Errors
+/// A run that does not fit, with what to change of it.
+pub fn fitting(
+    config: RunConfig,
+    sizes: Sizes,
+    budget: Option<u64>,
+) -> Result<(RunConfig, Estimate), RunError> {
+    let (config, found) = settled(config, sizes, budget)?;
+    match budget.filter(|_| !fits(&found, budget)) {
         None => Ok((config, found)),
-        Some(budget) => Err(too_much(&config, sizes, &found, budget)?),
+        Some(budget) => Err(refusal(&config, sizes, &found, budget)?),
     }
+}
+
+fn fits(estimate: &Estimate, budget: Option<u64>) -> bool {
+    budget.is_none_or(|budget| estimate.bytes() <= budget)
 }
 
 /// What an estimate consists of, the largest first.
@@ -101,7 +153,7 @@ pub fn text(estimate: &Estimate) -> String {
     format!("about {} during {}: {}", mib(estimate.bytes()), estimate.when, parts.join(", "))
 }
 
-fn too_much(
+fn refusal(
     config: &RunConfig,
     sizes: Sizes,
     found: &Estimate,

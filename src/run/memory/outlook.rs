@@ -1,18 +1,16 @@
 //! What a configuration takes of memory, told without its weights.
 
-use std::path::Path;
-
-use super::{Sizes, budget, settled};
+use super::{Sizes, budget, fits, refusal, settled};
 use crate::config::RunConfig;
 use crate::device::Limits;
-use crate::model::{ModelConfig, ModelError};
+use crate::model::{ModelConfig, ModelError, describe, find_model, is_gguf};
 use crate::run::RunError;
-use crate::run::open::{Problems, fresh_config};
+use crate::run::open::{Problems, adapter_shape, model_config};
 use crate::text::Tokenizer;
-use crate::train::{Estimate, PreparedProblems};
+use crate::train::Estimate;
 
 /// What a run would take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Outlook {
     /// Parameters of its model.
     pub parameters: usize,
@@ -22,66 +20,56 @@ pub struct Outlook {
     pub has_checkpoints: bool,
     /// Whether prompts were looked at; else each has `prompt_length` tokens.
     pub knows_prompts: bool,
+    /// Why it does not fit, and what to change, where it does not.
+    pub refusal: Option<RunError>,
 }
 
 /// What a configuration takes. Of a model's folder only `config.json` has to be there; with `tokenizer.json` the
 /// prompts are looked at, too.
 ///
 /// # Errors
-/// A model or problems that cannot be read; a run that does not fit, with what to change.
+/// A model, an adapter or problems that cannot be read.
 pub fn outlook(config: &RunConfig, limits: &Limits, is_host: bool) -> Result<Outlook, RunError> {
-    let (model, tokenizer) = model(config)?;
-    let problems =
-        tokenizer.as_ref().map(|tokenizer| Problems::load(config, tokenizer)).transpose()?;
-    let sizes = Sizes { is_host, ..sizes(config, &model, problems.as_ref()) };
-    let (settled, memory) = settled(config.clone(), sizes, budget(config, limits))?;
+    let (model, problems) = described(config)?;
+    let adapter = adapter_shape(config)?;
+    let sizes = match &problems {
+        Some(problems) => Sizes::of(&model, problems, is_host),
+        None => Sizes::most(&model, config, is_host),
+    };
+    let (sizes, budget) = (Sizes { lora: adapter.as_ref(), ..sizes }, budget(config, limits));
+    let (settled, memory) = settled(config.clone(), sizes, budget)?;
+    let too_much = budget.filter(|_| !fits(&memory, budget));
     Ok(Outlook {
         parameters: model.parameter_count(),
-        memory,
         has_checkpoints: settled.training.gradient_checkpointing.is_on(),
         knows_prompts: problems.is_some(),
+        refusal: too_much.map(|budget| refusal(&settled, sizes, &memory, budget)).transpose()?,
+        memory,
     })
 }
 
-/// The model's configuration, and its tokenizer where there is one.
-fn model(config: &RunConfig) -> Result<(ModelConfig, Option<Tokenizer>), RunError> {
-    let block = &config.model;
-    match (&block.path, &block.alphabet, &block.architecture) {
-        (Some(folder), ..) => {
-            let model = ModelConfig::from_folder(folder).map_err(ModelError::from)?;
-            Ok((model, tokenizer(folder)?))
+/// The model's configuration, and the problems where there is a tokenizer to read them with.
+fn described(config: &RunConfig) -> Result<(ModelConfig, Option<Problems>), RunError> {
+    let (model, tokenizer) = match &config.model.path {
+        Some(path) => {
+            let path = find_model(path).map_err(ModelError::from)?;
+            match is_gguf(&path) || path.join("tokenizer.json").exists() {
+                true => {
+                    let (model, tokenizer) = describe(&path)?;
+                    (model, Some(tokenizer))
+                }
+                false => (ModelConfig::from_folder(&path).map_err(ModelError::from)?, None),
+            }
         }
-        (None, Some(alphabet), Some(architecture)) => {
-            let (model, tokenizer) = fresh_config(alphabet, architecture)?;
-            Ok((model, Some(tokenizer)))
-        }
-        _ => Err(RunError::NoModel),
-    }
-}
-
-fn tokenizer(folder: &Path) -> Result<Option<Tokenizer>, RunError> {
-    let is_there = folder.join("tokenizer.json").exists();
-    Ok(is_there.then(|| Tokenizer::from_folder(folder)).transpose()?)
-}
-
-fn sizes<'a>(config: &RunConfig, model: &'a ModelConfig, problems: Option<&Problems>) -> Sizes<'a> {
-    // More than is tried at once.
-    const MANY: usize = 1 << 16;
-    let most = match config.eval.problems {
-        0 => MANY,
-        count => count,
+        None => (model_config(config)?, alphabet(config)?),
     };
-    let least = Sizes::least(model, true);
-    match problems {
-        None => {
-            let prompt = config.prompt_length;
-            Sizes { longest_prompt: prompt, mean_prompt: prompt, held_out: most, ..least }
-        }
-        Some(problems) => {
-            let held_out = problems.held_out.as_ref().map_or(0, PreparedProblems::len).min(most);
-            let (longest_prompt, mean_prompt) =
-                (problems.longest_prompt(), problems.train.mean_prompt());
-            Sizes { longest_prompt, mean_prompt, held_out, ..least }
-        }
-    }
+    let load = |tokenizer| {
+        let problems = Problems::load(config, &tokenizer)?;
+        Ok::<_, RunError>(problems.with_at_most(config.eval.problems))
+    };
+    Ok((model, tokenizer.map(load).transpose()?))
+}
+
+fn alphabet(config: &RunConfig) -> Result<Option<Tokenizer>, RunError> {
+    Ok(config.model.alphabet.as_deref().map(Tokenizer::characters).transpose()?)
 }

@@ -91,7 +91,7 @@ impl MemoryOf<'_> {
         let row = PackedCompletions::tokens_of(run.longest_prompt, [response].into_iter());
         let tokens = settings.micro_batch_tokens.min(all).max(row);
         let share = (g * response) as f64 / (run.mean_prompt + own).max(1) as f64;
-        let predicted = (tokens as f64 * share.max(1.0)).min((p * g * response) as f64) as usize;
+        let predicted = (tokens as f64 * share).min((p * g * response) as f64) as usize;
         self.differentiated(
             "the update",
             Pass { tokens, predicted, is_one_of_several: all > tokens },
@@ -100,7 +100,7 @@ impl MemoryOf<'_> {
 
     fn warm_start(&self) -> Estimate {
         let size = self.run.warm_start.map_or(0, |settings| settings.batch_size);
-        let response = self.run.settings.generator.response_length;
+        let response = self.run.settings.generator.response_length.min(self.run.mean_answer);
         let row = PackedCompletions::tokens_of(self.run.mean_prompt, [response].into_iter());
         let (tokens, predicted) = (size * row, size * response);
         self.differentiated("the warm start", Pass { tokens, predicted, is_one_of_several: false })

@@ -99,6 +99,7 @@ fn settings() -> TrainSettings {
         objective: Objective::default(),
         micro_batch_tokens: 10_000,
         scales_loss: false,
+        has_dropout: false,
         reference_storage: WeightStorage::F32,
         reference_is_base: false,
     }
