@@ -158,8 +158,11 @@ fn assert_enough(scene: &Scene, set: &[String], refusal: &str, mib: u64) {
         };
         set.extend(["--set".to_owned(), setting]);
     }
+    // What is `auto` is settled by what there is.
+    set.extend(["--set".to_owned(), format!("device.memory_mib={mib}")]);
     let set: Vec<&str> = set.iter().map(String::as_str).collect();
     let found = json(scene, &[&["memory", "tiny.yaml", "--json"], &set[..]].concat());
+    assert_eq!(found["fits"], true);
     assert!(found["bytes"].as_u64().unwrap() <= mib << 20, "{refusal}: {found}");
 }
 

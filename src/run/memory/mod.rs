@@ -70,7 +70,7 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// What a configuration takes. `auto` checkpoints are those of [`settled`].
+    /// What a configuration takes; `auto` counts as no checkpoints.
     ///
     /// # Errors
     /// Settings that contradict each other; none in a configuration that was loaded.
