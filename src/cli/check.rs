@@ -59,6 +59,6 @@ impl OnDevice for Checking {
 fn text(base: &str, Apart { tokens, mean, largest }: Apart) -> String {
     format!(
         "base       {base} against 16 bits: log-probabilities of {tokens} tokens that the model wrote differ by \
-         {mean:.3} nats on average, {largest:.2} at most\n"
+         {mean:.4} nats on average, {largest:.3} at most\n"
     )
 }

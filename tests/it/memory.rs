@@ -43,7 +43,7 @@ fn a_run_takes_what_was_said_within_15_percent() {
 fn a_run_says_what_it_takes_before_it_starts() {
     let scene = Scene::new();
     let ended = scene.train("run", &[]);
-    says(&ended.stderr, &["memory     about ", " MiB during ", "weights "]);
+    says(&ended.stderr, &["memory     about ", " MiB during ", "the program and its tokenizer "]);
     let told = scene.succeed(&["memory", "tiny.yaml"]).stdout;
     let line = told.lines().find(|line| line.starts_with("about ")).unwrap();
     assert!(ended.stderr.contains(line), "{line}");

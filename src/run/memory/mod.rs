@@ -144,12 +144,12 @@ fn fits(estimate: &Estimate, budget: Option<u64>) -> bool {
     budget.is_none_or(|budget| estimate.bytes() <= budget)
 }
 
-/// What an estimate consists of, the largest first.
+/// What an estimate consists of, the largest first, without what is less than a hundredth of it.
 pub fn text(estimate: &Estimate) -> String {
     let mut parts = estimate.parts.clone();
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let parts: Vec<String> =
-        parts.iter().map(|(what, bytes)| format!("{what} {}", mib(*bytes))).collect();
+    let told = parts.iter().filter(|(_, bytes)| *bytes >= estimate.bytes() / 100);
+    let parts: Vec<String> = told.map(|(what, bytes)| format!("{what} {}", mib(*bytes))).collect();
     format!("about {} during {}: {}", mib(estimate.bytes()), estimate.when, parts.join(", "))
 }
 
