@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::backend::Autodiff;
 
 use super::RunError;
-use super::memory::{Sizes, budget, fitting};
+use super::memory::{Sizes, budget, fits, fitting, settled};
 use crate::config::{LoraBlock, ModelBlock, RunConfig};
 use crate::data::{Dataset, Prompt};
 use crate::device::Limits;
@@ -338,7 +338,8 @@ fn check_weights<B: Kernels>(config: &RunConfig, budget: Option<u64>) -> Result<
     let model = model_config(config)?;
     let adapter = adapter_shape(config)?;
     let least = Sizes { lora: adapter.as_ref(), ..Sizes::least(&model, B::IS_HOST) };
-    if fitting(config.clone(), least, budget).is_ok() {
+    // What to change is searched for once, with the longest prompts.
+    if fits(&settled(config.clone(), least, budget)?.1, budget) {
         return Ok(());
     }
     let most = Sizes { lora: adapter.as_ref(), ..Sizes::most(&model, config, B::IS_HOST) };

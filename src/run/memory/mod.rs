@@ -140,7 +140,8 @@ pub fn fitting(
     }
 }
 
-fn fits(estimate: &Estimate, budget: Option<u64>) -> bool {
+/// Whether an estimate is within a budget, where one is known.
+pub fn fits(estimate: &Estimate, budget: Option<u64>) -> bool {
     budget.is_none_or(|budget| estimate.bytes() <= budget)
 }
 
