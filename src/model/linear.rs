@@ -30,11 +30,29 @@ pub(super) struct Linear<B: Backend> {
 #[derive(Module, Debug)]
 struct Factor<B: Backend> {
     weight: Param<Tensor<B, 2>>,
+    /// The same once more, in a decoder for inference.
+    packed: Option<PackedWeight<B>>,
 }
 
 impl<B: Backend> Factor<B> {
     fn new(shape: [usize; 2], device: &B::Device) -> Self {
-        Self { weight: parameter(shape, device) }
+        Self { weight: parameter(shape, device), packed: None }
+    }
+}
+
+impl<B: Kernels> Factor<B> {
+    /// As products take it.
+    fn as_weight(&self) -> Weight<B> {
+        match &self.packed {
+            Some(packed) => Weight::Packed(packed.clone()),
+            None => Weight::Rows(in_f32(&self.weight)),
+        }
+    }
+
+    fn pack(&mut self) {
+        if self.packed.is_none() {
+            self.packed = PackedWeight::of(&self.as_weight());
+        }
     }
 }
 
@@ -163,8 +181,8 @@ impl<B: Kernels> Linear<B> {
     ) -> Tensor<B, 2> {
         let y = match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
-                let inner = kernel::linear(&self.dropped_out(x, update), &in_f32(&a.weight));
-                kernel::add_linear(y, &inner, &in_f32(&b.weight), self.lora_scale as f32)
+                let inner = a.as_weight().linear(&self.dropped_out(x, update));
+                kernel::add_linear(y, &inner, &b.as_weight(), self.lora_scale as f32)
             }
             _ => y,
         };
@@ -189,15 +207,16 @@ impl<B: Kernels> Linear<B> {
         let weight = self.base().matrix();
         match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
-                let a_t = in_f32(&a.weight).transpose();
+                let a_t = Weight::Rows(in_f32(&a.weight).transpose());
                 kernel::add_linear(weight, &in_f32(&b.weight), &a_t, self.lora_scale as f32)
             }
             _ => weight,
         }
     }
 
-    /// Packs the weight.
+    /// Packs the weight and what an adapter adds to it.
     pub(super) fn pack(&mut self) {
+        [&mut self.lora_a, &mut self.lora_b].into_iter().flatten().for_each(Factor::pack);
         if self.packed.is_none() {
             self.packed = PackedWeight::of(&self.base());
         }

@@ -8,9 +8,9 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Shape, Tensor};
 
 use super::linear::{LinearInputGradient, LinearWeightGradient};
-use super::weight::Layout;
+use super::weight::{Layout, Weight};
 use crate::kernel::check::{Case, N, Visitor, WIDTH, noise};
-use crate::kernel::cpu::gemm::{Matrix, add_product};
+use crate::kernel::cpu::gemm::Matrix;
 use crate::kernel::op::{Elements, Keeps, Saved};
 use crate::kernel::{Kernels, Op, float, primitive};
 
@@ -19,11 +19,12 @@ use crate::kernel::{Kernels, Op, float, primitive};
 pub fn add_linear<B: Kernels>(
     y: Tensor<B, 2>,
     x: &Tensor<B, 2>,
-    weight: &Tensor<B, 2>,
+    weight: &Weight<B>,
     scale: f32,
 ) -> Tensor<B, 2> {
     let y = y.into_primitive().tensor();
-    let [out] = B::run(AddLinear { scale }, [y, primitive(x), primitive(weight)]);
+    let op = AddLinear { scale, weight: weight.layout() };
+    let [out] = B::run(op, [y, primitive(x), weight.elements()]);
     float(out)
 }
 
@@ -32,6 +33,8 @@ pub fn add_linear<B: Kernels>(
 pub struct AddLinear {
     /// Factor on the product.
     pub scale: f32,
+    /// How the weight is laid out.
+    pub weight: Layout,
 }
 
 impl Op<3, 1> for AddLinear {
@@ -43,11 +46,11 @@ impl Op<3, 1> for AddLinear {
     }
 
     fn cpu(&self, [y, x, weight]: [Elements; 3]) -> [Vec<f32>; 1] {
-        let ([n, input], [output, _]) = (x.dims(), weight.dims());
+        let [n, input] = x.dims();
         // x has few columns here: it is what is cheap to scale.
         let x: Vec<f32> = x.iter().map(|x| x * self.scale).collect();
         let mut out = y.into_vec();
-        add_product(&mut out, Matrix::new(&x, n, input), Matrix::new(&weight, output, input).t());
+        self.weight.on_cpu(&weight, input).add_product(&mut out, Matrix::new(&x, n, input));
         [out]
     }
 
@@ -63,10 +66,11 @@ impl Op<3, 1> for AddLinear {
     ) -> [Option<FloatTensor<B>>; 3] {
         let scaled = |gradient: FloatTensor<B>| B::float_mul_scalar(gradient, self.scale.into());
         let of_x = needs[1].then(|| {
-            let op = LinearInputGradient { weight: Layout::Rows };
+            let op = LinearInputGradient { weight: self.weight };
             let [dx] = B::run(op, [dout.clone(), saved.input(2)]);
             scaled(dx)
         });
+        assert!(!(needs[2] && self.weight.is_constant()), "a frozen weight has no gradient");
         let of_weight = needs[2].then(|| {
             let [dweight] = B::run(LinearWeightGradient, [dout.clone(), saved.input(1)]);
             scaled(dweight)
@@ -79,6 +83,10 @@ impl Op<3, 1> for AddLinear {
 pub fn visit(visitor: &mut impl Visitor) {
     for rows in [7, N] {
         let inputs = [noise([rows, WIDTH], 50), noise([rows, 8], 51), noise([WIDTH, 8], 52)];
-        visitor.visit(Case::new("add_linear", AddLinear { scale: 2.0 }, inputs));
+        visitor.visit(Case::new(
+            "add_linear",
+            AddLinear { scale: 2.0, weight: Layout::Rows },
+            inputs,
+        ));
     }
 }

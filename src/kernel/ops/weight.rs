@@ -10,8 +10,9 @@ use burn::tensor::{Shape, Tensor};
 use super::gather_rows::{GatherRows, gather};
 use super::linear::Linear;
 use crate::kernel::cpu::gemm::{
-    Matrix, Panels, StoredMatrix, add_product, add_product_of_stored_transposed, pack, product,
-    product_of_panels, product_of_stored, product_of_stored_transposed,
+    Matrix, Panels, StoredMatrix, add_product, add_product_of_panels, add_product_of_stored,
+    add_product_of_stored_transposed, pack, product, product_of_panels, product_of_stored,
+    product_of_stored_transposed,
 };
 use crate::kernel::cpu::simd::for_rows;
 use crate::kernel::stored::{PANEL, Storage, StoredWeight, open_row};
@@ -196,6 +197,15 @@ impl CpuWeight<'_> {
             Self::Rows(weight) => product(x, weight.t()),
             Self::Panels(weight) => product_of_panels(x, weight),
             Self::Stored(weight) => product_of_stored(x, weight),
+        }
+    }
+
+    /// `y ← y + x · weightᵀ`.
+    pub fn add_product(self, y: &mut [f32], x: Matrix) {
+        match self {
+            Self::Rows(weight) => add_product(y, x, weight.t()),
+            Self::Panels(weight) => add_product_of_panels(y, x, weight),
+            Self::Stored(weight) => add_product_of_stored(y, x, weight),
         }
     }
 

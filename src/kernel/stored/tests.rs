@@ -33,7 +33,7 @@ fn opened(words: &[f32], storage: Storage, [output, input]: [usize; 2]) -> Vec<f
 }
 
 /// Shapes that fill whole panels and blocks, and such that do not.
-const SHAPES: [[usize; 2]; 5] = [[16, 32], [48, 64], [1, 1], [37, 70], [130, 33]];
+const SHAPES: [[usize; 2]; 6] = [[16, 32], [48, 64], [1, 1], [37, 70], [130, 33], [300, 290]];
 
 #[test]
 fn numbers_of_16_bits_are_the_nearest() {
@@ -85,7 +85,7 @@ fn products_are_those_of_the_opened_weight_to_the_last_bit() {
             let weight = opened(&words, storage, shape);
             let (weight, words) =
                 (Matrix::new(&weight, output, input), StoredMatrix::new(&words, storage, shape));
-            for n in [0, 1, 7, 100, 250] {
+            for n in [0, 1, 7, 47, 100, 250] {
                 let (x, dy) = (noise([n, input], 6), noise([n, output], 7));
                 let (x, dy) = (Matrix::new(&x, n, input), Matrix::new(&dy, n, output));
                 assert_eq!(product_of_stored(x, words), product(x, weight.t()), "{storage}");

@@ -71,13 +71,12 @@ impl MemoryOf<'_> {
         Estimate { when, parts }
     }
 
-    /// A second copy of every matrix that is stored in f32, where a CPU multiplies by it.
+    /// A second copy of every matrix that is stored in f32, an adapter's too, where a CPU multiplies by it.
     fn packed(&self) -> u64 {
+        let of_adapter = self.adapter.map_or(0, |(lora, _)| lora.parameter_count(self.model));
         let is_f32 = self.adapter.is_none_or(|(_, base)| base.is_f32());
-        match self.is_host && is_f32 {
-            true => bytes(&[self.model.parameter_count()]),
-            false => 0,
-        }
+        let of_base = if is_f32 { self.model.parameter_count() } else { 0 };
+        if self.is_host { bytes(&[of_adapter + of_base]) } else { 0 }
     }
 
     fn update(&self) -> Estimate {

@@ -32,6 +32,19 @@ pub struct Block<'a> {
     pub panels: (usize, usize),
     /// Whether the product is added to what is there.
     pub accumulate: bool,
+    /// What is read after it, where that is not the next panels.
+    pub next: Option<Next>,
+}
+
+/// What is to be fetched into the cache while panels are multiplied.
+#[derive(Clone, Copy)]
+pub struct Next {
+    /// The first byte that follows the block's first panel; it may lie beyond the end.
+    pub first: *const f32,
+    /// Bytes from there to what follows the next panel.
+    pub bytes_of_panel: usize,
+    /// Bytes for each step of the inner dimension.
+    pub bytes_of_step: usize,
 }
 
 /// Computes a block, in tiles that fit the registers.
@@ -203,15 +216,22 @@ impl Piece<'_> {
     /// The panels must be those of the block, and `y` have room for all rows of them.
     #[inline(always)]
     unsafe fn strip<S: Arithmetic, const M: usize, const P: usize>(&self, panel: usize, y: Place) {
-        let panels = std::array::from_fn(|p| self.panel(panel + p));
+        let panels: [*const Lanes; P] = std::array::from_fn(|p| self.panel(panel + p));
         let rows = self.block.a.rows;
         let mut row = 0;
-        // Each tile fetches its share of the next panels, so that memory and arithmetic do not wait in turn.
+        // Each tile fetches its share of what follows, so that memory and arithmetic do not wait in turn.
         let (tiles, width) = (rows.div_ceil(M), P * self.block.b.steps());
+        let (next, bytes_of_step) = match self.block.next {
+            None => (panels.map(|panel| panel.wrapping_add(width)), size_of::<Lanes>()),
+            Some(Next { first, bytes_of_panel, bytes_of_step }) => {
+                let of = |p| first.wrapping_byte_add((panel + p) * bytes_of_panel).cast();
+                (std::array::from_fn(of), bytes_of_step)
+            }
+        };
         let ahead = |row: usize| {
-            let first = row / M * self.steps.len() / tiles;
-            let panels = panels.map(|panel: *const Lanes| panel.wrapping_add(width + first));
-            Ahead { panels, step: size_of::<Lanes>() / tiles }
+            let first = row / M * self.steps.len() * bytes_of_step / tiles;
+            let panels = next.map(|panel| panel.wrapping_byte_add(first));
+            Ahead { panels, step: bytes_of_step.div_ceil(tiles) }
         };
         // SAFETY: rows of the block, which begin with whole tiles.
         unsafe {

@@ -13,6 +13,8 @@ mod panels;
 mod stored;
 mod tile;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use self::arithmetic::Factors;
@@ -21,7 +23,8 @@ use self::block::Block;
 use self::panels::pack_as;
 pub use self::panels::{Panels, pack};
 pub use self::stored::{
-    StoredMatrix, add_product_of_stored_transposed, product_of_stored, product_of_stored_transposed,
+    StoredMatrix, add_product_of_stored, add_product_of_stored_transposed, product_of_stored,
+    product_of_stored_transposed,
 };
 use super::WORTH_A_THREAD;
 use super::dots::LANES;
@@ -64,6 +67,12 @@ impl<'a> Matrix<'a> {
         Self { data, rows: end - first, ..self }
     }
 
+    /// Some of its columns.
+    fn some_columns(self, columns: Range<usize>) -> Self {
+        let data = self.data.get(columns.start * self.col_stride..).unwrap_or_default();
+        Self { data, cols: columns.len(), ..self }
+    }
+
     /// The transpose, without a copy.
     pub fn t(self) -> Self {
         let Self { data, rows, cols, row_stride, col_stride } = self;
@@ -99,12 +108,17 @@ pub fn product_of_panels(a: Matrix, b: Panels) -> Vec<f32> {
 /// `out ← out + a · b`, for a contiguous row-major `out`.
 pub fn add_product(out: &mut [f32], a: Matrix, b: Matrix) {
     assert_eq!(a.cols, b.rows, "inner dimensions of a matrix product differ");
-    assert_eq!(out.len(), a.rows * b.cols, "the product does not fit its output");
     let factors = Factors::current();
     let panels = pack_as(b, factors);
-    let place = Place { first: out.as_mut_ptr(), stride: b.cols };
+    add_product_of_panels(out, a, Panels::of(&panels, b.rows, b.cols, factors));
+}
+
+/// The same for a right side that was packed before.
+pub fn add_product_of_panels(out: &mut [f32], a: Matrix, b: Panels) {
+    assert_eq!(out.len(), a.rows * b.columns(), "the product does not fit its output");
+    let place = Place { first: out.as_mut_ptr(), stride: b.columns() };
     // SAFETY: the assertion above keeps every element inside `out`.
-    unsafe { multiply(place, a, Panels::of(&panels, b.rows, b.cols, factors), true) }
+    unsafe { multiply(place, a, b, true) }
 }
 
 /// Where an element of a result lies; rows are `stride` apart.
@@ -141,7 +155,7 @@ unsafe fn multiply(out: Place, a: Matrix, b: Panels, accumulate: bool) {
         unsafe {
             let out = out.at(rows.0, panels.0 * LANES);
             let a = a.some_rows(rows.0, rows.1);
-            block::compute(Block { out, a, b, panels, accumulate });
+            block::compute(Block { out, a, b, panels, accumulate, next: None });
         }
     };
     match grid.tasks() {

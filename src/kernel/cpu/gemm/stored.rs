@@ -1,5 +1,7 @@
-//! Products with a weight in few bits. Each task opens the panels it needs into f32, as much as a core's second
-//! cache holds, and multiplies them as any others; so the numbers are those of the opened weight, to the last bit.
+//! Products with a weight in few bits. Each task opens the panels it needs into f32, a piece at a time, and
+//! multiplies it as any others; so the numbers are those of the opened weight, to the last bit. For many rows a piece
+//! is whole panels, as many as a core's second cache holds; for few, where opening takes about as long as multiplying,
+//! it is part of two panels, which stays in the first.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -7,15 +9,24 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::arithmetic::Factors;
-use super::block::{self, Block};
+use super::block::{self, Block, Next};
 use super::panels::Panels;
 use super::{Matrix, Place, ROWS};
 use crate::kernel::cpu::WORTH_A_THREAD;
 use crate::kernel::cpu::dots::{LANES, Lanes};
-use crate::kernel::stored::{Storage, open_outputs, open_transposed};
+use crate::kernel::stored::{BLOCK, Storage, open_outputs, open_transposed};
 
 /// Numbers that a task opens at once: 256 KiB of f32.
 const OPENED: usize = 1 << 16;
+
+/// Rows for which that is worth more than staying in the first cache.
+const MANY_ROWS: usize = 48;
+
+/// Panels that the widest tile takes at once.
+const PANELS_OF_TILE: usize = 2;
+
+/// Steps of the inner dimension that a piece for few rows has: whole blocks of every storage.
+const INNER_OF_PIECE: usize = 128;
 
 /// A frozen weight `[output, input]`, from one of its panels on.
 #[derive(Clone, Copy)]
@@ -73,12 +84,21 @@ fn product(a: Matrix, b: Right) -> Vec<f32> {
     out
 }
 
+/// `out ← out + x · weightᵀ`, for a contiguous row-major `out [n, output]`.
+pub fn add_product_of_stored(out: &mut [f32], x: Matrix, weight: StoredMatrix) {
+    add_product(out, x, Right { weight, side: Side::Outputs });
+}
+
 /// `out ← out + dy · weight`, for a contiguous row-major `out [n, input]`.
 pub fn add_product_of_stored_transposed(out: &mut [f32], dy: Matrix, weight: StoredMatrix) {
-    assert_eq!(out.len(), dy.rows * weight.input, "the product does not fit its output");
-    let place = Place { first: out.as_mut_ptr(), stride: weight.input };
+    add_product(out, dy, Right { weight, side: Side::Inputs });
+}
+
+fn add_product(out: &mut [f32], a: Matrix, b: Right) {
+    assert_eq!(out.len(), a.rows * b.columns(), "the product does not fit its output");
+    let place = Place { first: out.as_mut_ptr(), stride: b.columns() };
     // SAFETY: the assertion above keeps every element inside `out`.
-    unsafe { multiply(place, dy, Right { weight, side: Side::Inputs }, true) }
+    unsafe { multiply(place, a, b, true) }
 }
 
 /// Which side of a weight becomes the columns of a product.
@@ -110,13 +130,32 @@ impl Right<'_> {
         }
     }
 
-    /// Opens panel `index` of 16 columns.
-    fn open(self, index: usize, out: &mut [Lanes]) {
+    /// The words that are opened after these.
+    fn next(self, panels: Range<usize>, steps: Range<usize>) -> Option<Next> {
+        let (weight, storage) = (self.weight, self.weight.storage);
+        let Side::Outputs = self.side else { return None };
+        let words = weight.words_of_panel();
+        let at = match steps.end < weight.input {
+            true => panels.start * words + steps.end / BLOCK * storage.words_of_block(),
+            false => panels.end * words,
+        };
+        Some(Next {
+            first: weight.words.as_ptr().wrapping_add(at),
+            bytes_of_panel: words * size_of::<f32>(),
+            bytes_of_step: (storage.words_of_block() * size_of::<f32>()).div_ceil(BLOCK),
+        })
+    }
+
+    /// Opens some steps of panel `index` of 16 columns; they begin with a block.
+    fn open(self, index: usize, steps: Range<usize>, out: &mut [Lanes]) {
         let (weight, storage) = (self.weight, self.weight.storage);
         match self.side {
-            Side::Outputs => open_outputs(weight.panel(index), storage, out),
+            Side::Outputs => {
+                let words = steps.start / BLOCK * storage.words_of_block();
+                open_outputs(&weight.panel(index)[words..], storage, out);
+            }
             Side::Inputs => {
-                for (panel, out) in out.chunks_mut(LANES).enumerate() {
+                for (panel, out) in (steps.start / LANES..).zip(out.chunks_mut(LANES)) {
                     open_transposed(weight.panel(panel), storage, index, out);
                 }
             }
@@ -129,34 +168,19 @@ impl Right<'_> {
 /// columns.
 unsafe fn multiply(out: Place, a: Matrix, b: Right, accumulate: bool) {
     thread_local!(static SCRATCH: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) });
-    let (inner, columns) = (b.inner(), b.columns());
+    let inner = b.inner();
     assert_eq!(a.cols, inner, "inner dimensions of a matrix product differ");
-    let panels = columns.div_ceil(LANES);
+    let panels = b.columns().div_ceil(LANES);
     let work_of_panel = (a.rows * inner * LANES).max(1);
     let fair = panels.div_ceil(8 * rayon::current_num_threads());
     let worth_it = WORTH_A_THREAD.div_ceil(work_of_panel);
     let most = (OPENED / (inner * LANES).max(1)).max(1);
-    // A tile takes up to two panels at once.
-    let group = fair.max(worth_it).next_multiple_of(2).min(most);
+    let group = fair.max(worth_it).next_multiple_of(PANELS_OF_TILE).min(most);
     let work = |task: usize| {
-        let (first, end) = (task * group, panels.min((task + 1) * group));
-        SCRATCH.with_borrow_mut(|opened| {
-            let steps = (end - first) * inner;
-            opened.resize(opened.len().max(steps), [0.0; LANES]);
-            for (index, panel) in opened[..steps].chunks_mut(inner.max(1)).enumerate() {
-                b.open(first + index, panel);
-            }
-            let columns = columns.min(end * LANES) - first * LANES;
-            let opened = Panels::of(opened[..steps].as_flattened(), inner, columns, Factors::F32);
-            for row in (0..a.rows).step_by(ROWS) {
-                let (rows, panels) = (row..a.rows.min(row + ROWS), (0, end - first));
-                // SAFETY: tasks have columns of their own, blocks of a task rows.
-                unsafe {
-                    let out = out.at(row, first * LANES);
-                    let a = a.some_rows(rows.start, rows.end);
-                    block::compute(Block { out, a, b: opened, panels, accumulate });
-                }
-            }
+        let panels = task * group..panels.min((task + 1) * group);
+        SCRATCH.with_borrow_mut(|scratch| {
+            // SAFETY: tasks have columns of their own.
+            unsafe { Task { out, a, b, accumulate }.compute(panels, scratch) }
         });
     };
     let tasks = if a.rows == 0 { 0 } else { panels.div_ceil(group) };
@@ -164,5 +188,59 @@ unsafe fn multiply(out: Place, a: Matrix, b: Right, accumulate: bool) {
     match tasks {
         2.. => (0..tasks).into_par_iter().with_min_len(least).for_each(work),
         _ => (0..tasks).for_each(work),
+    }
+}
+
+/// A product, some panels of which are computed on one thread.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    out: Place,
+    a: Matrix<'a>,
+    b: Right<'a>,
+    accumulate: bool,
+}
+
+impl Task<'_> {
+    /// # Safety
+    /// As for [`multiply`]; nobody else touches the columns of these panels meanwhile.
+    unsafe fn compute(self, panels: Range<usize>, scratch: &mut Vec<Lanes>) {
+        let inner = self.a.cols;
+        let (width, most) = match self.a.rows {
+            MANY_ROWS.. => (panels.len(), inner),
+            _ => (PANELS_OF_TILE, INNER_OF_PIECE),
+        };
+        for first in panels.clone().step_by(width.max(1)) {
+            for step in (0..inner.max(1)).step_by(most.max(1)) {
+                let (panels, steps) =
+                    (first..panels.end.min(first + width), step..inner.min(step + most));
+                // SAFETY: as the caller promises.
+                unsafe { self.piece(panels, steps, scratch) }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Task::compute`]; pieces of the same panels come in the order of their steps.
+    unsafe fn piece(self, panels: Range<usize>, steps: Range<usize>, scratch: &mut Vec<Lanes>) {
+        let Self { out, a, b, accumulate } = self;
+        let needed = panels.len() * steps.len();
+        scratch.resize(scratch.len().max(needed), [0.0; LANES]);
+        let opened = &mut scratch[..needed];
+        for (panel, opened) in panels.clone().zip(opened.chunks_mut(steps.len().max(1))) {
+            b.open(panel, steps.clone(), opened);
+        }
+        let columns = b.columns().min(panels.end * LANES) - panels.start * LANES;
+        let opened = Panels::of(opened.as_flattened(), steps.len(), columns, Factors::F32);
+        let accumulate = accumulate || steps.start > 0;
+        let next = b.next(panels.clone(), steps.clone());
+        for row in (0..a.rows).step_by(ROWS) {
+            let a = a.some_rows(row, a.rows.min(row + ROWS)).some_columns(steps.clone());
+            // SAFETY: blocks of a task have rows of their own.
+            unsafe {
+                let out = out.at(row, panels.start * LANES);
+                let panels = (0, panels.len());
+                block::compute(Block { out, a, b: opened, panels, accumulate, next });
+            }
+        }
     }
 }
