@@ -1,7 +1,5 @@
 //! `wgrpo bench`: how long whole training steps, or generation alone, take on this machine.
 
-use std::sync::{Mutex, PoisonError};
-
 use clap::Args;
 use serde::Serialize;
 
@@ -10,17 +8,12 @@ use super::bench_decode::{DecodeBench, MOST_ROWS};
 use super::fetch::fetch_all;
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
-use crate::data::Problem;
 use crate::device::{self, Device, OnDevice};
 use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
-use crate::random::Stream;
 use crate::readback::{self, traffic};
-use crate::reward::{Completion, Item, Reward, Rewards};
+use crate::reward::{Rewards, UniformReward};
 use crate::run::{Opened, Stop, in_its_precision};
-
-/// What the stream of seeded rewards is for, beside those of weights and rollouts.
-const REWARDS: u32 = 0x7277;
 
 /// Arguments of `wgrpo bench`.
 #[derive(Debug, Args)]
@@ -123,7 +116,7 @@ impl OnDevice for Bench {
         let config = in_its_precision::<B>(self.config, &device)?;
         let mut opened = Opened::<B>::open(&config, &device, &self.device.limits())?;
         if !self.real_rewards {
-            opened.rewards = Rewards::only(Box::new(Uniform::new(config.training.seed)));
+            opened.rewards = Rewards::only(Box::new(UniformReward::new(config.training.seed)));
         }
         let parameters = opened.model.config.parameter_count();
         let mut trainer = opened.trainer(&config)?;
@@ -162,34 +155,6 @@ impl OnDevice for Bench {
 fn work_of<B: Kernels>(device: &B::Device) -> Option<Work> {
     let kernels = kernel::executed::<B>(device)?;
     Some(Work { kernels, crossings: traffic::take() })
-}
-
-/// A seeded uniform number whatever was written.
-struct Uniform(Mutex<Stream>);
-
-impl Uniform {
-    fn new(seed: u64) -> Self {
-        Self(Mutex::new(Stream::new(seed, REWARDS)))
-    }
-
-    fn next(&self) -> f64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).uniform().into()
-    }
-}
-
-impl Reward for Uniform {
-    fn name(&self) -> &'static str {
-        "uniform"
-    }
-
-    fn score(&self, _: &Problem, _: &Completion) -> Option<f64> {
-        Some(self.next())
-    }
-
-    /// In the order of the items, which threads would shuffle.
-    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-        items.iter().map(|_| Some(self.next())).collect()
-    }
 }
 
 fn result(
@@ -241,17 +206,6 @@ pub(super) fn median(sorted: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::test_support;
-
-    #[test]
-    fn seeded_rewards_differ_within_a_batch_and_are_the_same_for_the_same_seed() {
-        let problem = test_support::problem(None);
-        let items = [Item { problem: &problem, completion: test_support::completion("") }; 5];
-        let [first, again] = [Uniform::new(7), Uniform::new(7)].map(|r| r.score_batch(&items));
-        assert_eq!(first, again);
-        assert!(first.windows(2).all(|pair| pair[0] != pair[1]), "{first:?}");
-        assert!(first.iter().all(|score| score.is_some_and(|score| (0.0..1.0).contains(&score))));
-    }
 
     #[test]
     fn the_median_of_an_even_count_is_between_the_middle_two() {

@@ -48,7 +48,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Time whole training steps, or generation alone
     Bench(bench::BenchArgs),
-    /// Tell what a run takes and what its settings cost, without training
+    /// Try a run before the long wait: what the model sees and does, what can be learned, how long it takes
     Check(check::CheckArgs),
     /// Tell how much memory a run takes, without its weights
     Memory(memory::MemoryArgs),
@@ -72,11 +72,11 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Train(args) => return args.run(),
+            Command::Check(args) => return args.run(),
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
-            Command::Check(args) => args.run(),
             Command::Memory(args) => args.run(),
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),

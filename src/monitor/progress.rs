@@ -203,7 +203,7 @@ fn step_note(metrics: &StepMetrics) -> String {
 }
 
 /// Seconds as a person says them: `42 s`, `3 min 05 s`, `2 h 07 min`.
-pub(super) fn duration_text(secs: f64) -> String {
+pub fn duration_text(secs: f64) -> String {
     let whole_secs = secs.max(0.0).round() as u64;
     match (whole_secs / 3600, whole_secs / 60 % 60, whole_secs % 60) {
         (0, 0, secs) => format!("{secs} s"),

@@ -70,12 +70,16 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// Further lines begin in the column of the first. What a model says must not steer the terminal.
+/// Further lines begin in the column of the first.
 fn indented(text: &str) -> String {
+    safe_text(text).replace('\n', &format!("\n{:MARGIN$}", ""))
+}
+
+/// A text that cannot steer a terminal, as what a model says must not. Its lines stay.
+pub fn safe_text(text: &str) -> String {
     let safe = |c: char| match c {
-        '\n' => format!("\n{:MARGIN$}", ""),
         '\t' => "    ".to_owned(),
-        c if c.is_control() => c.escape_unicode().to_string(),
+        c if c.is_control() && c != '\n' => c.escape_unicode().to_string(),
         c => c.to_string(),
     };
     text.chars().map(safe).collect()

@@ -19,6 +19,7 @@ mod overlong;
 mod regex;
 mod single;
 mod stated;
+mod uniform;
 mod unit;
 mod weighted;
 mod wording;
@@ -36,6 +37,7 @@ pub use length::LengthReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
 pub use regex::{Pattern, RegexReward};
+pub use uniform::UniformReward;
 pub use weighted::{Rewards, Score};
 
 /// What a model wrote for a problem.

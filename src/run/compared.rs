@@ -1,5 +1,7 @@
 //! Two forms of one model held against each other, by the log-probabilities of what one of them writes.
 
+use serde::Serialize;
+
 use super::RunError;
 use crate::kernel::Kernels;
 use crate::model::{Decoder, ModelConfig, PackedCompletions, PromptGroup};
@@ -12,7 +14,7 @@ const SAMPLES: usize = 4;
 const LENGTH: usize = 32;
 
 /// How far apart two forms of a model are.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Apart {
     /// Tokens that were compared.
     pub tokens: usize,

@@ -21,6 +21,7 @@
 
 mod card;
 mod changes;
+mod check;
 mod checkpoints;
 mod compared;
 mod error;
@@ -38,6 +39,7 @@ mod resume;
 
 use burn::backend::Autodiff;
 
+pub use check::{CheckOptions, Checked, Duration, Facts, Finding, Seen, check};
 pub use compared::Apart;
 pub use error::RunError;
 pub use export::{Exported, Form, export};

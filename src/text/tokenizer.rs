@@ -150,6 +150,12 @@ impl Tokenizer {
         text.ok().and_then(Result::ok).unwrap_or_else(unreadable)
     }
 
+    /// The same with special tokens as the vocabulary writes them, as `<|im_start|>`.
+    pub fn decode_all(&self, ids: &[u32]) -> String {
+        let text = caught(|| self.inner.decode(ids, false));
+        text.ok().and_then(Result::ok).unwrap_or_else(|| self.decode(ids))
+    }
+
     /// A token as the vocabulary has it, unless [`Self::decode`] leaves it out.
     pub(super) fn shown_token(&self, id: u32) -> Option<String> {
         let is_special = |token: &String| self.inner.get_added_vocabulary().is_special_token(token);

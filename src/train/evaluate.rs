@@ -132,7 +132,7 @@ pub fn evaluate_watched<B: Kernels>(
 /// ```text
 /// 1 − C(n − c, k) / C(n, k)
 /// ```
-fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
+pub fn pass_at_k(n: usize, c: usize, k: usize) -> f64 {
     if n - c < k {
         return 1.0;
     }

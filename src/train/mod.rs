@@ -38,6 +38,7 @@ mod summary;
 #[cfg(test)]
 mod testing;
 mod token_kl;
+mod trial;
 mod update;
 
 use std::time::Instant;
@@ -57,7 +58,9 @@ pub use draw::{
     WindowChoice, WindowDecision,
 };
 pub use error::TrainError;
-pub use evaluate::{EvalOptions, EvalProgress, EvalWatch, Evaluation, evaluate, evaluate_watched};
+pub use evaluate::{
+    EvalOptions, EvalProgress, EvalWatch, Evaluation, evaluate, evaluate_watched, pass_at_k,
+};
 pub use gradients::StepGradients;
 pub use loss_scale::LossScale;
 pub use masks::{SampleFilters, Truncated};
@@ -71,6 +74,7 @@ pub use score::{ScoredCompletion, ScoredGroup};
 pub use settings::{Checkpointing, TrainConfig, TrainSettings};
 pub use sft::{WarmStart, WarmStartOutcome, warm_start};
 pub use summary::{DrawSummary, Lengths};
+pub use trial::{Trial, try_out};
 
 use advantages::{Estimation, value_groups};
 use diagnose::{Examination, diagnose_signal};

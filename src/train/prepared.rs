@@ -93,6 +93,11 @@ impl PreparedProblems {
         self.left_out
     }
 
+    /// Tokens of each prompt.
+    pub fn prompt_lengths(&self) -> Vec<usize> {
+        self.problems.iter().map(|(_, ids)| ids.len()).collect()
+    }
+
     /// Tokens of the longest prompt.
     pub fn longest_prompt(&self) -> usize {
         self.problems.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0)

@@ -163,13 +163,13 @@ fn check_says_what_few_bits_cost() {
     let scene = scene();
     let of = |base: &str| {
         let set = format!("lora.base={base}");
-        scene.succeed(&["check", "tiny.yaml", "--set", &set]).stdout
+        scene.run(&["check", "tiny.yaml", "--no-step", "--set", &set]).stdout
     };
-    says(&of("bf16"), &["memory     about "]);
+    says(&of("bf16"), &["memory       about "]);
     assert!(!of("bf16").contains("against 16 bits"));
     let mean = |base: &str| {
         let told = of(base);
-        says(&told, &[&format!("base       {base} against 16 bits: log-probabilities of ")]);
+        says(&told, &[&format!("base         {base} against 16 bits: log-probabilities of ")]);
         let (_, rest) = told.split_once("differ by ").unwrap();
         rest.split_once(" nats").unwrap().0.parse::<f64>().unwrap()
     };

@@ -10,6 +10,7 @@ mod algorithms;
 mod bad_data;
 mod bad_input;
 mod bad_models;
+mod check;
 mod command_line;
 mod configs;
 mod contradictions;

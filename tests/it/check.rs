@@ -1,0 +1,92 @@
+//! `wgrpo check`: what a run is like, before the long wait.
+
+use serde_json::{Value, json};
+
+use crate::program::{Scene, says};
+
+fn checked(scene: &Scene, more: &[&str]) -> (Option<i32>, Value) {
+    let ended = scene.run(&[&["check", "tiny.yaml", "--json"], more].concat());
+    let found = serde_json::from_str(&ended.stdout);
+    (ended.code, found.unwrap_or_else(|error| panic!("{error}: {}", ended.stderr)))
+}
+
+/// What the findings say to change.
+fn changes(found: &Value) -> Vec<(String, Value)> {
+    let findings = found["findings"].as_array().unwrap().iter();
+    let of = |finding: &Value| (finding["key"].as_str().unwrap().into(), finding["value"].clone());
+    findings.map(of).collect()
+}
+
+#[test]
+fn prompts_are_shown_as_the_model_sees_them_and_nothing_is_written() {
+    let scene = Scene::new();
+    let told = scene.succeed(&["check", "tiny.yaml"]).stdout;
+    says(
+        &told,
+        &[
+            "prompt       <bos>",
+            "  said       ",
+            "  expected   ",
+            "(prompt_length)",
+            "(response_length)",
+            "pass@2 ",
+            "groups of 16",
+            "memory       about ",
+            " s a step (generation ",
+        ],
+    );
+    assert_eq!(told.matches("prompt       <bos>").count(), 3);
+    let files: Vec<_> = std::fs::read_dir(scene.path("")).unwrap().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+}
+
+#[test]
+fn a_run_that_cannot_learn_ends_with_status_1_and_what_to_change() {
+    // Without a warm start a fresh model is never right.
+    let scene = Scene::new();
+    let exact = ["--set", "rewards=[{kind: exact}]", "--set", "response_length=8", "--no-step"];
+    let (code, found) = checked(&scene, &exact);
+    assert_eq!((code, &found["facts"]["rewards"]["levels"]), (Some(1), &json!(1)), "{found}");
+    assert!(changes(&found).contains(&("warm_start".into(), json!({"max_steps": 200}))), "{found}");
+    assert_eq!(found["findings"][0]["is_fatal"], true);
+    let told = scene.run(&[&["check", "tiny.yaml"][..], &exact].concat()).stdout;
+    says(&told, &["cannot learn all ", "→ --set warm_start={\"max_steps\":200}"]);
+}
+
+#[test]
+fn what_is_cut_off_asks_for_more_room_and_the_advice_helps() {
+    let scene = Scene::new();
+    let length = ["--set", "rewards=[{kind: length, max: 6}]", "--no-step", "--set"];
+    let of = |tokens: u64| {
+        let set = format!("response_length={tokens}");
+        checked(&scene, &[&length[..], &[&set]].concat()).1
+    };
+    let short = of(2);
+    let change = changes(&short).into_iter().find(|(key, _)| key == "response_length");
+    assert_eq!(change, Some(("response_length".into(), json!(4))), "{short}");
+    let share = |found: &Value| found["facts"]["cut_off"].as_f64().unwrap();
+    assert!(share(&of(4)) < share(&short) && share(&short) > 0.05);
+}
+
+#[test]
+fn a_trial_is_the_same_each_time_and_of_the_size_that_was_asked_for() {
+    let scene = Scene::new();
+    let asked = ["--problems", "5", "--samples", "3", "--no-step"];
+    let (_, first) = checked(&scene, &asked);
+    let (_, again) = checked(&scene, &asked);
+    assert_eq!((&first["facts"], &first["seen"]), (&again["facts"], &again["seen"]));
+    assert_eq!(first["facts"]["problems"], 5);
+    assert_eq!(first["facts"]["samples"], 3);
+    assert_eq!(first["time"], Value::Null);
+    let levels = first["facts"]["without_signal"].as_array().unwrap();
+    assert!(levels.iter().all(|size| (0.0..=1.0).contains(&size["share"].as_f64().unwrap())));
+}
+
+#[test]
+fn the_time_of_a_run_is_that_of_its_steps_and_evaluations() {
+    let scene = Scene::new();
+    let (code, found) = checked(&scene, &["--set", "max_steps=100"]);
+    let of = |key: &str| found["time"][key].as_f64().unwrap();
+    assert!(code == Some(0) && of("run_s") >= 100.0 * of("step_s"), "{found}");
+    assert!(of("step_s") >= of("rollout_s") + of("update_s"), "{found}");
+}
