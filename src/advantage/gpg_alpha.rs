@@ -1,5 +1,6 @@
 //! GPG's alpha, which makes up for groups without signal.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How much the loss of a step's valid groups grows for those that are not.
@@ -15,7 +16,7 @@ pub struct GpgAlpha {
 }
 
 /// How groups without signal are made up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", try_from = "WrittenMode")]
 pub enum AlphaMode {
     /// Not at all: their tokens dilute the loss.
@@ -28,7 +29,7 @@ pub enum AlphaMode {
 }
 
 /// A mode by name; YAML reads a bare `off` as false.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected off, paper or valid_tokens")]
 enum WrittenMode {
     Flag(bool),

@@ -1,11 +1,12 @@
 //! ROLL's older reward keys, brought to the ones of today.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AdvantageError, NormOver};
 
 /// ROLL's older keys for the same thing.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyRewardNorm {
     /// Over what rewards are normalised; without it the other two do nothing.

@@ -1,12 +1,13 @@
 //! What may happen to advantages before the loss: whitening over tokens, then clipping.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::token_moments;
 use super::{AdvantageError, GroupAdvantages, RewardBatch};
 
 /// ROLL's `whiten_advantages` and `advantage_clip`, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostProcessing {
     /// Whether advantages are brought to mean 0 and deviation 1 over the step's loss tokens.

@@ -1,5 +1,6 @@
 //! ROLL's reward processing: normalise, then clip, before any estimator sees the rewards.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::running_moments::{Moments, RunningMoments};
@@ -18,7 +19,7 @@ const NORM_EPS: f64 = 1e-6;
 /// over is all the same (by its largest less its smallest value, not by a computed deviation), the reward
 /// becomes exactly 0: nothing divided by the epsilon alone. Unscored rewards stay unscored; `each` is not
 /// touched.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewardShaping {
     /// Whose mean is subtracted.
@@ -30,7 +31,7 @@ pub struct RewardShaping {
 }
 
 /// Over which rewards a mean or deviation is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormOver {
     /// All scored rewards of the step.

@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::{mean, median};
@@ -12,7 +13,7 @@ use crate::kernel::group_rule::{EvenMedian, pivot_draw};
 const ROUNDING: f64 = 1e-9;
 
 /// Which statistic of many rollouts counts as the true baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Oracle {
     /// Their mean.

@@ -9,13 +9,16 @@ mod config;
 mod device_check;
 mod devices;
 mod eval;
+mod explain;
 mod export;
 mod fetch;
 mod generate;
 mod import_roll;
+mod init;
 mod interrupt;
 mod memory;
 mod output;
+mod schema;
 mod signal;
 mod train;
 
@@ -38,6 +41,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration to begin with
+    Init(init::InitArgs),
     /// Train a model as a configuration says
     Train(train::TrainArgs),
     /// Measure accuracy on held-out problems, for a run or a model folder
@@ -58,6 +63,10 @@ enum Command {
     Signal(signal::SignalArgs),
     /// Turn a ROLL pipeline into a configuration
     ImportRoll(import_roll::ImportRollArgs),
+    /// Say what a key of a configuration means, and what it takes
+    Explain(explain::ExplainArgs),
+    /// Print the JSON schema of a configuration, by which editors complete it
+    Schema,
     /// Print the resolved run, every default written out
     Config(config::ConfigArgs),
     /// List the backends and adapters that this program can use
@@ -73,6 +82,7 @@ impl Cli {
         match self.command {
             Command::Train(args) => return args.run(),
             Command::Check(args) => return args.run(),
+            Command::Init(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Generate(args) => args.run(),
@@ -81,6 +91,8 @@ impl Cli {
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),
             Command::ImportRoll(args) => args.run(),
+            Command::Explain(args) => args.run(),
+            Command::Schema => schema::run(),
             Command::Config(args) => args.run(),
             Command::Devices(args) => args.run(),
         }?;

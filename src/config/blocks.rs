@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{AlphaMode, GpgAlpha};
@@ -10,7 +11,7 @@ use crate::model::{Base, LoraConfig, ModelConfig, TARGETS, WeightStorage};
 use crate::train::{DrawWindow, OnExhausted, Surplus};
 
 /// The `model:` block: a Hugging Face folder, or a new model over characters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelBlock {
     /// A model folder to start from.
@@ -25,7 +26,7 @@ pub struct ModelBlock {
 }
 
 /// The `lora:` block: an adapter is trained, and the model stays as it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraBlock {
     /// Rows of A and columns of B, the adapter's two matrices.
@@ -90,7 +91,7 @@ impl LoraBlock {
 }
 
 /// The `device:` block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceBlock {
     /// What to run on, such as `cpu`, `gpu` or `vulkan:1`; `wgrpo devices` lists it all.
@@ -125,7 +126,7 @@ impl Default for DeviceBlock {
 }
 
 /// The `eval:` block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalBlock {
     /// Training steps between evaluations; 0 evaluates only before and after.
@@ -145,7 +146,7 @@ impl Default for EvalBlock {
 }
 
 /// The `checkpoint:` block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointBlock {
     /// Training steps between checkpoints, beside one at the end; 0 writes one only when the run is
@@ -162,7 +163,7 @@ impl Default for CheckpointBlock {
 }
 
 /// The `tracking:` block.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackingBlock {
     /// Completions written to `samples.jsonl` each time.
@@ -180,7 +181,7 @@ impl Default for TrackingBlock {
 }
 
 /// The `gpg:` block: alpha, and the share of groups with a signal to draw prompts for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GpgBlock {
     /// How groups without signal are made up for.

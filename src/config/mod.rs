@@ -17,6 +17,7 @@ mod load;
 mod notes;
 mod numbers;
 mod objective;
+mod schema;
 mod signal;
 mod tree;
 mod trl;
@@ -24,6 +25,7 @@ mod typed;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use blocks::{
@@ -35,6 +37,7 @@ pub use choice::{EstimatorChoice, LossChoice};
 pub use error::ConfigError;
 pub use import::{Fate, Imported, ImportedKey, import_roll};
 pub use load::LONGEST_CONFIG;
+pub use schema::{Described, describe, schema};
 
 use crate::advantage::NormOver;
 use crate::data::DataConfig;
@@ -45,7 +48,7 @@ use crate::train::{DynamicSampling, QueryFilter, TrainConfig, Truncated, WarmSta
 
 /// Everything that a run is decided by. Prompts a step and completions a prompt are given; all other
 /// sizes follow, so nothing has to divide anything.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// What training reads as it was written. In YAML these keys stand beside the others, among which

@@ -31,6 +31,14 @@ const OPTIM: &str = "the optimiser is AdamW, set in the `optimizer` block; adamw
 const NOTHING: &str = "TRL's key has no counterpart in this program; remove it";
 const OWN_SAMPLER: &str = "the sampler and the trainer are one program here, so there is nothing to serve or to correct; remove it";
 
+/// TRL's names for keys that are the same here under another name.
+pub(super) fn same() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TRL.iter().filter_map(|(name, meaning)| match meaning {
+        Same(key) | Enables(key, _) => Some((*name, *key)),
+        Elsewhere(_) => None,
+    })
+}
+
 /// Every key of TRL that is known here.
 pub(super) const TRL: &[(&str, Meaning)] = &[
     ("num_generations", Same("num_return_sequences_in_group")),

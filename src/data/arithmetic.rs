@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
@@ -14,7 +15,7 @@ const ENUMERATED: u64 = 3_000_000;
 const MOST_DIGITS: u32 = 9;
 
 /// Problems such as `12+34=` with the answer `46`; both numbers have exactly `digits` digits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArithmeticData {
     /// What is asked for, each operation equally often.
@@ -30,7 +31,7 @@ pub struct ArithmeticData {
 }
 
 /// What is done with two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// `+`

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +17,7 @@ const DEFAULT_TEMPLATE: &str = "Using the numbers {numbers}, write an expression
 /// Problems that name some numbers and a target; a solution exists by construction.
 ///
 /// The answer is one solution, such as `(3+5)*2`; there may be others. Columns: `numbers`, `target`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CountdownData {
     /// How many numbers there are, 2 to 8.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lines::{Row, read_rows};
@@ -17,7 +18,7 @@ const DEFAULT_TEMPLATE: &str = "{question}\n\nReason step by step, then end with
 /// The answer of a problem is what stands after the last `####`, without commas (`1234`); the
 /// columns keep the worked solution. Format: Cobbe et al., "Training verifiers to solve math word
 /// problems", 2021, arXiv 2110.14168.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gsm8kData {
     /// The file with the problems to train on.

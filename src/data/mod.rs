@@ -19,6 +19,7 @@ mod template;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use arithmetic::{ArithmeticData, Operation};
@@ -31,7 +32,7 @@ pub use problem::{Message, Problem, Prompt};
 pub use reversal::ReversalData;
 
 /// Where the problems come from, told apart by `kind`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum DataConfig {
     /// Generated sums, differences and products.

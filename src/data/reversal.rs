@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
@@ -12,7 +13,7 @@ use crate::random::Stream;
 const MOST_CHARACTERS: usize = 10_000;
 
 /// Problems such as `abc=` with the answer `cba`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReversalData {
     /// The characters strings are made of.

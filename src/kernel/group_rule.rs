@@ -1,5 +1,6 @@
 //! What a group's baseline and scale are: the settings that `group_baseline` runs on, in any precision.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Everything that turns the rewards of one group into its baseline, scale and pivot.
@@ -51,7 +52,7 @@ impl Default for GroupRule {
 }
 
 /// What is subtracted from every reward of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Baseline {
     /// The mean of the group.
@@ -66,7 +67,7 @@ pub enum Baseline {
 }
 
 /// What a reward's distance from the baseline is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// Nothing: a scale of exactly one, without epsilon.
@@ -82,7 +83,7 @@ pub enum Scale {
 }
 
 /// What replaces a median absolute deviation of zero (always so for binary rewards).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MadZeroFallback {
     /// The standard deviation about the mean.
@@ -97,7 +98,7 @@ pub enum MadZeroFallback {
 }
 
 /// How the epsilon enters a scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EpsMode {
     /// `x + eps`
@@ -107,7 +108,7 @@ pub enum EpsMode {
 }
 
 /// Which value is the median of an even count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvenMedian {
     /// The lower of the two middle values.
@@ -117,7 +118,7 @@ pub enum EvenMedian {
 }
 
 /// Which of several rollouts at the median is the pivot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PivotTie {
     /// The one with the smallest index.

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Kernels;
 
 /// What the factors of a product of f32 matrices are rounded to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDtype {
     /// Nothing: f32 as it is.

@@ -1,5 +1,6 @@
 //! From token losses to one number: a weight per token, fixed for the whole optimiser step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the losses of tokens become the loss of an optimiser step.
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Sources: Yu et al. 2025, arXiv 2503.14476 (token mean over the step); Liu et al. 2025, arXiv
 /// 2503.20783 (Dr. GRPO).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregation {
     /// Every token counts the same.

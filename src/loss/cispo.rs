@@ -1,6 +1,7 @@
 //! CISPO: the policy gradient, weighted by a clipped and constant importance ratio.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::surrogate::{check_clip_bounds, pushed_above, pushed_below};
@@ -16,7 +17,7 @@ use super::{ImportanceSampling, LossError, TokenBatch, TokenLosses};
 /// measured from 1, where TRL's `epsilon_high` of 5 is the bound itself.
 ///
 /// Source: MiniMax 2025, arXiv 2506.13585.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cispo {
     /// How far below 1 the weight of a token may fall.

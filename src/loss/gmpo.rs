@@ -1,6 +1,7 @@
 //! GMPO: the geometric mean of token ratios, each clipped before the mean.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
@@ -17,7 +18,7 @@ use super::{LossError, TokenBatch, TokenLosses};
 /// sequences, as published. The bounds are on logarithms: 0.4 is a ratio between 0.67 and 1.49.
 ///
 /// Source: Zhao et al. 2025, arXiv 2507.20673.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gmpo {
     /// How far the log-ratio of a bad token may fall below 0.

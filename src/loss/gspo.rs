@@ -1,6 +1,7 @@
 //! Group sequence policy optimisation: the clipped surrogate on sequence ratios.
 
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClippedSurrogate, ImportanceSampling, LossError, TokenBatch, TokenLosses};
@@ -16,7 +17,7 @@ use super::{ClippedSurrogate, ImportanceSampling, LossError, TokenBatch, TokenLo
 /// `seq-mean-token-sum` the same times the lengths (LUSPO).
 ///
 /// Source: Zheng et al. 2025, arXiv 2507.18071.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gspo {
     /// How far below 1 the ratio of a sequence may fall before its gradient stops.

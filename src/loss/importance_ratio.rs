@@ -1,6 +1,7 @@
 //! Importance ratios of the current policy to the one that sampled, per token or per sequence.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TokenBatch;
@@ -15,7 +16,7 @@ use super::TokenBatch;
 ///
 /// Sources: Schulman et al. 2017, arXiv 1707.06347 (token); Zheng et al. 2025, arXiv 2507.18071
 /// (GSPO, both sequence forms).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportanceSampling {
     /// One ratio a token.

@@ -1,6 +1,7 @@
 //! The loss of Kimi k1.5: the policy gradient with a quadratic leash to the policy that sampled.
 
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
@@ -13,7 +14,7 @@ use super::{LossError, TokenBatch, TokenLosses};
 /// ```
 ///
 /// Source: Kimi Team 2025, arXiv 2501.12599; ROLL's `pg_variant: kimi15`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kimi15 {
     /// Strength of the leash, τ.

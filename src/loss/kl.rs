@@ -1,6 +1,7 @@
 //! Estimators of the KL divergence from the policy to the reference, one value a token.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LossError, TokenBatch};
@@ -31,7 +32,7 @@ const K3_LOWEST_X: f64 = -2.610_868_638_149_876;
 ///
 /// Sources: Schulman 2020, "Approximating KL divergence"; DeepSeek-AI 2025, arXiv 2512.02556
 /// (k3_ratio); the bound of 10 is verl's, ROLL's and OpenRLHF's, which give no slope beyond it. ROLL's names `kl`, `mse` and verl's `low_var_kl`, `k1+`, `k3+` are understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KlEstimator {
     /// The log ratio: unbiased, often negative; for the reward, not for the loss.

@@ -1,5 +1,6 @@
 //! The factor on a KL penalty, fixed or steered towards a target.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LossError;
@@ -14,7 +15,7 @@ use super::error::require;
 /// with n the sequences of the step; without `target_kl` it stays where it begins.
 ///
 /// Source: Ziegler et al. 2019, arXiv 1909.08593; keys and defaults are ROLL's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KlCoefficient {
     /// Where β begins.

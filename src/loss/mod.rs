@@ -48,12 +48,13 @@ pub use truncated_importance::{Tis, Topr};
 use std::str::FromStr;
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
 /// The loss of a token as a function of its log-probabilities and its advantage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum PolicyLoss {
     /// The clipped surrogate of PPO and GRPO.

@@ -1,13 +1,14 @@
 //! The whole loss of a micro-batch: policy loss, KL and entropy, weighed by token.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
 use super::{Aggregation, KlEstimator, LossError, LossSums, PolicyLoss, TokenBatch};
 
 /// A penalty on the distance to the reference, as a term of the loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KlTerm {
     /// How the KL of a token is estimated.
@@ -24,7 +25,7 @@ pub struct KlTerm {
 /// ```
 ///
 /// with token weights w of [`Aggregation::token_weight`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
     /// The loss of a token, ℓ.

@@ -1,6 +1,7 @@
 //! The plain policy gradient, the loss of GPG.
 
 use burn::tensor::backend::Backend;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{TokenBatch, TokenLosses};
@@ -14,7 +15,7 @@ use super::{TokenBatch, TokenLosses};
 /// It is right only for samples of the current policy: one optimiser pass a batch.
 ///
 /// Sources: Williams 1992; Chu et al. 2025, arXiv 2504.02546 (GPG).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyGradient {}
 

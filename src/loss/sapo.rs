@@ -1,6 +1,7 @@
 //! SAPO: a soft gate in place of the hard clip.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
@@ -15,7 +16,7 @@ use super::{ImportanceSampling, LossError, TokenBatch, TokenLosses};
 /// At ρ = 1 the slope is that of ρ·A; a larger τ fades sooner.
 ///
 /// Source: Gao et al. 2025, arXiv 2511.20347.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sapo {
     /// Sharpness of the gate for good tokens.

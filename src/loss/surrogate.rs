@@ -1,6 +1,7 @@
 //! The clipped surrogate of PPO and GRPO, with clip-higher and dual clip.
 
 use burn::tensor::{Bool, Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
@@ -20,7 +21,7 @@ use super::{ImportanceSampling, LossError, TokenBatch, TokenLosses};
 /// Sources: Schulman et al. 2017, arXiv 1707.06347; Shao et al. 2024, arXiv 2402.03300; Ye et al.
 /// 2019, arXiv 1912.09729 (dual clip); Yu et al. 2025, arXiv 2503.14476 (clip-higher); Prime
 /// Intellect 2025, arXiv 2505.07291 (cap).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClippedSurrogate {
     /// How far below 1 a ratio may fall before its gradient stops.

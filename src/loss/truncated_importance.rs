@@ -1,6 +1,7 @@
 //! TIS and TOPR: the policy gradient under a truncated and constant importance ratio.
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::require;
@@ -14,7 +15,7 @@ use super::{ImportanceSampling, LossError, TokenBatch, TokenLosses};
 ///
 /// Source: ROLL's `pg_variant: tis`; truncated importance sampling is Espeholt et al. 2018, arXiv
 /// 1802.01561.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tis {
     /// Smallest weight of a token.
@@ -33,7 +34,7 @@ pub struct Tis {
 /// The sign of the advantage decides, where ROLL looks at that of the raw score.
 ///
 /// Source: Le Roux et al. 2025, arXiv 2503.14286; ROLL's `pg_variant: topr`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topr {
     /// Factor on good tokens.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adapter::Merged;
@@ -13,7 +14,7 @@ use crate::readback;
 
 /// How the weights of a frozen base are stored. The embedding and the output head keep 16 bits where the others
 /// have fewer; norms and biases are always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
     /// 16 bits: f16 where the checkpoint has it, else bf16.

@@ -3,6 +3,7 @@
 use burn::module::Param;
 use burn::tensor::backend::{Backend, DTypeUsage};
 use burn::tensor::{DType, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decoder::Decoder;
@@ -40,7 +41,7 @@ impl<B: Kernels> Decoder<B> {
 }
 
 /// How the numbers of frozen weights are stored. All that is computed with them is computed in f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightStorage {
     /// 32 bits.

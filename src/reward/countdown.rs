@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ static EXPRESSION: LazyLock<Regex> = LazyLock::new(|| constant(r"[0-9(](?:[-+*/0
 /// its value, else 0; what follows an `=` on its line is left aside.
 ///
 /// Applies to problems with the columns `numbers` (a list) and `target` (a whole number).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CountdownReward {
     /// Factor in the sum of rewards.

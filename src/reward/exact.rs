@@ -1,12 +1,13 @@
 //! The text is the answer.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Completion, Reward, one};
 use crate::data::Problem;
 
 /// 1 if the text, without white space around it, is the answer, else 0; needs an answer that is not empty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExactReward {
     /// Factor in the sum of rewards.

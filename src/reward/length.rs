@@ -1,5 +1,6 @@
 //! The length is near a target or below a limit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Completion, Reward, RewardError, one};
@@ -11,7 +12,7 @@ use crate::data::Problem;
 /// target:  -penalty · min(1, |tokens - target| / target)
 /// max:     -penalty · min(1, max(0, tokens - max) / max)
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LengthReward {
     /// Factor in the sum of rewards.

@@ -25,6 +25,7 @@ mod weighted;
 mod wording;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Problem;
@@ -89,7 +90,7 @@ pub trait Reward: Send + Sync {
 }
 
 /// One reward of a run, told apart by `kind`; each has a `weight`, 1 by default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RewardConfig {
     /// The text is the answer.

@@ -1,5 +1,6 @@
 //! The number that a text states is the answer, or near it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::Decimal;
@@ -21,7 +22,7 @@ use crate::data::Problem;
 /// ```
 /// Does not apply where the answer is not one number, perhaps with a unit: a fraction, a pair, a
 /// root or a formula is not judged. Numbers have at most 4,096 digits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NumberReward {
     /// Factor in the sum of rewards.
@@ -42,7 +43,7 @@ pub struct NumberReward {
 }
 
 /// Credit for a wrong number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Partial {
     /// None.

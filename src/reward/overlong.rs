@@ -1,5 +1,6 @@
 //! The length stays clear of the limit of generation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Completion, Reward, RewardError, one};
@@ -14,7 +15,7 @@ use crate::data::Problem;
 /// ```
 /// Source: Yu et al., "DAPO: an open-source LLM reinforcement learning system at scale", 2025,
 /// arXiv 2503.14476, equation 13.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverlongReward {
     /// Factor in the sum of rewards.

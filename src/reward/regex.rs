@@ -1,6 +1,7 @@
 //! The text has a form.
 
 use ::regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Completion, Reward, one};
@@ -9,7 +10,7 @@ use crate::data::Problem;
 /// 1 if the pattern matches somewhere in the text, else 0.
 ///
 /// `^` and `$` tie the pattern to the ends, `(?s)` lets `.` match line breaks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegexReward {
     /// Factor in the sum of rewards.
@@ -20,7 +21,7 @@ pub struct RegexReward {
 }
 
 /// A regular expression, compiled as it is read so that a mistake shows before a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern(Regex);
 

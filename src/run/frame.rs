@@ -35,6 +35,7 @@ pub(super) struct Setup {
     pub held_out: Option<PreparedProblems>,
     pub eval_options: EvalOptions,
     pub plan: RunPlan,
+    pub tries_first: bool,
     pub stop: Stop,
     pub started: Instant,
     monitors: Vec<Box<dyn Monitor>>,
@@ -56,7 +57,7 @@ impl Setup {
         options: Options,
     ) -> Result<(Self, Opened<B>), RunError> {
         let started = Instant::now();
-        let Options { limits, rewards, monitors, stop, .. } = options;
+        let Options { limits, rewards, monitors, stop, tries_first, .. } = options;
         let mut opened = Opened::open(&config, device, &limits)?;
         for (weight, reward) in rewards {
             opened.rewards.push(weight, reward)?;
@@ -74,6 +75,7 @@ impl Setup {
             eval_options: config.eval_options(tokenizer.eos_ids()),
             held_out: opened.problems.held_out.take(),
             config,
+            tries_first,
             stop,
             started,
             monitors,

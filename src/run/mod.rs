@@ -94,6 +94,7 @@ impl<B: Kernels> Run<B> {
         let trainer = frame.trainer(policy, problems.train, rewards)?;
         let mut run = Self { frame, trainer, before: None, saved: None, evaluated: None };
         if !is_cut_short {
+            run.tell_findings()?;
             run.before = run.evaluate()?;
             if run.keeps_its_start() {
                 run.save()?;
@@ -107,6 +108,17 @@ impl<B: Kernels> Run<B> {
     pub fn is_over(&self) -> bool {
         self.trainer.steps_done() >= self.frame.setup.config.training.max_steps
             || self.frame.is_stopped()
+    }
+
+    /// Tries the policy before it is trained, where that was asked for.
+    fn tell_findings(&mut self) -> Result<(), RunError> {
+        let setup = &self.frame.setup;
+        if !setup.tries_first {
+            return Ok(());
+        }
+        let findings = check::before_training(&setup.config, &setup.model_config, &self.trainer)?;
+        let told = findings.iter().map(|finding| format!("check      {finding}"));
+        told.collect::<Vec<_>>().iter().try_for_each(|text| self.frame.tell(&Event::Message(text)))
     }
 
     /// Training steps done, those before a resume included.

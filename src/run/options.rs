@@ -17,6 +17,8 @@ pub struct Options {
     /// Whether a resumed run goes on though its configuration, its data or its model is not what it
     /// was, or its logs are not whole.
     pub accept_changes: bool,
+    /// Whether a few completions are tried before the first step, to say what keeps it from learning.
+    pub tries_first: bool,
     /// Rewards beside those of the configuration, with their weights.
     pub rewards: Vec<(f64, Box<dyn Reward>)>,
     /// What listens to the run, beside its logs and its report, which are always written.
@@ -31,6 +33,7 @@ impl Default for Options {
             limits: Limits::none("the CPU"),
             overwrite: false,
             accept_changes: false,
+            tries_first: false,
             rewards: Vec::new(),
             monitors: Vec::new(),
             stop: Stop::default(),

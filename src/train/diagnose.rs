@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -23,7 +24,7 @@ use crate::rollout::{Noise, Prompt, Purpose};
 ///
 /// The judge is the mean or median reward of `oracle_rollouts` more completions of the same prompt
 /// by the same policy. They are drawn beside the run and change nothing of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Diagnostics {
     /// Completions of a prompt that its oracle baseline is taken over; 0 draws none.

@@ -1,5 +1,6 @@
 //! Which rollouts the loss leaves out. Group statistics are taken over all of them all the same.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::score::ScoredGroup;
@@ -7,7 +8,7 @@ use crate::advantage::{GroupAdvantages, GroupRewards};
 use crate::rollout::{Completion, FinishReason, RolloutGroup};
 
 /// What happens to a completion that was cut off at `response_length`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", from = "Written")]
 pub enum Truncated {
     /// It is trained on like any other.
@@ -20,14 +21,14 @@ pub enum Truncated {
 }
 
 /// A policy by name, or ROLL's `true` (mask) and `false` (keep).
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected keep, mask, penalise, true or false")]
 enum Written {
     Flag(bool),
     Name(Name),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Name {
     Keep,

@@ -134,6 +134,22 @@ impl<B: Kernels> Trainer<B> {
         self.problems.problem(group.prompt.problem as usize)
     }
 
+    /// The problems that are trained on.
+    pub fn problems(&self) -> &PreparedProblems {
+        &self.problems
+    }
+
+    /// A group of completions for each of these problems; the training has not seen them.
+    ///
+    /// # Errors
+    /// Logits or rewards that are not finite, or a device that failed.
+    pub fn try_out(&self, problems: &PreparedProblems) -> Result<Trial, TrainError> {
+        let training = &self.settings.training;
+        let by = [training.seed, training.num_return_sequences_in_group as u64];
+        let (rewards, generator) = (&self.rewards, &self.settings.generator);
+        try_out(&self.policy(), &self.tokenizer, problems, rewards, generator, by)
+    }
+
     /// One training step.
     ///
     /// # Errors

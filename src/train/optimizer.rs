@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::backend::Autodiff;
 use burn::module::Param;
 use burn::tensor::Tensor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gradients::StepGradients;
@@ -14,7 +15,7 @@ use crate::model::{Decoder, ParameterMapper};
 use crate::readback::DeviceFailed;
 
 /// How the learning rate moves after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// It stays.
@@ -27,7 +28,7 @@ pub enum Schedule {
 }
 
 /// The `optimizer:` block of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// Largest learning rate.

@@ -1,5 +1,6 @@
 //! When the frozen view of the policy that it is held near is renewed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Trainer;
@@ -7,7 +8,7 @@ use crate::advantage::AdvantageError;
 use crate::kernel::Kernels;
 
 /// When the reference follows the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ReferenceRefresh {
     /// Never: it stays what the policy was before the first step.

@@ -1,5 +1,6 @@
 //! What a trainer works by.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::diagnose::Diagnostics;
@@ -14,7 +15,7 @@ use crate::rollout::Generator;
 
 /// Whether a layer's activations are computed once more in the backward pass, and not kept: that takes less memory, and
 /// about a third more time for an update.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "BoolOrAuto", into = "BoolOrAuto")]
 pub enum Checkpointing {
     /// They are.
@@ -34,14 +35,14 @@ impl Checkpointing {
 }
 
 /// `true`, `false` or `auto`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "true, false or auto")]
 enum BoolOrAuto {
     Bool(bool),
     Auto(Auto),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Auto {
     Auto,
@@ -68,7 +69,7 @@ impl From<Checkpointing> for BoolOrAuto {
 }
 
 /// The keys of a run that training reads as they were written; they stand at the top level of its YAML.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Decides every random number of the run.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
@@ -26,7 +27,7 @@ use crate::text::Tokenizer;
 const SHOWN_PROBLEMS: u32 = 0x5f7;
 
 /// The `warm_start:` block of a run: learning from the answers of some of the problems.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WarmStart {
     /// Share of the training problems whose answers are shown.

@@ -90,3 +90,42 @@ fn the_time_of_a_run_is_that_of_its_steps_and_evaluations() {
     assert!(code == Some(0) && of("run_s") >= 100.0 * of("step_s"), "{found}");
     assert!(of("step_s") >= of("rollout_s") + of("update_s"), "{found}");
 }
+
+#[test]
+fn a_run_says_before_its_first_step_what_keeps_it_from_learning() {
+    let scene = Scene::new();
+    let exact = ["--set", "rewards=[{kind: exact}]", "--set", "response_length=8"];
+    let told = scene.train("run", &exact).stderr;
+    says(&told, &["check      all 12 completions earn the same reward, 0", "→ --set warm_start="]);
+    let told = scene.train("other", &[&exact[..], &["--skip-check"]].concat()).stderr;
+    assert!(!told.contains("check      "), "{told}");
+    // It is not part of the run.
+    let metrics = |run: &str| scene.lines(&format!("{run}/metrics.jsonl"));
+    let reward =
+        |run: &str| metrics(run).iter().map(|line| line["reward"].clone()).collect::<Vec<_>>();
+    assert_eq!(reward("run"), reward("other"));
+}
+
+#[test]
+fn every_configuration_here_fits_the_schema_as_far_as_its_keys_go() {
+    let scene = Scene::new();
+    let schema: Value = serde_json::from_str(&scene.succeed(&["schema"]).stdout).unwrap();
+    let known = schema["properties"].as_object().unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let keys = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+        for key in keys.filter_map(|line| line.split_once(':')).map(|(key, _)| key) {
+            assert!(known.contains_key(key), "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_explained_and_one_that_is_not_there_names_the_nearest() {
+    let scene = Scene::new();
+    let told = scene.succeed(&["explain", "num_return_sequences_in_group"]).stdout;
+    says(&told, &["a whole number", "at least 1", "in TRL   num_generations", "default  8"]);
+    says(&scene.succeed(&["explain"]).stdout, &["optimizer ", "rewards "]);
+    says(&scene.refused(&["explain", "sampling.temprature"]), &["did you mean `temperature`?"]);
+}

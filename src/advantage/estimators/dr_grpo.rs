@@ -1,5 +1,6 @@
 //! Dr. GRPO: a reward's distance from the mean of its group.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::AdvantageEstimator;
@@ -12,7 +13,7 @@ use crate::kernel::group_rule::GroupRule;
 /// ```
 ///
 /// Source: Liu et al., 2025, "Understanding R1-Zero-like training", arXiv 2503.20783.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrGrpo {
     /// A group whose rewards differ by no more gives exactly zero.

@@ -1,5 +1,6 @@
 //! GDPO: every reward function normalised within its group before the weighted sum.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::statistics::{deviation, mean, spread};
@@ -18,7 +19,7 @@ use crate::kernel::group_rule::GroupRule;
 /// group in which no reward differs stays at exactly zero. The reported baseline and scale are the
 /// batch's.
 /// Source: Liu et al., 2026, "GDPO", arXiv 2601.05242, in TRL's form (over sequences).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gdpo {
     /// Added to every standard deviation.

@@ -1,5 +1,6 @@
 //! GPG: a reward's distance from its group's mean, for the plain policy-gradient loss.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group_mean_batch_std::divide_by_batch_std;
@@ -14,7 +15,7 @@ use crate::kernel::group_rule::{GroupRule, Scale};
 ///
 /// Alpha, which makes up for groups without signal, belongs to the loss: see
 /// [`GpgAlpha`](crate::advantage::GpgAlpha). Source: Chu et al., 2025, arXiv 2504.02546, eq. 5.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gpg {
     /// What the distance from the mean is divided by.
@@ -26,7 +27,7 @@ pub struct Gpg {
 }
 
 /// The norm of GPG's advantages; `1` may be written as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "WrittenNorm", rename_all = "snake_case")]
 pub enum FNorm {
     /// One: no scale.
@@ -85,7 +86,7 @@ impl AdvantageEstimator for Gpg {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum WrittenNorm {
     Number(f64),

@@ -1,5 +1,6 @@
 //! Group mean with the standard deviation of the whole batch (LitePPO).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::statistics::{deviation, mean};
@@ -13,7 +14,7 @@ use crate::kernel::group_rule::GroupRule;
 /// ```
 ///
 /// Source: Liu et al., 2025, "Tricks or traps?" (LitePPO), arXiv 2508.08221.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupMeanBatchStd {
     /// Added to the standard deviation.

@@ -1,5 +1,6 @@
 //! GRPO: the z-score of a reward within its group.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{AdvantageEstimator, DrGrpo, Estimator, RewardNorm};
@@ -12,7 +13,7 @@ use crate::kernel::group_rule::{GroupRule, Scale};
 /// ```
 ///
 /// Source: Shao et al., 2024, arXiv 2402.03300.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grpo {
     /// Added to the standard deviation.

@@ -1,5 +1,6 @@
 //! MC-GPG: MC-GRPO's median and pivot, unscaled, for the policy-gradient loss of GPG.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::mc_grpo::odd_count;
@@ -15,7 +16,7 @@ use crate::kernel::group_rule::{Baseline, EvenMedian, GroupRule, PivotTie};
 ///
 /// The loss is GPG's `-logp * a`, and its alpha counts the groups as they are after the pivot left.
 /// Source: ours, from arXiv 2601.22582 and 2504.02546.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McGpg {
     /// The median of an even count; unset, even group sizes are refused at the start of a run, and

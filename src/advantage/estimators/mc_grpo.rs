@@ -1,5 +1,6 @@
 //! MC-GRPO: the median of one rollout more as the baseline; that rollout then leaves.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::error::at_least_two;
@@ -20,7 +21,7 @@ use crate::kernel::group_rule::{
 /// binary rewards, whose MAD is always zero in odd groups): that is
 /// `{scale: mad, mad_zero_fallback: eps, eps: 1e-3}` here.
 /// Source: arXiv 2601.22582.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct McGrpo {
     /// What the distance from the median is divided by.

@@ -1,5 +1,6 @@
 //! OPO: a reward's distance from the length-weighted mean of its group.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::AdvantageEstimator;
@@ -13,7 +14,7 @@ use crate::kernel::group_rule::{Baseline, GroupRule};
 ///
 /// Lengths are loss tokens; where all are zero the plain mean stands in.
 /// Source: Hao et al., 2025, "On-policy RL with optimal reward baseline", arXiv 2505.23585.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Opo {
     /// A group whose rewards differ by no more gives exactly zero.

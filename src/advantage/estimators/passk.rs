@@ -1,5 +1,6 @@
 //! Pass@k: only the best rollout of a group learns, by its lead over the second.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{AdvantageError, AdvantageEstimator, GroupAdvantages, RewardBatch};
@@ -14,7 +15,7 @@ use crate::kernel::group_rule::{GroupRule, Scale};
 /// The reported baseline is the second best reward.
 /// Source: Tang et al., 2025, "Optimizing language models for inference time objectives", arXiv
 /// 2503.19595, in verl's form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Passk {
     /// Added to the standard deviation.

@@ -1,5 +1,6 @@
 //! Plain REINFORCE: the reward itself is the advantage.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::{
@@ -17,7 +18,7 @@ use crate::kernel::group_rule::GroupRule;
 /// `norm_std_type`, which shape the rewards before they come here. A group of equal rewards has a
 /// signal unless those rewards are zero, as a deviation over equal rewards makes them.
 /// Source: Williams, 1992.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reinforce {}
 

@@ -1,5 +1,6 @@
 //! REINFORCE++ for outcome rewards: the z-score of a reward within the whole batch.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::estimator::check_settings;
@@ -16,7 +17,7 @@ use crate::kernel::group_rule::GroupRule;
 /// The only estimator here that works with one rollout per prompt, and the only one that gives a
 /// group of equal rewards a signal: it is compared with the other prompts.
 /// Source: Hu, 2025, "REINFORCE++", arXiv 2501.03262; here over sequences, as ROLL's batch/batch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReinforcePp {
     /// Added to the standard deviation.

@@ -1,5 +1,6 @@
 //! REINFORCE++ with a baseline: group mean, then whitened over the batch's loss tokens.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::post::whiten;
@@ -15,7 +16,7 @@ use crate::kernel::group_rule::GroupRule;
 /// Differs from the peers in that a group of equal rewards stays at exactly zero, where the
 /// whitening would push it off by the token mean.
 /// Source: Hu, 2025, "REINFORCE++", arXiv 2501.03262.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReinforcePpBaseline {
     /// A group whose rewards differ by no more gives exactly zero.

@@ -1,5 +1,6 @@
 //! RLOO: a reward's distance from the mean of the other rollouts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::AdvantageEstimator;
@@ -13,7 +14,7 @@ use crate::kernel::group_rule::{Baseline, GroupRule};
 ///
 /// The reported baseline is the mean of all and the scale `(n - 1) / n`.
 /// Source: Kool et al., 2019; Ahmadian et al., 2024, arXiv 2402.14740.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rloo {
     /// A group whose rewards differ by no more gives exactly zero.

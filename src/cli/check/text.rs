@@ -30,9 +30,9 @@ pub(super) fn text(found: &Found) -> String {
             "this is the model before its warm start, so no advice is given on what it does",
         );
     }
-    run.findings
-        .iter()
-        .for_each(|finding| row(&mut text, name_of(finding), &finding_text(finding)));
+    run.findings.iter().for_each(|finding| {
+        row(&mut text, name_of(finding), &finding.to_string().replace(" → ", "\n→ "))
+    });
     if run.findings.is_empty() {
         row(&mut text, "findings", "none");
     }
@@ -170,12 +170,4 @@ fn time_text(time: &Duration, found: &Found) -> String {
 
 fn name_of(finding: &Finding) -> &'static str {
     if finding.is_fatal { "cannot learn" } else { "finding" }
-}
-
-fn finding_text(Finding { problem, key, value, .. }: &Finding) -> String {
-    match (key, value) {
-        (Some(key), Some(value)) => format!("{problem}\n→ --set {key}={value}"),
-        (Some(key), None) => format!("{problem}\n→ change {key}"),
-        (None, _) => problem.clone(),
-    }
 }

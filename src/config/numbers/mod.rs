@@ -24,6 +24,11 @@ pub(super) fn check(tree: &mut Value) -> Result<(), Misfit> {
     })
 }
 
+/// Every key of a number: where it stands, its range as a JSON schema has it, and in words.
+pub(super) fn ranges() -> impl Iterator<Item = (&'static str, Vec<(&'static str, Value)>, String)> {
+    NUMBERS.iter().map(|(key, range)| (*key, range.bounds(), range.words()))
+}
+
 /// Follows the rest of a way down to its numbers.
 fn check_inside(
     place: &mut Value,

@@ -185,6 +185,17 @@ impl Range {
         }
     }
 
+    /// The range as a JSON schema has it.
+    pub(super) fn bounds(self) -> Vec<(&'static str, Value)> {
+        match self {
+            Whole(low, high) => vec![("minimum", low.into()), ("maximum", high.into())],
+            Seed => vec![("minimum", 0.into())],
+            Real(low, high) => vec![("minimum", low.into()), ("maximum", high.into())],
+            Above(low, high) => vec![("exclusiveMinimum", low.into()), ("maximum", high.into())],
+            Below(low, high) => vec![("minimum", low.into()), ("exclusiveMaximum", high.into())],
+        }
+    }
+
     /// The range in words.
     pub(super) fn words(self) -> String {
         match self {

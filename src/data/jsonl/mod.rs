@@ -7,6 +7,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ const MOST_NAMES: usize = 50;
 /// `content`, or `from` and `value` as ShareGPT writes them. A conversation ends with
 /// what is to be answered. Every column is kept for rewards, one that holds more than 32 values as its
 /// JSON text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonlData {
     /// The file with the problems to train on.

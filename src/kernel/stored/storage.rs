@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Outputs of a panel.
@@ -14,7 +15,7 @@ pub const BLOCK: usize = 32;
 pub(super) const GROUP: usize = 8;
 
 /// The numbers of a frozen weight. Whatever they are stored in, products multiply the f32 that they stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
     /// 16 bits, 8 of them digits, over the range of f32.

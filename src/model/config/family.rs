@@ -1,9 +1,10 @@
 //! The families of decoders: what each is called, and which pieces a configuration of it may have.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The families whose checkpoints are read and written, all of them configurations of one decoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Llama and SmolLM2: no biases unless `attention_bias` or `mlp_bias` asks for them.

@@ -11,6 +11,7 @@ mod positions;
 mod rope;
 mod scales;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use error::ModelConfigError;
@@ -20,7 +21,7 @@ pub use positions::LayerType;
 pub use rope::{RopeScaling, Rotation};
 
 /// The sizes and options of a decoder, under Hugging Face's names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// The family, which decides on biases and on norms.
@@ -101,6 +102,7 @@ pub struct ModelConfig {
     pub bos_token_id: Option<u32>,
     /// Tokens that end a completion: one id or a list.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "Ids")]
     pub eos_token_id: Vec<u32>,
     /// Token that fills rows up to a common length, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,13 +173,15 @@ impl ModelConfig {
     }
 }
 
+/// Tokens, of which one alone needs no list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a token id or a list of token ids")]
+enum Ids {
+    One(u32),
+    Many(Vec<u32>),
+}
+
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a token id or a list of token ids")]
-    enum Ids {
-        One(u32),
-        Many(Vec<u32>),
-    }
     Ok(match Option::<Ids>::deserialize(deserializer)? {
         None => Vec::new(),
         Some(Ids::One(id)) => vec![id],

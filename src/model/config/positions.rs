@@ -1,11 +1,12 @@
 //! How long the rows of a model may be: its positions, and the window of layers that have one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ModelConfig, ModelConfigError};
 
 /// What the tokens of a layer attend to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerType {
     /// All that came before.

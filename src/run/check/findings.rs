@@ -1,5 +1,7 @@
 //! What the facts of a trial mean, each with the key that changes it: one small rule for each cause.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -35,6 +37,17 @@ impl Finding {
 
     fn fatal(self) -> Self {
         Self { is_fatal: true, ..self }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)?;
+        match (&self.key, &self.value) {
+            (Some(key), Some(value)) => write!(f, " → --set {key}={value}"),
+            (Some(key), None) => write!(f, " → change {key}"),
+            (None, _) => Ok(()),
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use super::open::{Opened, in_its_precision};
 use crate::config::RunConfig;
 use crate::device::Limits;
 use crate::kernel::Kernels;
+use crate::model::ModelConfig;
 use crate::reward::{Rewards, UniformReward};
 use crate::text::Tokenizer;
-use crate::train::{Estimate, PreparedProblems, ScoredGroup, Trial, try_out};
+use crate::train::{Estimate, PreparedProblems, ScoredGroup, Trainer, Trial, try_out};
 
 /// Prompts that are shown.
 const SHOWN: usize = 3;
@@ -106,12 +107,7 @@ pub fn check<B: Kernels>(
     let trial = tried(&config, &opened, &problems, options)?;
     let tokenizer = &opened.model.tokenizer;
     let names = opened.rewards.names().map(str::to_owned).collect();
-    let sizes = [
-        config.prompt_length,
-        config.response_length,
-        config.training.num_return_sequences_in_group,
-    ];
-    let facts = Facts::of(&trial.groups, &opened.problems.train, names, sizes);
+    let facts = Facts::of(&trial.groups, &opened.problems.train, names, sizes(&config));
     let seen = trial.groups.iter().take(SHOWN);
     let seen = seen.map(|group| seen_by_model(group, tokenizer, &problems)).collect();
     let positions = opened.model.config.max_position_embeddings;
@@ -124,6 +120,30 @@ pub fn check<B: Kernels>(
         false => None,
     };
     Ok(Checked { seen, facts, memory, time, findings, before_warm_start, notes })
+}
+
+/// What a few completions of the policy say of a run, before its first step and after its warm start.
+///
+/// # Errors
+/// Whatever ends a step.
+pub(super) fn before_training<B: Kernels>(
+    config: &RunConfig,
+    model: &ModelConfig,
+    trainer: &Trainer<B>,
+) -> Result<Vec<Finding>, RunError> {
+    let problems = some_of(trainer.problems(), SHOWN);
+    let trial = trainer.try_out(&problems)?;
+    let names = trainer.rewards().names().map(str::to_owned).collect();
+    let facts = Facts::of(&trial.groups, trainer.problems(), names, sizes(config));
+    // What the model does now is what it begins with.
+    let config = &RunConfig { warm_start: None, ..config.clone() };
+    let positions = model.max_position_embeddings;
+    Ok(findings::findings(&findings::Case { facts: &facts, config, positions }))
+}
+
+fn sizes(config: &RunConfig) -> [usize; 3] {
+    let group = config.training.num_return_sequences_in_group;
+    [config.prompt_length, config.response_length, group]
 }
 
 /// Some problems, spread over all of them: data is often sorted.

@@ -1,12 +1,13 @@
 //! Which prompts never reach the loss, and whether others are drawn for them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::window::OnExhausted;
 use crate::advantage::{AdvantageError, RewardStatistics};
 
 /// ROLL's query filters: which prompts never reach the loss, nor any count of it.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum QueryFilter {
     /// None.
@@ -30,7 +31,7 @@ pub enum QueryFilter {
 /// DAPO's dynamic sampling: prompts that the filter dropped are replaced by others.
 ///
 /// Source: Yu et al., 2025, arXiv 2503.14476, section 3.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DynamicSampling {
     /// The most times that a step's prompts are drawn.

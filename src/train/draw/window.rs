@@ -1,5 +1,6 @@
 //! The window of a step: how often its prompts are drawn, and which groups of all rounds it takes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::advantage::AdvantageError;
@@ -23,7 +24,7 @@ pub struct DrawWindow {
 }
 
 /// What happens when too few groups are valid after the last round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnExhausted {
     /// Train on what there is; GPG's alpha is then at most `1 / beta_th`.
@@ -35,7 +36,7 @@ pub enum OnExhausted {
 }
 
 /// What happens to valid groups beyond a step's prompts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Surplus {
     /// They are dropped: every step is on-policy.

@@ -1,5 +1,6 @@
 //! In what AdamW's moments are kept.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::words_of_codes;
@@ -9,7 +10,7 @@ use crate::kernel::words_of_codes;
 const LEAST: usize = 4096;
 
 /// The key `optimizer.moments` of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MomentStorage {
     /// Both moments in f32: 8 bytes a parameter.

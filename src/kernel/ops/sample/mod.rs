@@ -11,6 +11,7 @@ use std::sync::Arc;
 use burn::tensor::{Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::truncation::most_probable_set;
@@ -34,7 +35,7 @@ pub fn sample<B: Kernels>(
 }
 
 /// How completions are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Divides the logits; 0 takes the most probable token.
