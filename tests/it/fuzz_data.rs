@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Map, json};
 
-use wgrpo::data::{DataConfig, Dataset, Problem, Prompt};
+use wgrpo::data::{DataConfig, Dataset, Problem, Prompt, choose};
 use wgrpo::random::Stream;
 use wgrpo::reward::{Completion, Item, RewardConfig, Rewards};
 
@@ -238,6 +238,62 @@ fn any_template_and_condition_over_columns_ends_in_a_text_or_in_an_error() {
         let key = ["prompt", "filter", "prefill"][(round % 3) as usize];
         let config: DataConfig = serde_json::from_value(json!({"path": path, key: text})).unwrap();
         let _ = tally.watch(&text, || config.load(0).map_err(|error| error.to_string()));
+    }
+}
+
+#[test]
+fn any_names_and_any_card_of_a_data_set_give_files_of_it_or_an_error() {
+    const NAMES: [&str; 14] = [
+        "train",
+        "test",
+        "data/",
+        "main/",
+        "-00000-of-00002",
+        ".parquet",
+        ".jsonl",
+        ".csv",
+        "README.md",
+        "/",
+        "*",
+        "é",
+        "dev",
+        "x",
+    ];
+    const CARD: [&str; 16] = [
+        "---\n",
+        "configs:\n",
+        "- config_name: main\n",
+        "  data_files: ",
+        "train*",
+        "[",
+        "]",
+        "**",
+        "\n",
+        "  - split: test\n",
+        "    path: ",
+        "data_dir: main",
+        "  default: true\n",
+        "&a ",
+        "*a",
+        "{",
+    ];
+    let mut stream = Stream::new(15, 0xF028);
+    let mut tally = Tally::new("names and cards of data sets");
+    let some = |stream: &mut Stream, pieces: &[&str], most: usize| -> String {
+        (0..1 + stream.index_below(most))
+            .map(|_| pieces[stream.index_below(pieces.len())])
+            .collect()
+    };
+    for _ in 0..cases(NUMBERS) {
+        let files: Vec<String> =
+            (0..stream.index_below(6)).map(|_| some(&mut stream, &NAMES, 4)).collect();
+        let card = format!("---\nconfigs:\n{}\n---\n", some(&mut stream, &CARD, 14));
+        let config = [None, Some("main")][stream.index_below(2)];
+        let split = [None, Some("test")][stream.index_below(2)];
+        let case = format!("{files:?} {card:?}");
+        let chosen = tally.watch(&case, || choose(&files, Some(&card), config, split));
+        let is_there = |file: &String| files.contains(file);
+        assert!(chosen.is_err() || chosen.unwrap().files.iter().all(is_there), "{case}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
+use csv::{ErrorKind, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 
 use super::lines::next_line;
@@ -26,24 +26,25 @@ const AHEAD: usize = 64 << 10;
 /// Gives each row. A cell that is exactly a number, as the program would write it, is that number; an empty one is
 /// null.
 pub(super) fn read<'a>(path: &'a Path, take: &mut Take<'_, 'a>) -> Result<(), DataError> {
-    let divider = divider(path)?;
+    let first = first_line(path)?;
+    // The reader is still at the end of the line before where that has two letters.
+    let late = usize::from(first.ends_with(b"\r"));
     let taken = Rc::new(Cell::new(0));
     let file = open_regular(path).map_err(DataError::unreadable(path))?;
     let bounded = Bounded { file, taken: Rc::clone(&taken) };
-    let mut reader = ReaderBuilder::new().delimiter(divider).from_reader(bounded);
-    let mut last = 1;
-    let names = reader.headers().map_err(|error| broken(path, last, &error))?.clone();
+    let mut reader = ReaderBuilder::new().delimiter(divider(&first)).from_reader(bounded);
+    let names = reader.headers().map_err(|error| broken(path, 1, &error))?.clone();
     check_names(path, &names)?;
     let mut record = StringRecord::new();
     for index in 0.. {
         taken.set(0);
-        last = line(&reader);
+        let last = reader.position().line() as usize + late;
         match reader.read_record(&mut record) {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => return Err(broken(path, last, &error)),
         }
-        let at = record.position().map_or(last, |position| position.line() as usize);
+        let at = record.position().map_or(last, |position| position.line() as usize + late);
         let cells = names.iter().map(str::to_owned).zip(record.iter().map(cell));
         let columns: Map<String, Value> = cells.collect();
         let row = Row { path, place: Place::Line(at), index, is_untyped: true, columns };
@@ -54,17 +55,16 @@ pub(super) fn read<'a>(path: &'a Path, take: &mut Take<'_, 'a>) -> Result<(), Da
     Ok(())
 }
 
-fn line(reader: &Reader<Bounded>) -> usize {
-    reader.position().line() as usize
+fn first_line(path: &Path) -> Result<Vec<u8>, DataError> {
+    let unreadable = DataError::unreadable(path);
+    let file = open_regular(path).map_err(&unreadable)?;
+    Ok(next_line(&mut BufReader::new(file)).map_err(&unreadable)?.unwrap_or_default())
 }
 
 /// What divides the names of the first line: what stands there most often.
-fn divider(path: &Path) -> Result<u8, DataError> {
-    let unreadable = DataError::unreadable(path);
-    let file = open_regular(path).map_err(&unreadable)?;
-    let first = next_line(&mut BufReader::new(file)).map_err(&unreadable)?.unwrap_or_default();
+fn divider(first: &[u8]) -> u8 {
     let count = |divider: u8| first.iter().filter(|byte| **byte == divider).count();
-    Ok(DIVIDERS.into_iter().rev().max_by_key(|divider| count(*divider)).unwrap_or(b','))
+    DIVIDERS.into_iter().rev().max_by_key(|divider| count(*divider)).unwrap_or(b',')
 }
 
 fn check_names(path: &Path, names: &StringRecord) -> Result<(), DataError> {
@@ -93,8 +93,7 @@ fn cell(text: &str) -> Value {
     }
 }
 
-fn broken(path: &Path, last: usize, error: &csv::Error) -> DataError {
-    let line = error.position().map_or(last, |position| position.line() as usize);
+fn broken(path: &Path, line: usize, error: &csv::Error) -> DataError {
     let problem = match error.kind() {
         ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             let problem = format!("a row that begins here has more than {LONGEST_ROW} bytes");
