@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::quote::passage;
+
 /// Why no [`Dataset`](super::Dataset) could be made.
 #[derive(Debug, Error)]
 pub enum DataError {
@@ -109,7 +111,9 @@ impl DataError {
         problem: impl Into<String>,
         expected: impl Into<String>,
     ) -> Self {
-        Self::Row { path: path.into(), place, problem: problem.into(), expected: expected.into() }
+        // It may quote names of columns, which come from the file.
+        let problem = passage(&problem.into()).into_owned();
+        Self::Row { path: path.into(), place, problem, expected: expected.into() }
     }
 
     pub(super) fn format(path: &Path, format: &'static str, mend: &'static str) -> Self {
@@ -121,7 +125,7 @@ impl DataError {
     }
 
     pub(super) fn setting(key: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { key, problem: problem.into() }
+        Self::Setting { key, problem: passage(&problem.into()).into_owned() }
     }
 
     pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self {

@@ -162,12 +162,14 @@ mod tests {
 
     #[test]
     fn a_message_that_is_continued_ends_the_text() {
-        // As `apply_chat_template(messages, continue_final_message=True)` of transformers 4.57 cuts.
+        // As `render_jinja_template(..., continue_final_message=True)` of transformers 5.24 cuts.
         let cut = |rendered, last| up_to(rendered, last);
         let plain = "<|user|>So <|end|><|assistant|>So <|end|>\n";
         assert_eq!(cut(plain, "So ").unwrap(), "<|user|>So <|end|><|assistant|>So ");
         let trimmed = "<|user|>1+1=<|end|><|assistant|>So<|end|>\n";
         assert_eq!(cut(trimmed, " So \n").unwrap(), "<|user|>1+1=<|end|><|assistant|>So");
+        let before = "<|user|>1+1=<|end|><|assistant|> So<|end|>\n";
+        assert_eq!(cut(before, " So").unwrap(), "<|user|>1+1=<|end|><|assistant|> So");
         assert_eq!(cut("<|user|>1+1=", "So"), None);
     }
 

@@ -157,5 +157,5 @@ fn a_data_set_on_the_hub_is_fetched_with_the_splits_that_are_read_and_no_others(
     let wrong = scene.read("from.yaml").replace("split: train", "split: dew");
     scene.write("from.yaml", &wrong);
     let refused = train(&scene, "third", &[("HF_ENDPOINT", &address)]).refusal();
-    says(&refused, &["o/d", "no split \"dew\"", "dev, test, train"]);
+    says(&refused, &["o/d", "no split \"dew\"", "validation, test, train"]);
 }

@@ -116,8 +116,7 @@ impl<'a> PromptMaker<'a> {
             names.insert("examples".into(), Value::Array(examples.collect()));
         }
         let text = template.filled(&names).map_err(|problem| {
-            let columns: Vec<String> = row.column_names().take(super::MOST_NAMES).collect();
-            let expected = format!("data.prompt can name the columns {}", columns.join(", "));
+            let expected = format!("data.prompt can name the columns {}", row.listed_columns());
             row.error(format!("data.prompt cannot be filled in: {problem}"), expected)
         })?;
         said(row, "prompt", text)

@@ -158,8 +158,7 @@ impl<'a> Reader<'a> {
     fn passes(&self, row: &Row<'_>) -> Result<bool, DataError> {
         let Some(filter) = &self.filter else { return Ok(true) };
         filter.holds(&row.columns).map_err(|problem| {
-            let names: Vec<String> = row.column_names().take(MOST_NAMES).collect();
-            let expected = format!("data.filter can name the columns {}", names.join(", "));
+            let expected = format!("data.filter can name the columns {}", row.listed_columns());
             row.error(format!("data.filter cannot be decided: {problem}"), expected)
         })
     }

@@ -114,7 +114,7 @@ pub(super) fn matches(pattern: &str, file: &str) -> bool {
     let file = file.as_bytes();
     // How far each star has been stretched is tried in turn; the last `**` and the last `*` are enough to go back to.
     let (mut p, mut f) = (0, 0);
-    let (mut deep, mut flat): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let (mut deep, mut flat) = (None::<(usize, usize)>, None::<(usize, usize)>);
     while f < file.len() {
         match pattern.get(p) {
             Some(b'*') if pattern.get(p + 1) == Some(&b'*') => {

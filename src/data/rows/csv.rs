@@ -86,11 +86,17 @@ fn check_names(path: &Path, names: &StringRecord) -> Result<(), DataError> {
 fn cell(text: &str) -> Value {
     let whole = text.parse::<i64>().map(Value::from).ok();
     let real = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from);
-    match whole.or_else(real).filter(|number| number.to_string() == text) {
+    match whole.or_else(real).filter(|number| is_written(number, text)) {
         Some(number) => number,
         None if text.is_empty() => Value::Null,
         None => text.into(),
     }
+}
+
+/// Whether a number is written as the program would write it, so that nothing of the text is lost.
+fn is_written(number: &Value, text: &str) -> bool {
+    let written = number.to_string();
+    written == text
 }
 
 fn broken(path: &Path, line: usize, error: &csv::Error) -> DataError {

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::DataError;
 use super::error::Place;
+use crate::quote::shown;
 
 /// Bytes of the longest row of text; a prompt has a megabyte at most, and other columns have room beside it.
 const LONGEST_ROW: usize = 8 << 20;
@@ -31,6 +32,9 @@ const MOST_TIMES: u64 = 200;
 /// Bytes that a row and a value take beside their text.
 const ROW_BYTES: u64 = 256;
 const VALUE_BYTES: u64 = 72;
+
+/// How many columns a message names.
+const MOST_NAMES: usize = 50;
 
 /// How the rows of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +158,12 @@ impl<'a> Row<'a> {
             let inner = inner.map(move |inner| format!("{name}.{inner}"));
             std::iter::once(name.clone()).chain(inner)
         })
+    }
+
+    /// The names of the columns for a message, as many as it has room for.
+    pub(super) fn listed_columns(&self) -> String {
+        let names: Vec<String> = self.column_names().take(MOST_NAMES).collect();
+        shown(&names.join(", ")).into_owned()
     }
 
     /// About how much memory the row takes.
