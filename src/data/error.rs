@@ -112,7 +112,8 @@ impl DataError {
         expected: impl Into<String>,
     ) -> Self {
         // It may quote names of columns, which come from the file.
-        let problem = passage(&problem.into()).into_owned();
+        let problem: String = problem.into();
+        let problem = passage(&problem).into_owned();
         Self::Row { path: path.into(), place, problem, expected: expected.into() }
     }
 
@@ -125,7 +126,8 @@ impl DataError {
     }
 
     pub(super) fn setting(key: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { key, problem: passage(&problem.into()).into_owned() }
+        let problem: String = problem.into();
+        Self::Setting { key, problem: passage(&problem).into_owned() }
     }
 
     pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self {
