@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::output;
 use crate::config::RunConfig;
+use crate::data;
 use crate::hub::{Hub, HubError, HubId, Progress, RepoKind, Settings};
 use crate::model::ModelConfig;
 use crate::run::Stop;
@@ -35,14 +36,46 @@ fn others(config: &mut RunConfig, stop: &Stop) -> anyhow::Result<()> {
     if let Some(path) = config.lora.as_mut().and_then(|lora| lora.adapter.as_mut()) {
         *path = model(path, stop)?;
     }
-    for path in config.data.files_mut() {
-        if let Some(id) = named_on_hub(path).filter(|id| id.kind() == RepoKind::Dataset) {
-            let hub = Hub::new(&Settings::from_environment()?)?;
-            let found = watched(stop, |watch| Ok(hub.file(&id, watch)?))?;
-            *path = found;
+    let name = config.data.config().map(str::to_owned);
+    for (source, splits) in config.data.sources_mut() {
+        if let Some(id) = data_on_hub(&source.path) {
+            source.path = problems(&id, name.as_deref(), &splits, stop)?;
         }
     }
     Ok(())
+}
+
+/// The file of problems that an id names, or the folder with the files of some splits.
+fn problems(
+    id: &HubId,
+    config: Option<&str>,
+    splits: &[Option<String>],
+    stop: &Stop,
+) -> anyhow::Result<PathBuf> {
+    let hub = Hub::new(&Settings::from_environment()?)?;
+    if id.file().is_some() {
+        return watched(stop, |watch| Ok(hub.file(id, watch)?));
+    }
+    let mut choose = |files: &[String], card: Option<&str>| {
+        let of = |split: &Option<String>| data::choose(files, card, config, split.as_deref());
+        let chosen = splits.iter().map(|split| of(split).map(|chosen| chosen.files));
+        chosen.collect::<Result<Vec<_>, _>>().map(|files| files.concat())
+    };
+    watched(stop, |watch| Ok(hub.dataset(id, &mut choose, watch)?))
+}
+
+/// The data set that a path which leads nowhere may name. The name of a file of data is misspelt rather than meant for
+/// the hub.
+fn data_on_hub(path: &Path) -> Option<HubId> {
+    let text = path.to_str().filter(|_| !path.exists())?;
+    if let Some(id) = HubId::parse(text).filter(HubId::is_explicit) {
+        return Some(id).filter(|id| id.kind() == RepoKind::Dataset);
+    }
+    let owner = text.split('/').next().unwrap_or_default();
+    let endings = [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".ndjson"];
+    let is_file = endings.iter().any(|ending| text.to_lowercase().ends_with(ending));
+    let is_name = text.matches('/').count() == 1 && !is_file && !Path::new(owner).exists();
+    is_name.then(|| HubId::parse(&format!("hf://datasets/{text}"))).flatten()
 }
 
 /// The folder or file of a model: `path` itself, or what it names on the hub.

@@ -6,34 +6,38 @@
 mod arithmetic;
 mod countdown;
 mod error;
-mod file_kind;
-mod gsm8k;
-mod jsonl;
-mod lines;
-mod long_numbers;
+mod file;
+mod folder;
 mod order;
 mod problem;
 mod reversal;
+mod rows;
+mod source;
 mod split;
 mod template;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 pub use arithmetic::{ArithmeticData, Operation};
 pub use countdown::CountdownData;
-pub use error::DataError;
-pub use gsm8k::Gsm8kData;
-pub use jsonl::JsonlData;
+pub use error::{DataError, Place};
+use file::Preset;
+pub use file::{BadRows, Examples, FileData, Prefill};
+pub use folder::{CARD, Chosen, choose};
 pub use order::Order;
 pub use problem::{Message, Problem, Prompt};
 pub use reversal::ReversalData;
+pub use rows::Format;
+pub use source::{Source, Sources};
 
-/// Where the problems come from, told apart by `kind`.
+/// Where the problems come from, told apart by `kind`; without one they come from a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", remote = "Self")]
 pub enum DataConfig {
     /// Generated sums, differences and products.
     Arithmetic(ArithmeticData),
@@ -41,10 +45,47 @@ pub enum DataConfig {
     Reversal(ReversalData),
     /// Generated numbers to be combined into a target.
     Countdown(CountdownData),
-    /// A file with one JSON object a line.
-    Jsonl(JsonlData),
-    /// A file in GSM8K's question and answer format.
-    Gsm8k(Gsm8kData),
+    /// Files whose columns decide which of the kinds below they are.
+    Auto(FileData),
+    /// Files with `prompt` or `messages`, and `answer`; `jsonl` is another name for it.
+    #[serde(alias = "jsonl")]
+    File(FileData),
+    /// GSM8K: `question`, and `answer` that ends in `#### number`.
+    Gsm8k(FileData),
+    /// MATH: `problem`, and `solution` with `\boxed{}`, or `answer`.
+    Math(FileData),
+    /// ROLL: `messages` as JSON text, or `prompt`, and `ground_truth`.
+    Roll(FileData),
+    /// TRL: `prompt`, plain or conversational, and `answer`, `solution` or `ground_truth`.
+    Trl(FileData),
+    /// verl: `prompt` as a conversation, and `reward_model.ground_truth`.
+    Verl(FileData),
+    /// OpenR1-Math: `problem`, and `answer`, or `solution` with `\boxed{}`.
+    Openr1(FileData),
+}
+
+/// Kinds that only say how a file is written.
+const FORMATS: [&str; 3] = ["json", "csv", "parquet"];
+
+impl<'de> Deserialize<'de> for DataConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut block = Map::<String, Value>::deserialize(deserializer)?;
+        if !block.contains_key("kind") && block.contains_key("path") {
+            block.insert("kind".into(), "auto".into());
+        }
+        let kind = block.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if FORMATS.contains(&kind.as_str()) {
+            block.insert("kind".into(), "file".into());
+            block.entry("format").or_insert_with(|| kind.into());
+        }
+        Self::deserialize(Value::Object(block)).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for DataConfig {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 /// The problems of a run; no prompt stands in both parts, and no id twice.
@@ -54,6 +95,8 @@ pub struct Dataset {
     pub train: Vec<Problem>,
     /// Problems only ever used to measure.
     pub held_out: Vec<Problem>,
+    /// What to know about the rows that they were made of, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl DataConfig {
@@ -67,30 +110,64 @@ impl DataConfig {
             Self::Arithmetic(data) => data.load(seed),
             Self::Reversal(data) => data.load(seed),
             Self::Countdown(data) => data.load(seed),
-            Self::Jsonl(data) => data.load(seed),
-            Self::Gsm8k(data) => data.load(seed),
+            Self::Auto(data) => data.load(None, seed),
+            Self::File(data) => data.load(Some(Preset::Plain), seed),
+            Self::Gsm8k(data) => data.load(Some(Preset::Gsm8k), seed),
+            Self::Math(data) => data.load(Some(Preset::Math), seed),
+            Self::Roll(data) => data.load(Some(Preset::Roll), seed),
+            Self::Trl(data) => data.load(Some(Preset::Trl), seed),
+            Self::Verl(data) => data.load(Some(Preset::Verl), seed),
+            Self::Openr1(data) => data.load(Some(Preset::Openr1), seed),
         }
     }
 
-    /// The same paths, to be changed.
-    pub fn files_mut(&mut self) -> Vec<&mut PathBuf> {
-        let (path, held_out) = match self {
-            Self::Jsonl(data) => (&mut data.path, &mut data.held_out_path),
-            Self::Gsm8k(data) => (&mut data.path, &mut data.held_out_path),
-            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => return Vec::new(),
-        };
-        std::iter::once(path).chain(held_out).collect()
+    /// What is read from files; none where problems are generated.
+    pub fn of_files(&self) -> Option<&FileData> {
+        match self {
+            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => None,
+            Self::Auto(data)
+            | Self::File(data)
+            | Self::Gsm8k(data)
+            | Self::Math(data)
+            | Self::Roll(data)
+            | Self::Trl(data)
+            | Self::Verl(data)
+            | Self::Openr1(data) => Some(data),
+        }
+    }
+
+    fn of_files_mut(&mut self) -> Option<&mut FileData> {
+        match self {
+            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => None,
+            Self::Auto(data)
+            | Self::File(data)
+            | Self::Gsm8k(data)
+            | Self::Math(data)
+            | Self::Roll(data)
+            | Self::Trl(data)
+            | Self::Verl(data)
+            | Self::Openr1(data) => Some(data),
+        }
+    }
+
+    /// The configuration of a data set that is read, where one is named.
+    pub fn config(&self) -> Option<&str> {
+        self.of_files()?.config.as_deref()
+    }
+
+    /// What is read from files and folders, each with the splits that are read of it, to be changed.
+    pub fn sources_mut(&mut self) -> Vec<(&mut Source, Vec<Option<String>>)> {
+        self.of_files_mut().map_or_else(Vec::new, FileData::sources_mut)
     }
 
     /// The files that are read, each with the key that names it; none where problems are generated.
-    pub fn files(&self) -> Vec<(&'static str, &Path)> {
-        let (path, held_out) = match self {
-            Self::Jsonl(data) => (&data.path, &data.held_out_path),
-            Self::Gsm8k(data) => (&data.path, &data.held_out_path),
-            Self::Arithmetic(_) | Self::Reversal(_) | Self::Countdown(_) => return Vec::new(),
-        };
-        let held_out = held_out.iter().map(|path| ("held_out_path", path.as_path()));
-        [("path", path.as_path())].into_iter().chain(held_out).collect()
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        self.of_files().map_or_else(Vec::new, FileData::files)
+    }
+
+    /// What the model's chat template is given to know beside the messages.
+    pub fn chat_template_args(&self) -> Map<String, Value> {
+        self.of_files().map_or_else(Map::new, |data| data.chat_template_args().clone())
     }
 }
 
@@ -113,6 +190,7 @@ mod purpose {
     pub(super) const PROBLEMS: u32 = 0xDA7A_0001;
     pub(super) const HELD_OUT: u32 = 0xDA7A_0002;
     pub(super) const ORDER: u32 = 0xDA7A_0003;
+    pub(super) const MIXTURE: u32 = 0xDA7A_0004;
 }
 
 #[cfg(test)]

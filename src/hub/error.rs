@@ -88,6 +88,14 @@ pub enum HubError {
         /// What to do.
         mend: String,
     },
+    /// A data set of which no file can be chosen.
+    #[error("the data set {id}: {problem}")]
+    NoData {
+        /// The repository.
+        id: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// An id that does not say enough.
     #[error("{id} {problem}")]
     Id {

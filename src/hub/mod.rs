@@ -28,6 +28,10 @@ pub use settings::{Settings, Token};
 #[cfg(feature = "hub")]
 pub use online::Hub;
 
+/// Chooses among the paths of all files of a data set; it is given the text of its README.md too. The error says why
+/// none is to be had.
+pub type Choose<'c> = dyn FnMut(&[String], Option<&str>) -> Result<Vec<String>, String> + 'c;
+
 /// What the hub or the cache has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -58,6 +62,19 @@ impl Hub {
     /// # Errors
     /// Always: how to get it otherwise.
     pub fn model(&self, id: &HubId, _: &mut Watch<'_>) -> Result<Found, HubError> {
+        Err(HubError::NotBuilt { id: id.to_string() })
+    }
+
+    /// Would download the files of a data set.
+    ///
+    /// # Errors
+    /// Always: how to get it otherwise.
+    pub fn dataset(
+        &self,
+        id: &HubId,
+        _: &mut Choose<'_>,
+        _: &mut Watch<'_>,
+    ) -> Result<Found, HubError> {
         Err(HubError::NotBuilt { id: id.to_string() })
     }
 

@@ -37,7 +37,7 @@ impl Inputs {
         let mut inputs = BTreeMap::new();
         let data = config.data.files().into_iter();
         let mut named: Vec<(String, PathBuf)> =
-            data.map(|(key, path)| (format!("data.{key}"), path.to_owned())).collect();
+            data.map(|(key, path)| (format!("data.{key}"), path)).collect();
         if let Some(folder) = &config.model.path {
             named.extend(model_files(folder)?);
         }

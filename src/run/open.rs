@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::backend::Autodiff;
+use serde_json::{Map, Value};
 
 use super::RunError;
 use super::memory::{Sizes, budget, fits, fitting, settled};
@@ -122,7 +123,9 @@ impl Problems {
     /// # Errors
     /// Data that cannot be read, a prompt that cannot be tokenised, or none that is short enough.
     pub fn load(config: &RunConfig, tokenizer: &Tokenizer) -> Result<Self, RunError> {
-        let Dataset { train, held_out } = config.data.load(config.training.seed)?;
+        let arguments = config.data.chat_template_args();
+        let tokenizer = &tokenizer.clone().with_chat_arguments(&arguments);
+        let Dataset { train, held_out, notes } = config.data.load(config.training.seed)?;
         let prepared =
             |part, problems| PreparedProblems::new(part, problems, tokenizer, config.prompt_length);
         let train = prepared("training", train)?;
@@ -130,7 +133,9 @@ impl Problems {
             true => None,
             false => Some(prepared("held-out", held_out)?),
         };
-        let prompt_notes = prompt_notes(tokenizer, [Some(&train), held_out.as_ref()]);
+        let mut prompt_notes = prompt_notes(tokenizer, [Some(&train), held_out.as_ref()]);
+        prompt_notes.extend(unread_arguments(tokenizer, &arguments));
+        prompt_notes.extend(notes);
         Ok(Self { train, held_out, prompt_notes })
     }
 
@@ -192,7 +197,20 @@ fn prompt_notes(tokenizer: &Tokenizer, parts: [Option<&PreparedProblems>; 2]) ->
 
 const PLAIN_PROMPTS: &str = "prompts are plain text, so the model's chat template is not used; to \
     use it, give conversations ([{\"role\": \"user\", \"content\": ...}] in place of text), or set \
-    data.system for kind jsonl or data.chat: true for kind gsm8k";
+    data.chat: true or data.system";
+
+/// Names that the chat template is given and does not read.
+fn unread_arguments(tokenizer: &Tokenizer, arguments: &Map<String, Value>) -> Option<String> {
+    let source = tokenizer.chat_template().unwrap_or_default();
+    let unread: Vec<&str> =
+        arguments.keys().map(String::as_str).filter(|name| !source.contains(name)).collect();
+    (!unread.is_empty()).then(|| {
+        format!(
+            "data.chat_template_args: the model's chat template does not read {}",
+            unread.join(", ")
+        )
+    })
+}
 
 /// Opens a model that a run saved or that somebody published, if a device of these limits can hold
 /// it.

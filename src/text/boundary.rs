@@ -17,7 +17,10 @@ thread_local! {
 }
 
 /// What `work` gives, or what its panic says.
-pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+///
+/// # Errors
+/// What a panic says.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     listen();
     let outside = QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
@@ -26,7 +29,10 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// What `work` gives on a thread with a large stack of its own.
-pub(super) fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+///
+/// # Errors
+/// What a panic says, or why no thread could be started.
+pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK_BYTES);
         let thread = thread.spawn_scoped(scope, || caught(work));

@@ -18,6 +18,8 @@ pub(super) struct ChatTemplate {
     source: String,
     template: Arc<Template>,
     special_tokens: Map<String, Value>,
+    /// What a person gives it to know beside the messages.
+    arguments: Map<String, Value>,
 }
 
 impl ChatTemplate {
@@ -30,7 +32,13 @@ impl ChatTemplate {
         let template = with_large_stack(|| Template::parse(&source))?;
         let template =
             Arc::new(template.map_err(|error| format!("the chat template is broken: {error}"))?);
-        Ok(Self { source, template, special_tokens: special_tokens(config) })
+        let (special_tokens, arguments) = (special_tokens(config), Map::new());
+        Ok(Self { source, template, special_tokens, arguments })
+    }
+
+    /// The same template, which is given these names too.
+    pub(super) fn with_arguments(self, arguments: Map<String, Value>) -> Self {
+        Self { arguments, ..self }
     }
 
     pub(super) fn source(&self) -> &str {
@@ -49,6 +57,7 @@ impl ChatTemplate {
             return Err(TextError::TooLong { bytes, limit: LONGEST_TEXT });
         }
         let mut names = self.special_tokens.clone();
+        names.extend(self.arguments.clone());
         names.insert("messages".into(), messages);
         names.insert("add_generation_prompt".into(), add_generation_prompt.into());
         names.insert("tools".into(), Value::Null);
@@ -56,6 +65,15 @@ impl ChatTemplate {
         let rendered = with_large_stack(|| self.template.render(&names)).map_err(failed)?;
         rendered.map_err(|error| failed(error.to_string()))
     }
+}
+
+/// What a rendered conversation is up to the end of its last message, which is to be continued, as transformers'
+/// `continue_final_message` has it: white space that the template takes off is not put back.
+pub(super) fn up_to(rendered: &str, last: &str) -> Option<String> {
+    let at = rendered.rfind(last.trim())?;
+    let whole = rendered[at..].starts_with(last.trim_start());
+    let length = if whole { last.trim_start().len() } else { last.trim().len() };
+    Some(rendered[..at + length].to_owned())
 }
 
 /// The length of all texts in a value, and a byte for everything else.
@@ -130,6 +148,29 @@ mod tests {
             "{% if messages|length > 1 %}{{ raise_exception('one turn only') }}{% endif %}";
         let error = render(source, &turns()).unwrap_err().to_string();
         assert!(error.contains("one turn only"), "{error}");
+    }
+
+    #[test]
+    fn a_template_is_given_the_names_of_a_person_and_no_others_of_ours_are_changed() {
+        let source = "{% if enable_thinking is defined and not enable_thinking %}no {% endif %}{{ messages|length }}";
+        let template = ChatTemplate::new(source.into(), &Map::new()).unwrap();
+        assert_eq!(template.render(&turns(), true).unwrap(), "2");
+        let arguments = json!({"enable_thinking": false, "messages": "none"});
+        let template = template.with_arguments(arguments.as_object().unwrap().clone());
+        assert_eq!(template.render(&turns(), true).unwrap(), "no 2");
+    }
+
+    #[test]
+    fn a_message_that_is_continued_ends_the_text() {
+        // As `render_jinja_template(..., continue_final_message=True)` of transformers 5.24 cuts.
+        let cut = |rendered, last| up_to(rendered, last);
+        let plain = "<|user|>So <|end|><|assistant|>So <|end|>\n";
+        assert_eq!(cut(plain, "So ").unwrap(), "<|user|>So <|end|><|assistant|>So ");
+        let trimmed = "<|user|>1+1=<|end|><|assistant|>So<|end|>\n";
+        assert_eq!(cut(trimmed, " So \n").unwrap(), "<|user|>1+1=<|end|><|assistant|>So");
+        let before = "<|user|>1+1=<|end|><|assistant|> So<|end|>\n";
+        assert_eq!(cut(before, " So").unwrap(), "<|user|>1+1=<|end|><|assistant|> So");
+        assert_eq!(cut("<|user|>1+1=", "So"), None);
     }
 
     #[test]

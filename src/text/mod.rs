@@ -6,6 +6,7 @@ mod boundary;
 mod characters;
 mod chat;
 mod error;
+mod fill;
 mod folder;
 mod growing;
 mod growth;
@@ -17,6 +18,8 @@ mod special;
 mod template;
 mod tokenizer;
 
+pub use boundary::{caught, with_large_stack};
 pub use error::TextError;
+pub use fill::Fill;
 pub use growing::GrowingText;
 pub use tokenizer::Tokenizer;

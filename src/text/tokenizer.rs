@@ -237,6 +237,32 @@ impl Tokenizer {
         chat.render(messages, add_generation_prompt)
     }
 
+    /// The same up to the end of the last message, which says `last` and is to be continued.
+    ///
+    /// # Errors
+    /// As [`Self::render_chat`], and a template that does not write the last message.
+    pub fn render_continued(
+        &self,
+        messages: &impl Serialize,
+        last: &str,
+    ) -> Result<String, TextError> {
+        let rendered = self.render_chat(messages, false)?;
+        super::chat::up_to(&rendered, last).ok_or_else(|| {
+            TextError::Chat(
+                "it does not write the last message as it is, so that message cannot be continued; \
+                 leave data.prefill out"
+                    .into(),
+            )
+        })
+    }
+
+    /// The same tokenizer, whose chat template is given these names beside the messages.
+    #[must_use]
+    pub fn with_chat_arguments(mut self, arguments: &Map<String, Value>) -> Self {
+        self.chat = self.chat.map(|chat| chat.with_arguments(arguments.clone()));
+        self
+    }
+
     fn encode_error(&self, text: &str, reason: &str) -> TextError {
         let foreign = text
             .chars()

@@ -145,7 +145,12 @@ fn prompt_ids(problem: &Problem, tokenizer: &Tokenizer) -> Result<Vec<u32>, Text
     match &problem.prompt {
         data::Prompt::Text(text) => tokenizer.encode(text, true),
         data::Prompt::Messages(messages) => {
-            tokenizer.encode(&tokenizer.render_chat(messages, true)?, false)
+            // A turn of the model that has begun is continued, not closed.
+            let text = match messages.last().filter(|last| last.role == "assistant") {
+                Some(last) => tokenizer.render_continued(messages, &last.content)?,
+                None => tokenizer.render_chat(messages, true)?,
+            };
+            tokenizer.encode(&text, false)
         }
     }
 }

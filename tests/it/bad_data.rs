@@ -44,12 +44,35 @@ fn blank_lines_of_data_are_skipped() {
 
 #[test]
 fn a_file_of_another_format_is_called_by_its_name() {
-    says(&refused_data("[{\"prompt\": \"1+1=\"}]\n"), &["is a JSON array", "jq"]);
-    says(&refused_data("prompt,answer\n1+1=,2\n"), &["is a CSV table", "to_json"]);
-    says(&refused_data("prompt|answer\n1+1=|2\n"), &["is a table divided by |", "to_json"]);
+    says(&refused_data("prompt,answer\n1+1=,2\n"), &["is a CSV table", "data.format: csv"]);
+    says(
+        &refused_data("prompt|answer\n1+1=|2\n"),
+        &["is a table divided by |", "data.format: csv"],
+    );
     says(&refused_data("- prompt: 1+1=\n  answer: 2\n"), &["is a YAML file", "yq"]);
-    says(&refused_data("PAR1\u{15}\u{4}"), &["is a parquet file", "to_json"]);
+    says(&refused_data("PAR1\u{15}\u{4}"), &["is no whole parquet file"]);
     says(&refused_data("{\0\"\0p\0"), &["is text in UTF-16", "iconv"]);
+}
+
+#[test]
+fn a_json_array_a_table_and_a_parquet_file_are_read_as_lines_are() {
+    let train = |data: &str, name: &str, content: &[u8]| {
+        let scene = Scene::changed(|config| {
+            config.replace("{kind: arithmetic, digits: 1, held_out: 12}", data)
+        });
+        std::fs::write(scene.path(name), content).unwrap();
+        scene.train("run", &[]).stderr
+    };
+    let array = br#"[{"prompt": "1+1=", "answer": 2}, {"prompt": "2+2=", "answer": 4}]"#;
+    says(&train("{path: p.json, held_out: 1}", "p.json", array), &["1 to train on, 1 held out"]);
+    let table = b"prompt,answer,level\n1+1=,2,1\n2+2=,4,2\n3+3=,6,3\n";
+    let said = train("{path: p.csv, filter: level > 1, held_out: 1}", "p.csv", table);
+    says(&said, &["1 to train on, 1 held out", "1 rows are left out by data.filter"]);
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data/verl.parquet");
+    let prompt = "'{{ extra_info.index }}+{{ extra_info.index }}='";
+    let data = format!("{{path: p.parquet#4, prompt: {prompt}, held_out_share: 0.5}}");
+    let said = train(&data, "p.parquet", &std::fs::read(fixtures).unwrap());
+    says(&said, &["2 to train on, 2 held out", "data.kind verl is taken"]);
 }
 
 #[cfg(unix)]

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use wgrpo::config::RunConfig;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "docs/data.md",
     "docs/devices.md",
     "docs/kernels.md",
     "docs/memory.md",

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Map, json};
 
-use wgrpo::data::{DataConfig, Dataset, Problem, Prompt};
+use wgrpo::data::{DataConfig, Dataset, Problem, Prompt, choose};
 use wgrpo::random::Stream;
 use wgrpo::reward::{Completion, Item, RewardConfig, Rewards};
 
@@ -16,6 +16,7 @@ use crate::fuzz::{PATIENCE, Tally, cases};
 const FILES: u64 = 400;
 const NUMBERS: u64 = 2000;
 const LONG_FILES: u64 = 24;
+const DAMAGED: u64 = 150;
 /// Bytes that a data file of 16 MB may take.
 const MOST_MEMORY: usize = 200 << 20;
 
@@ -135,6 +136,165 @@ fn any_bytes_as_a_data_file_are_read_or_refused_by_name() {
     }
     let (tried, refused) = (tally.tried, tally.refused);
     assert!(refused > 0 && refused < tried, "{refused} of {tried} refused");
+}
+
+/// Good files of each kind that is no JSON lines.
+fn good_files() -> Vec<(&'static str, Vec<u8>)> {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data");
+    let of = |name: &str| fs::read(format!("{fixtures}/{name}.parquet")).unwrap();
+    let array = r#"[{"prompt": "1+1=", "answer": 2, "x": [1, {"a": "]"}]}, {"prompt": "2+2="}]"#;
+    let table = "prompt,answer,level\n\"1, 1\",2,3\n\"a \"\"b\"\"\",,1.5\n1+1=,2,x\n";
+    vec![
+        ("problems.json", array.into()),
+        ("problems.csv", table.into()),
+        ("problems.parquet", of("verl")),
+        ("problems.parquet", of("kinds_zstd")),
+        ("problems.parquet", of("kinds_pages")),
+        ("problems.parquet", of("kinds_none")),
+    ]
+}
+
+/// The bytes with a few changed, cut out, doubled or cut off.
+fn damaged(stream: &mut Stream, mut bytes: Vec<u8>) -> Vec<u8> {
+    for _ in 0..1 + stream.index_below(4) {
+        let at = stream.index_below(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
+        match stream.below(8) {
+            0 => bytes.truncate(at.max(8)),
+            1 => drop(bytes.drain(at..(at + 5).min(bytes.len()))),
+            2 => {
+                let copied = bytes[at..(at + 9).min(bytes.len())].to_vec();
+                bytes.splice(at..at, copied);
+            }
+            3 => bytes[at] = 0xFF,
+            4 => bytes[at] ^= 1 << stream.below(8),
+            _ => bytes[at] = stream.below(256) as u8,
+        }
+    }
+    bytes
+}
+
+#[test]
+fn damaged_files_of_every_kind_are_read_or_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stream = Stream::new(12, 0xF026);
+    let mut tally = Tally::new("arrays, tables and parquet files");
+    for (name, good) in good_files() {
+        let path = folder.path().join(name);
+        let config: DataConfig = serde_json::from_value(
+            json!({"path": path, "prompt": "{{ prompt if prompt is defined else text }}"}),
+        )
+        .unwrap();
+        for round in 0..cases(DAMAGED) {
+            let bytes = damaged(&mut stream, good.clone());
+            fs::write(&path, &bytes).unwrap();
+            let case = format!("{name}, round {round}");
+            match tally.watch(&case, || config.load(0).map_err(|error| error.to_string())) {
+                Ok(dataset) => assert!(!dataset.train.is_empty()),
+                Err(message) => assert!(message.contains("problems."), "{case}: {message}"),
+            }
+        }
+    }
+    let (tried, refused) = (tally.tried, tally.refused);
+    assert!(refused > 0 && refused < tried, "{refused} of {tried} refused");
+}
+
+#[test]
+fn any_template_and_condition_over_columns_ends_in_a_text_or_in_an_error() {
+    const PIECES: [&str; 24] = [
+        "{{ ",
+        " }}",
+        "{% ",
+        " %}",
+        "a",
+        "b.c",
+        "if ",
+        "endif",
+        "for x in ",
+        "endfor",
+        "range(9)",
+        "|",
+        "join",
+        "*",
+        "'x'",
+        "0",
+        "(",
+        ")",
+        "[",
+        "]",
+        "is defined",
+        " and ",
+        "not ",
+        "~",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("problems.jsonl");
+    fs::write(&path, "{\"a\": \"x\", \"b\": {\"c\": [1, null]}, \"prompt\": \"1\"}\n").unwrap();
+    let mut stream = Stream::new(14, 0xF027);
+    let mut tally = Tally::new("templates and conditions over columns");
+    for round in 0..cases(FILES) {
+        let text: String = (0..1 + stream.index_below(9))
+            .map(|_| PIECES[stream.index_below(PIECES.len())])
+            .collect();
+        let key = ["prompt", "filter", "prefill"][(round % 3) as usize];
+        let config: DataConfig = serde_json::from_value(json!({"path": path, key: text})).unwrap();
+        let _ = tally.watch(&text, || config.load(0).map_err(|error| error.to_string()));
+    }
+}
+
+#[test]
+fn any_names_and_any_card_of_a_data_set_give_files_of_it_or_an_error() {
+    const NAMES: [&str; 14] = [
+        "train",
+        "test",
+        "data/",
+        "main/",
+        "-00000-of-00002",
+        ".parquet",
+        ".jsonl",
+        ".csv",
+        "README.md",
+        "/",
+        "*",
+        "é",
+        "dev",
+        "x",
+    ];
+    const CARD: [&str; 16] = [
+        "---\n",
+        "configs:\n",
+        "- config_name: main\n",
+        "  data_files: ",
+        "train*",
+        "[",
+        "]",
+        "**",
+        "\n",
+        "  - split: test\n",
+        "    path: ",
+        "data_dir: main",
+        "  default: true\n",
+        "&a ",
+        "*a",
+        "{",
+    ];
+    let mut stream = Stream::new(15, 0xF028);
+    let mut tally = Tally::new("names and cards of data sets");
+    let some = |stream: &mut Stream, pieces: &[&str], most: usize| -> String {
+        (0..1 + stream.index_below(most))
+            .map(|_| pieces[stream.index_below(pieces.len())])
+            .collect()
+    };
+    for _ in 0..cases(NUMBERS) {
+        let files: Vec<String> =
+            (0..stream.index_below(6)).map(|_| some(&mut stream, &NAMES, 4)).collect();
+        let card = format!("---\nconfigs:\n{}\n---\n", some(&mut stream, &CARD, 14));
+        let config = [None, Some("main")][stream.index_below(2)];
+        let split = [None, Some("test")][stream.index_below(2)];
+        let case = format!("{files:?} {card:?}");
+        let chosen = tally.watch(&case, || choose(&files, Some(&card), config, split));
+        let is_there = |file: &String| files.contains(file);
+        assert!(chosen.is_err() || chosen.unwrap().files.iter().all(is_there), "{case}");
+    }
 }
 
 /// A file of a few long lines, each of many values or of much text.

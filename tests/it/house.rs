@@ -9,7 +9,7 @@ use regex::Regex;
 const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("hub", &[]),
     ("text", &[]),
-    ("data", &[]),
+    ("data", &["text"]),
     ("kernel", &[]),
     ("loss", &[]),
     ("device", &["kernel"]),

@@ -11,7 +11,7 @@ use crate::program::{Ended, Scene, says};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Serves a folder as the repository `o/m` for as long as the test's process lives; gives its address and what
+/// Serves a folder as the model `o/m` and as the data set `o/d` for as long as the test's process lives; gives its address and what
 /// was asked for.
 fn serve(folder: PathBuf) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -33,13 +33,18 @@ fn answer(folder: &PathBuf, mut to: TcpStream, log: &Mutex<Vec<String>>) -> std:
     let path = path.split(' ').next().unwrap_or_default();
     log.lock().unwrap().push(path.to_owned());
     let names = || std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    let file = path.strip_prefix("/o/m/resolve/").and_then(|rest| rest.split_once('/'));
+    let file =
+        ["/o/m/resolve/", "/datasets/o/d/resolve/"].iter().find_map(|of| path.strip_prefix(of));
+    let file = file.and_then(|rest| rest.split_once('/'));
     let (status, body) = match file.map(|(_, name)| name) {
         Some(name) => match std::fs::read(folder.join(name)) {
             Ok(bytes) => (200, bytes),
             Err(_) => (404, Vec::new()),
         },
-        None if path.starts_with("/api/models/o/m/revision/") => {
+        None if ["/api/models/o/m/revision/", "/api/datasets/o/d/revision/"]
+            .iter()
+            .any(|of| path.starts_with(of)) =>
+        {
             let files: Vec<_> =
                 names().map(|name| json!({"rfilename": name.to_string_lossy()})).collect();
             (200, json!({"sha": COMMIT, "siblings": files}).to_string().into_bytes())
@@ -126,4 +131,31 @@ fn without_a_network_the_message_says_what_to_do() {
     says(&offline, &["HF_HUB_OFFLINE is set", "o/m"]);
     let gone = train(&scene, "first", &[("HF_ENDPOINT", "http://127.0.0.1:9")]).refusal();
     says(&gone, &["cannot reach", "check the network"]);
+}
+
+#[test]
+fn a_data_set_on_the_hub_is_fetched_with_the_splits_that_are_read_and_no_others() {
+    let row = |n: usize| format!("{{\"prompt\": \"{n}+1=\", \"answer\": {}}}\n", n + 1);
+    let scene = Scene::changed(|config| {
+        let data = "{path: o/d, split: train, held_out_split: test}";
+        config.replace("{kind: arithmetic, digits: 1, held_out: 12}", data)
+    });
+    scene.write("set/train.jsonl", &(0..5).map(row).collect::<String>());
+    scene.write("set/test.jsonl", &(5..8).map(row).collect::<String>());
+    scene.write("set/dev.jsonl", &row(9));
+    scene.write("set/README.md", "# A set\n");
+    scene.write("from.yaml", &scene.read("tiny.yaml"));
+    let (address, asked) = serve(scene.path("set"));
+    let fetched = train(&scene, "first", &[("HF_ENDPOINT", &address)]);
+    assert_eq!(fetched.code, Some(0), "{}", fetched.stderr);
+    says(&fetched.stderr, &["fetching   train.jsonl", "5 to train on, 3 held out"]);
+    assert!(!asked.lock().unwrap().iter().any(|path| path.ends_with("dev.jsonl")));
+    asked.lock().unwrap().clear();
+    let offline = train(&scene, "second", &[("HF_ENDPOINT", &address), ("HF_HUB_OFFLINE", "1")]);
+    assert_eq!(offline.code, Some(0), "{}", offline.stderr);
+    assert!(asked.lock().unwrap().is_empty());
+    let wrong = scene.read("from.yaml").replace("split: train", "split: dew");
+    scene.write("from.yaml", &wrong);
+    let refused = train(&scene, "third", &[("HF_ENDPOINT", &address)]).refusal();
+    says(&refused, &["o/d", "no split \"dew\"", "validation, test, train"]);
 }

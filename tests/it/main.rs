@@ -16,6 +16,7 @@ mod configs;
 mod contradictions;
 mod conversations;
 mod damage;
+mod data_docs;
 #[cfg(feature = "wgpu")]
 mod devices;
 mod docs;

@@ -29,6 +29,8 @@ pub fn schema() -> Value {
     }
     root["title"] = "wgrpo".into();
     add_meaning_of_kind(&mut root);
+    let kinds = root.pointer_mut("/$defs/DataConfig/oneOf").and_then(Value::as_array_mut);
+    kinds.into_iter().flatten().for_each(needs_no_kind);
     add_names_of_trl(&mut root);
     for (key, bounds, _) in numbers::ranges() {
         let way: Vec<&str> = key.split('.').collect();
@@ -57,6 +59,15 @@ fn add_meaning_of_kind(node: &mut Value) {
     };
     // As deep as the types of this program are nested.
     inner.into_iter().for_each(add_meaning_of_kind);
+}
+
+/// Of data the kind may be left out; then it is `auto`.
+fn needs_no_kind(kind: &mut Value) {
+    if kind.pointer("/properties/kind/const") == Some(&json!("auto"))
+        && let Some(required) = kind.get_mut("required").and_then(Value::as_array_mut)
+    {
+        required.retain(|key| key != "kind");
+    }
 }
 
 /// TRL's names for keys are read, too.

@@ -58,6 +58,24 @@ impl RepoCache {
         self.snapshot(commit).join(file)
     }
 
+    /// The paths of all files of a commit that are here.
+    pub(super) fn files(&self, commit: &str) -> Vec<String> {
+        let root = self.snapshot(commit);
+        let (mut files, mut open) = (Vec::new(), vec![String::new()]);
+        while let Some(below) = open.pop() {
+            let entries = fs::read_dir(root.join(&below)).into_iter().flatten().flatten();
+            for entry in entries {
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder { open.push(path) } else { files.push(path) }
+            }
+        }
+        files.retain(|file| self.has(commit, file));
+        files.sort();
+        files
+    }
+
     /// Whether a file of a commit is here.
     pub(super) fn has(&self, commit: &str, file: &str) -> bool {
         self.file(commit, file).is_file()

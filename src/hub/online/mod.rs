@@ -3,6 +3,7 @@
 mod address;
 mod cache;
 mod client;
+mod dataset;
 mod digest;
 mod errors;
 mod failure;
@@ -22,7 +23,7 @@ mod transfer;
 
 use client::Client;
 
-use super::{Found, HubError, HubId, RepoKind, Settings, Watch};
+use super::{Choose, Found, HubError, HubId, RepoKind, Settings, Watch};
 
 /// The hub, as the settings say how to reach it. Nothing is asked before something is wanted.
 pub struct Hub {
@@ -53,6 +54,25 @@ impl Hub {
             (RepoKind::Model, Some(file)) => single::get(&self.client, id, file, watch),
             (RepoKind::Dataset, _) => {
                 let problem = "is a data set; a model is named owner/name";
+                Err(HubError::Id { id: id.to_string(), problem })
+            }
+        }
+    }
+
+    /// The folder of a data set with the files that `choose` names among all there are, and its README.md.
+    ///
+    /// # Errors
+    /// As for [`Self::model`], and what `choose` says.
+    pub fn dataset(
+        &self,
+        id: &HubId,
+        choose: &mut Choose<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Found, HubError> {
+        match id.kind() {
+            RepoKind::Dataset => dataset::get(&self.client, id, choose, watch),
+            RepoKind::Model => {
+                let problem = "is a model; a data set is named hf://datasets/owner/name";
                 Err(HubError::Id { id: id.to_string(), problem })
             }
         }

@@ -33,7 +33,12 @@ impl<'t> Machine<'t> {
             }
             Expr::Dict(parts) => self.dict(parts),
             Expr::Suffixed(value, suffixes) => {
-                let value = self.evaluate(value)?;
+                let value = match (&**value, suffixes.first()) {
+                    (Expr::Name(name), Some(first)) if asks_whether_there(first) => {
+                        self.lenient(name)?
+                    }
+                    _ => self.evaluate(value)?,
+                };
                 self.suffixes(value, suffixes)
             }
             Expr::Not(value) => Ok(Value::Bool(!self.evaluate(value)?.is_true())),
@@ -58,6 +63,13 @@ impl<'t> Machine<'t> {
     }
 
     fn named(&mut self, name: &Arc<str>) -> Outcome<Value> {
+        match self.lenient(name)? {
+            Value::Undefined(name) if self.is_strict => Err(format!("{name} is undefined")),
+            value => Ok(value),
+        }
+    }
+
+    fn lenient(&mut self, name: &Arc<str>) -> Outcome<Value> {
         let function = || Function::by_name(name).map(Value::Function);
         let found = self.find(name)?.or_else(function);
         Ok(found.unwrap_or_else(|| Value::Undefined(name.clone())))
@@ -295,6 +307,15 @@ impl<'t> Machine<'t> {
             }
             other => Ok(Value::undefined(format!("a part of {}", other.type_name()))),
         }
+    }
+}
+
+/// Whether what stands behind a name asks whether it is there, so that it need not be.
+fn asks_whether_there(suffix: &Suffix) -> bool {
+    match suffix {
+        Suffix::Test(name, ..) => ["defined", "undefined"].contains(&&**name),
+        Suffix::Filter(name, _) => ["default", "d"].contains(&&**name),
+        _ => false,
     }
 }
 

@@ -72,6 +72,10 @@ impl<'t> Machine<'t> {
         let value = self.evaluate(expression)?;
         match &value {
             Value::Str(text) => self.print(text),
+            Value::Undefined(name) if self.is_strict => Err(format!("{name} is undefined")),
+            Value::None if self.is_strict => {
+                Err("a value is null here; write {{ name or '' }} where that may be".into())
+            }
             other => {
                 let text = self.string(other)?;
                 self.print(&text)

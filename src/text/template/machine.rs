@@ -59,6 +59,8 @@ pub(super) struct Machine<'t> {
     pub(super) joiners: Vec<(Value, bool)>,
     /// What is left of each iterator, last first.
     iterators: Vec<Vec<Value>>,
+    /// Whether a name that is not there is an error, and so is printing nothing.
+    pub(super) is_strict: bool,
 }
 
 impl<'t> Machine<'t> {
@@ -75,6 +77,7 @@ impl<'t> Machine<'t> {
             cycles: Vec::new(),
             joiners: Vec::new(),
             iterators: Vec::new(),
+            is_strict: false,
         }
     }
 

@@ -102,14 +102,27 @@ impl Template {
         Ok(Self { body: parser::parse(source)? })
     }
 
-    /// The text of a template with these names.
+    /// The text of a template with these names; one that is not among them is nothing.
     pub(super) fn render(&self, names: &Map<String, Json>) -> Result<String, TemplateError> {
+        self.run(names, false)
+    }
+
+    /// The same, where a name that is not among them is an error.
+    pub(super) fn render_strictly(
+        &self,
+        names: &Map<String, Json>,
+    ) -> Result<String, TemplateError> {
+        self.run(names, true)
+    }
+
+    fn run(&self, names: &Map<String, Json>, is_strict: bool) -> Result<String, TemplateError> {
         let mut budget = Budget::new();
         let named = |(name, value): (&String, &Json)| {
             Ok((Arc::from(name.as_str()), from_json(value, &mut budget)?))
         };
         let names = names.iter().map(named).collect::<Outcome<_>>()?;
         let mut machine = Machine::new(budget, names);
+        machine.is_strict = is_strict;
         machine.body(&self.body)?;
         Ok(machine.finish())
     }

@@ -21,7 +21,7 @@ pub(super) fn complete(import: &mut Import) {
 
 /// What a run cannot be without.
 fn data_and_rewards(import: &mut Import) {
-    import.put("data.kind", json!("jsonl"));
+    import.put("data.kind", json!("roll"));
     import.put("data.answer_column", json!("ground_truth"));
     for (path, stand_in) in [
         ("data.path", json!("problems.jsonl")),

@@ -152,8 +152,8 @@ fn first_file(import: &mut Import, path: &str, value: &Value, to: &str) {
     let fate = match dropped.is_empty() {
         true => Fate::Renamed(to.into()),
         false => Fate::Changes(format!(
-            "{first} -> {to}, and dropped: {}; a run reads one file, so join them, and see that the rewards are \
-             those of its domain",
+            "{first} -> {to}, and dropped: {}; the rewards are those of one domain, and where they are right for \
+             all files, {to} takes the list of them",
             dropped.join(", ")
         )),
     };

@@ -1,5 +1,6 @@
 //! The hub's paths, spoken by a server of the test's own.
 
+mod datasets;
 mod hostile;
 mod models;
 mod offline;

@@ -1,22 +1,25 @@
-//! Files that are not JSON lines, called by their name.
+//! Which kind of file it is; those that are not read are called by their name.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 
-use super::DataError;
+use super::Format;
+use crate::data::DataError;
 use crate::files::{open_regular, other_than_file};
+
+const PARQUET: &[u8] = b"PAR1";
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 const TABLE: &str = "convert it to JSON lines, for example with pandas: \
      read_TYPE(FILE).to_json(OUT, orient=\"records\", lines=True)";
-const DIVIDED: &str = "convert it to JSON lines, for example with pandas: \
-     read_csv(FILE, sep=\"|\").to_json(OUT, orient=\"records\", lines=True)";
 const YAML: &str = "write one object a line: yq -o=json -I=0 '.[]' FILE > OUT";
+const CSV: &str = "set data.format: csv, or give it a name that ends in .csv";
 const UNPACK: &str = "unpack it and name the file inside";
 const RECODE: &str = "recode it, for example with iconv -f UTF-16 -t UTF-8 FILE > OUT";
 
 /// The first bytes of a format, its name, and what to do with such a file.
 const SIGNATURES: [(&[u8], &str, &str); 18] = [
-    (b"PAR1", "a parquet file", TABLE),
+    (b"PARE", "an encrypted parquet file", "write it without encryption"),
     (b"ARROW1", "an Arrow file", TABLE),
     (b"\xFF\xFF\xFF\xFF", "an Arrow file", TABLE),
     (b"ORC", "an ORC file", TABLE),
@@ -42,24 +45,49 @@ const SIGNATURES: [(&[u8], &str, &str); 18] = [
 /// Signatures stand within so many first bytes; a zero byte among them is no JSON either.
 const HEAD: u64 = 512;
 
-/// Refuses what is no file of text, before anything waits for it or reads it whole.
-pub(super) fn check(path: &Path) -> Result<(), DataError> {
-    let unreadable = |source: io::Error| DataError::Read { path: path.into(), source };
-    match other_than_file(path).map_err(unreadable)? {
-        None => {}
-        Some("a folder") => {
-            let mend = "name the file with the problems in it";
-            return Err(DataError::format(path, "a folder", mend));
-        }
+/// How the rows of a file are written: as a person says, or by its name and its first bytes.
+///
+/// # Errors
+/// What is no file of rows, before anything waits for it or reads it whole.
+pub(super) fn of(path: &Path, said: Option<Format>) -> Result<Format, DataError> {
+    let unreadable = DataError::unreadable(path);
+    if let Some(kind) = other_than_file(path).map_err(&unreadable)? {
         // A pipe may never say anything, and a run that is resumed reads its data again.
-        Some(kind) => return Err(DataError::format(path, kind, "save its content in a file")),
+        return Err(DataError::format(path, kind, "save its content in a file"));
     }
     let mut head = Vec::new();
-    let file = open_regular(path).map_err(unreadable)?;
-    file.take(HEAD).read_to_end(&mut head).map_err(unreadable)?;
-    match of_head(&head) {
-        Some((format, mend)) => Err(DataError::format(path, format, mend)),
-        None => Ok(()),
+    let file = open_regular(path).map_err(&unreadable)?;
+    file.take(HEAD).read_to_end(&mut head).map_err(&unreadable)?;
+    let is_parquet = head.starts_with(PARQUET);
+    match said {
+        None | Some(Format::Parquet) if is_parquet => return Ok(Format::Parquet),
+        Some(_) if is_parquet => {
+            return Err(DataError::format(path, "a parquet file", "set data.format: parquet"));
+        }
+        _ => {}
+    }
+    if let Some((format, mend)) = of_head(&head) {
+        return Err(DataError::format(path, format, mend));
+    }
+    match said.unwrap_or_else(|| of_text(path, &head)) {
+        Format::Parquet => {
+            let problem = "it does not begin with PAR1; fetch it again, or set data.format";
+            Err(DataError::broken(path, "parquet", problem))
+        }
+        format => Ok(format),
+    }
+}
+
+/// How text is written: a table by its name, JSON by what it begins with.
+fn of_text(path: &Path, head: &[u8]) -> Format {
+    let is_called = |name: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
+    let first = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start().first();
+    match first {
+        _ if is_called("csv") || is_called("tsv") => Format::Csv,
+        Some(b'[') => Format::Json,
+        Some(b'{') => Format::Jsonl,
+        _ if is_called("parquet") => Format::Parquet,
+        _ => Format::Jsonl,
     }
 }
 
@@ -83,16 +111,15 @@ pub(super) fn of_first_line(
 ) -> Option<(&'static str, &'static str)> {
     let is_called = |name: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(name));
     match line.trim_start().chars().next()? {
-        '[' => Some(("a JSON array", "write one object a line: jq -c '.[]' FILE > OUT")),
+        '[' => Some(("a JSON array", "set data.format: json, or leave data.format out")),
         '{' if unfinished => {
             Some(("JSON over several lines", "write one object a line: jq -c . FILE > OUT"))
         }
         '{' => None,
         '<' => Some(("a page of HTML or XML", "download the file itself")),
         _ if is_called("yaml") || is_called("yml") || is_yaml(line) => Some(("a YAML file", YAML)),
-        _ if line.contains('|') => Some(("a table divided by |", DIVIDED)),
-        _ if is_called("csv") || is_called("tsv") => Some(("a CSV table", TABLE)),
-        _ if line.contains([',', '\t', ';']) => Some(("a CSV table", TABLE)),
+        _ if line.contains('|') => Some(("a table divided by |", CSV)),
+        _ if line.contains([',', '\t', ';']) => Some(("a CSV table", CSV)),
         _ => None,
     }
 }
@@ -113,7 +140,7 @@ mod tests {
     #[test]
     fn formats_are_known_by_their_first_bytes() {
         let name = |head: &[u8]| of_head(head).map(|(format, _)| format);
-        assert_eq!(name(b"PAR1\x15\x04"), Some("a parquet file"));
+        assert_eq!(name(b"ORC\x15\x04"), Some("an ORC file"));
         assert_eq!(name(b"\xFF\xFE{\0\"\0"), Some("text in UTF-16"));
         assert_eq!(name(b"\xFE\xFF\0{\0\""), Some("text in UTF-16"));
         assert_eq!(name(b"{\0\"\0p\0"), Some("text in UTF-16"));
@@ -134,7 +161,6 @@ mod tests {
         assert_eq!(name("p.json", "[", true), Some("a JSON array"));
         assert_eq!(name("p.json", " [{\"prompt\": \"1\"}]", false), Some("a JSON array"));
         assert_eq!(name("p.json", "{", true), Some("JSON over several lines"));
-        assert_eq!(name("p.csv", "prompt", false), Some("a CSV table"));
         assert_eq!(name("p.txt", "\"prompt\",\"answer\"", false), Some("a CSV table"));
         assert_eq!(name("p.txt", "prompt\tanswer", false), Some("a CSV table"));
         assert_eq!(name("p.txt", "prompt|answer", false), Some("a table divided by |"));

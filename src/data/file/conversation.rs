@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::super::lines::{Row, has_too_many_values};
+use super::super::rows::{Row, has_too_many_values};
 use super::super::{DataError, Message, Prompt};
 
 /// Who speaks for the model, in the words of several data sets.
 const MODEL_ROLES: [&str; 5] = ["assistant", "model", "gpt", "bot", "ai"];
 /// What chat templates call the model and the person, and what ShareGPT calls the person.
-const MODEL: &str = "assistant";
-const PERSON: &str = "user";
+pub(super) const MODEL: &str = "assistant";
+pub(super) const PERSON: &str = "user";
 const SHAREGPT_PERSON: &str = "human";
 const SYSTEM: &str = "system";
 
@@ -18,15 +18,19 @@ const NAMES: [(&str, &str); 2] = [("role", "content"), ("from", "value")];
 const EXPECTED: &str = r#"expected [{"role": "user", "content": "..."}, ...]"#;
 
 /// A text that is a list of messages from end to end is that conversation.
-pub(super) fn text_or_conversation(row: &Row<'_>, column: &str) -> Result<Prompt, DataError> {
+pub(super) fn text_or_conversation(
+    row: &Row<'_>,
+    column: &str,
+    continues: bool,
+) -> Result<Prompt, DataError> {
     let text = row.text(column)?;
-    match from_json_text(text) {
-        Some(list) if is_conversation(&list) => conversation(row, column, Some(list)),
-        None if is_broken_conversation(text) => {
+    match from_json_text(&text) {
+        Some(list) if is_conversation(&list) => conversation(row, column, Some(list), continues),
+        None if is_broken_conversation(&text) => {
             let problem = format!("column {column:?} looks like a conversation, and is no JSON");
             Err(row.error(problem, EXPECTED))
         }
-        _ => Ok(Prompt::Text(text.to_owned())),
+        _ => Ok(Prompt::Text(text)),
     }
 }
 
@@ -58,10 +62,12 @@ fn is_broken_conversation(text: &str) -> bool {
     begins && text.ends_with(']') && NAMES.iter().any(|(role, content)| has(role) && has(content))
 }
 
+/// The conversation of a list of messages; one that `continues` may end with a turn of the model.
 pub(super) fn conversation(
     row: &Row<'_>,
     column: &str,
     list: Option<Value>,
+    continues: bool,
 ) -> Result<Prompt, DataError> {
     let refuse = |what: &str| Err(row.error(format!("column {column:?} {what}"), EXPECTED));
     let Some(Value::Array(list)) = list else {
@@ -80,7 +86,7 @@ pub(super) fn conversation(
     };
     messages.truncate(last + 1);
     match messages.iter().rfind(|message| says(message) && message.role != SYSTEM) {
-        Some(last) if last.role == MODEL => Err(ends_with_model(row, column)),
+        Some(last) if last.role == MODEL && !continues => Err(ends_with_model(row, column)),
         _ => Ok(Prompt::Messages(messages)),
     }
 }
@@ -119,13 +125,15 @@ fn ends_with_model(row: &Row<'_>, column: &str) -> DataError {
              would stand in the prompt"
         ),
         "end conversations with what is to be answered, or name the column with the question in \
-         data.prompt_column",
+         data.prompt_column; prefill: true continues such a turn",
     )
 }
 
-pub(super) fn with_system(prompt: Prompt, system: Option<&str>) -> Prompt {
+/// The prompt with a system message before it, if it has none; before plain text it stands as text.
+pub(super) fn with_system(prompt: Prompt, system: Option<&str>, is_plain: bool) -> Prompt {
     let Some(system) = system else { return prompt };
     let mut messages = match prompt {
+        Prompt::Text(text) if is_plain => return Prompt::Text(format!("{system}\n\n{text}")),
         Prompt::Text(text) => vec![Message::new(PERSON, text)],
         Prompt::Messages(messages) => messages,
     };
