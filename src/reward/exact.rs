@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completion, Reward, one};
+use super::folding::Ignoring;
+use super::{Completion, Reward, one, some_answer};
 use crate::data::Problem;
 
 /// 1 if the text, without white space around it, is the answer, else 0; needs an answer that is not empty.
@@ -15,6 +16,9 @@ pub struct ExactReward {
     /// Takes upper and lower case for the same.
     #[serde(default)]
     pub case_insensitive: bool,
+    /// Takes letters with and without accents for the same.
+    #[serde(default)]
+    pub accent_insensitive: bool,
 }
 
 impl Reward for ExactReward {
@@ -23,28 +27,18 @@ impl Reward for ExactReward {
     }
 
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
-        let answer = answer(problem)?;
-        let text = completion.text.trim();
-        let same = if self.case_insensitive {
-            text.to_lowercase() == answer.to_lowercase()
-        } else {
-            text == answer
-        };
-        Some(f64::from(same))
+        let answer = some_answer(problem)?;
+        let ignoring = Ignoring { case: self.case_insensitive, accents: self.accent_insensitive };
+        Some(f64::from(ignoring.fold(completion.text.trim()) == ignoring.fold(answer)))
     }
 
     fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
-        answer(problem).is_none().then_some("have no answer")
+        some_answer(problem).is_none().then_some("have no answer")
     }
 
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
     }
-}
-
-/// The answer without white space around it; an empty one is none, or silence would be right.
-fn answer(problem: &Problem) -> Option<&str> {
-    problem.answer.as_deref().map(str::trim).filter(|answer| !answer.is_empty())
 }
 
 #[cfg(test)]
@@ -77,5 +71,15 @@ mod tests {
     fn case_is_ignored_on_request() {
         let exact: ExactReward = reward(r#"{"case_insensitive":true}"#);
         assert_eq!(exact.score(&problem(Some("Äpfel")), &completion("äPFEL")), Some(1.0));
+    }
+
+    #[test]
+    fn accents_are_ignored_on_request_and_their_bytes_always() {
+        let score = |settings: &str, text| {
+            reward::<ExactReward>(settings).score(&problem(Some("São")), &completion(text))
+        };
+        assert_eq!(score("{}", "Sa\u{303}o"), Some(1.0));
+        assert_eq!(score("{}", "Sao"), Some(0.0));
+        assert_eq!(score(r#"{"accent_insensitive":true}"#, "Sao"), Some(1.0));
     }
 }

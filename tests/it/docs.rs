@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wgrpo::config::RunConfig;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
@@ -13,6 +13,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/devices.md",
     "docs/kernels.md",
     "docs/memory.md",
+    "docs/rewards.md",
     "docs/speed.md",
 ];
 
