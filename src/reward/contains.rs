@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folding::Ignoring;
 use super::word::contains_word;
-use super::{Completion, Reward, one, some_answer};
+use super::{Completion, Extraction, Reward, compared, one, some_answer};
 use crate::data::Problem;
 
 /// 1 if the answer stands in the text as a word of its own, else 0: `Nairobi` is in `The capital is
@@ -24,6 +24,9 @@ pub struct ContainsReward {
     /// Takes letters with and without accents for the same.
     #[serde(default)]
     pub accent_insensitive: bool,
+    /// Where in the text the answer stands; all of it if left out.
+    #[serde(default)]
+    pub answer: Option<Extraction>,
 }
 
 impl Reward for ContainsReward {
@@ -34,8 +37,11 @@ impl Reward for ContainsReward {
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
         let answer = some_answer(problem)?;
         let ignoring = Ignoring { case: self.case_insensitive, accents: self.accent_insensitive };
-        let text = ignoring.fold_spaces(completion.text);
-        Some(f64::from(contains_word(&text, &ignoring.fold_spaces(answer))))
+        let Some(text) = compared(self.answer.as_ref(), completion.text) else {
+            return Some(0.0);
+        };
+        let (text, answer) = (ignoring.fold_spaces(&text), ignoring.fold_spaces(answer));
+        Some(f64::from(contains_word(&text, &answer)))
     }
 
     fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
@@ -44,6 +50,11 @@ impl Reward for ContainsReward {
 
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
+    }
+
+    fn extracted(&self, _problem: &Problem, text: &str) -> Option<String> {
+        let found = self.answer.as_ref()?.extract(text)?;
+        Some(found.into_owned())
     }
 }
 
@@ -112,6 +123,14 @@ mod tests {
         check("{}", "New York City", "It is New York\nCity.", 1.0);
         check("{}", "New York", "Newly York", 0.0);
         check("{}", " New  York ", "New\u{a0}York", 1.0);
+    }
+
+    #[test]
+    fn only_the_marked_part_is_searched_on_request() {
+        let settings = r#"{"answer":{"from":"tag:answer"}}"#;
+        check(settings, "Nairobi", "<answer>It is Nairobi.</answer>", 1.0);
+        check(settings, "Nairobi", "Nairobi? <answer>Mombasa</answer>", 0.0);
+        check(settings, "Nairobi", "Nairobi", 0.0);
     }
 
     #[test]

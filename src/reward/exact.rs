@@ -1,9 +1,11 @@
 //! The text is the answer.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::folding::Ignoring;
-use super::{Completion, Reward, one, some_answer};
+use super::{Completion, Extraction, Reward, compared, one, some_answer};
 use crate::data::Problem;
 
 /// 1 if the text, without white space around it, is the answer, else 0; needs an answer that is not empty.
@@ -19,6 +21,9 @@ pub struct ExactReward {
     /// Takes letters with and without accents for the same.
     #[serde(default)]
     pub accent_insensitive: bool,
+    /// Where in the text the answer stands; all of it if left out.
+    #[serde(default)]
+    pub answer: Option<Extraction>,
 }
 
 impl Reward for ExactReward {
@@ -29,7 +34,8 @@ impl Reward for ExactReward {
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
         let answer = some_answer(problem)?;
         let ignoring = Ignoring { case: self.case_insensitive, accents: self.accent_insensitive };
-        Some(f64::from(ignoring.fold(completion.text.trim()) == ignoring.fold(answer)))
+        let found = compared(self.answer.as_ref(), completion.text);
+        Some(f64::from(found.is_some_and(|found| ignoring.fold(&found) == ignoring.fold(answer))))
     }
 
     fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
@@ -38,6 +44,10 @@ impl Reward for ExactReward {
 
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
+    }
+
+    fn extracted(&self, _problem: &Problem, text: &str) -> Option<String> {
+        compared(self.answer.as_ref(), text).map(Cow::into_owned)
     }
 }
 
@@ -81,5 +91,15 @@ mod tests {
         assert_eq!(score("{}", "Sa\u{303}o"), Some(1.0));
         assert_eq!(score("{}", "Sao"), Some(0.0));
         assert_eq!(score(r#"{"accent_insensitive":true}"#, "Sao"), Some(1.0));
+    }
+
+    #[test]
+    fn the_answer_is_looked_for_where_it_is_said_to_stand() {
+        let exact: ExactReward = reward(r#"{"answer":{"from":"tag:answer"}}"#);
+        let score = |text| exact.score(&problem(Some("Yes")), &completion(text));
+        assert_eq!(score("<think>No?</think> <answer> Yes </answer>."), Some(1.0));
+        assert_eq!(score("Yes"), Some(0.0));
+        let found = exact.extracted(&problem(None), "<answer> Yes </answer>.");
+        assert_eq!(found.as_deref(), Some("Yes"));
     }
 }

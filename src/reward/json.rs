@@ -4,7 +4,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Completion, Reward, RewardError, one};
+use super::{Completion, Extraction, Reward, RewardError, compared, one};
 use crate::data::Problem;
 use crate::quote::passage;
 
@@ -31,6 +31,9 @@ pub struct JsonReward {
     /// Whether the value stands in a fence.
     #[serde(default)]
     pub fence: Fence,
+    /// Where in the text the value stands; all of it if left out.
+    #[serde(default)]
+    pub answer: Option<Extraction>,
 }
 
 /// Whether a value stands in a fence, as in Markdown.
@@ -52,6 +55,7 @@ pub enum Fence {
 pub(super) struct JsonRule {
     valid: f64,
     fence: Fence,
+    answer: Option<Extraction>,
     schema: Option<Validator>,
 }
 
@@ -63,7 +67,8 @@ impl JsonReward {
         }
         let schema = self.schema.as_ref().map(validator).transpose();
         let schema = schema.map_err(|problem| RewardError::setting("json", "schema", problem))?;
-        Ok(JsonRule { valid: self.valid, fence: self.fence, schema })
+        let answer = self.answer.clone();
+        Ok(JsonRule { valid: self.valid, fence: self.fence, answer, schema })
     }
 }
 
@@ -83,8 +88,9 @@ impl Reward for JsonRule {
     }
 
     fn score(&self, _problem: &Problem, completion: &Completion) -> Option<f64> {
-        let value = inside(completion.text, self.fence)
-            .and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let text = compared(self.answer.as_ref(), completion.text);
+        let inner = text.as_deref().and_then(|text| inside(text, self.fence));
+        let value = inner.and_then(|text| serde_json::from_str::<Value>(text).ok());
         Some(match (value, &self.schema) {
             (None, _) => 0.0,
             (Some(value), Some(schema)) if !schema.is_valid(&value) => self.valid,
@@ -264,7 +270,13 @@ mod tests {
                 rule.score(&problem(None), &completion("[1, {\"a\": []}]"));
             }
         }
-        let json = JsonReward { weight: 1.0, schema: Some(deep), valid: 0.0, fence: Fence::Never };
+        let json = JsonReward {
+            weight: 1.0,
+            schema: Some(deep),
+            valid: 0.0,
+            fence: Fence::Never,
+            answer: None,
+        };
         assert!(json.checked().is_err());
         assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     }

@@ -4,6 +4,7 @@
 //! A reward answers with a number, or with nothing where it does not apply to a problem. Nothing is
 //! not zero: it leaves the reward out of the sum.
 
+mod answer;
 mod choice;
 mod clause;
 mod code;
@@ -33,11 +34,14 @@ mod weighted;
 mod word;
 mod wording;
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Problem;
 
+pub use answer::Extraction;
 pub use choice::ChoiceReward;
 pub use code::CodeReward;
 pub use contains::ContainsReward;
@@ -208,6 +212,14 @@ impl RewardConfig {
 
 fn one() -> f64 {
     1.0
+}
+
+/// The part of a text that is compared: all of it, or the answer that an extraction finds in it.
+fn compared<'a>(answer: Option<&Extraction>, text: &'a str) -> Option<Cow<'a, str>> {
+    match answer {
+        Some(extraction) => extraction.extract(text),
+        None => Some(Cow::Borrowed(text.trim())),
+    }
 }
 
 /// The answer of a problem without white space around it; an empty one is none, or silence would be

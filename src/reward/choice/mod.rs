@@ -9,7 +9,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completion, Reward, RewardError, one};
+use super::{Completion, Extraction, Reward, RewardError, compared, one};
 use crate::data::Problem;
 use options::{Options, options};
 
@@ -39,6 +39,9 @@ pub struct ChoiceReward {
     /// Takes an answer that is a whole number for the place of a choice, counted from 0 or 1.
     #[serde(default)]
     pub index_from: Option<usize>,
+    /// Where in the text the choice stands; if left out, wherever models write it.
+    #[serde(default)]
+    pub answer: Option<Extraction>,
 }
 
 impl ChoiceReward {
@@ -61,6 +64,11 @@ impl ChoiceReward {
         options(problem.columns.get(&self.choices), self.last)
     }
 
+    /// The letter that a text chooses.
+    fn chosen(&self, text: &str, options: &Options) -> Option<char> {
+        read::chosen(&compared(self.answer.as_ref(), text)?, options)
+    }
+
     /// The letter of the right answer.
     fn right(&self, problem: &Problem, options: &Options) -> Option<char> {
         let answer = problem.answer.as_deref()?.trim();
@@ -80,7 +88,7 @@ impl Reward for ChoiceReward {
     fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64> {
         let options = self.options(problem);
         let right = self.right(problem, &options)?;
-        Some(f64::from(read::chosen(completion.text, &options) == Some(right)))
+        Some(f64::from(self.chosen(completion.text, &options) == Some(right)))
     }
 
     fn obstacle(&self, problem: &Problem) -> Option<&'static str> {
@@ -96,7 +104,7 @@ impl Reward for ChoiceReward {
     }
 
     fn extracted(&self, problem: &Problem, text: &str) -> Option<String> {
-        read::chosen(text, &self.options(problem)).map(String::from)
+        self.chosen(text, &self.options(problem)).map(String::from)
     }
 }
 

@@ -393,6 +393,14 @@ fn more_letters_are_read_on_request() {
 }
 
 #[test]
+fn the_choice_is_looked_for_where_it_is_said_to_stand() {
+    let choice: ChoiceReward = reward(r#"{"answer":{"from":"regex","pattern":"ANSWER (.*)"}}"#);
+    let score = |text| choice.score(&of("B", None), &completion(text));
+    assert_eq!(score("The answer is C. ANSWER (b)"), Some(1.0));
+    assert_eq!(score("The answer is B."), Some(0.0));
+}
+
+#[test]
 fn settings_that_cannot_be_used_are_refused_with_their_key() {
     for (settings, key) in [
         (r#"{"last":"A"}"#, "choice.last"),
