@@ -199,7 +199,8 @@ mod tests {
         });
         assert_eq!(score(&json!({"schema": list}), "[[], [[]]]"), 1.0);
         assert_eq!(score(&json!({"schema": list}), "[[], [1]]"), 0.0);
-        for outside in ["https://example.com/a.json", "file:///etc/passwd", "other.json", "#/$defs/no"]
+        for outside in
+            ["https://example.com/a.json", "file:///etc/passwd", "other.json", "#/$defs/no"]
         {
             let json: JsonReward = reward(&json!({"schema": {"$ref": outside}}).to_string());
             let error = json.checked().err().unwrap().to_string();

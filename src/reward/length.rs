@@ -44,7 +44,9 @@ impl LengthReward {
             (None, Some(0), None) => return refuse("max", "is 0; it must be at least 1"),
             (Some(_), None, None) | (None, Some(_), None) => {}
             (None, None, Some(cosine)) => cosine.check()?,
-            (Some(_), Some(_), _) => return refuse("target", "stands beside max; give one of them"),
+            (Some(_), Some(_), _) => {
+                return refuse("target", "stands beside max; give one of them");
+            }
             _ => return refuse("cosine", "stands beside target or max; give one of them"),
         }
         if !(self.penalty >= 0.0 && self.penalty.is_finite()) {

@@ -54,7 +54,10 @@ impl Pattern {
     /// What the first group of the last match holds, or the whole match where there is no group.
     pub(super) fn last_group<'a>(&self, text: &'a str) -> Option<&'a str> {
         let found = self.0.captures_iter(text).last()?;
-        found.get(1).or_else(|| found.get(0).filter(|_| found.len() == 1)).map(|group| group.as_str())
+        found
+            .get(1)
+            .or_else(|| found.get(0).filter(|_| found.len() == 1))
+            .map(|group| group.as_str())
     }
 }
 
@@ -77,7 +80,9 @@ impl RegexReward {
         match self.group {
             Some(group) if group > groups => refuse(
                 "group",
-                format!("is {group}, and the pattern has {groups} in brackets; put ( ) around the answer"),
+                format!(
+                    "is {group}, and the pattern has {groups} in brackets; put ( ) around the answer"
+                ),
             ),
             None if self.case_insensitive => refuse("case_insensitive", without_group("(?i)")),
             None if self.accent_insensitive => refuse("accent_insensitive", without_group("[eé]")),
@@ -161,7 +166,8 @@ mod tests {
         assert_eq!(score(city, Some("Nairobi"), "Nairobi"), Some(0.0));
         assert_eq!(score(city, Some("nairobi"), "City: Nairobi"), Some(0.0));
         assert_eq!(score(city, None, "City: Nairobi"), None);
-        let folded = r#"{"pattern":"= (.*)","group":1,"case_insensitive":true,"accent_insensitive":true}"#;
+        let folded =
+            r#"{"pattern":"= (.*)","group":1,"case_insensitive":true,"accent_insensitive":true}"#;
         assert_eq!(score(folded, Some("Été"), "x = ete"), Some(1.0));
         let whole = r#"{"pattern":"[0-9]+","group":0}"#;
         assert_eq!(score(whole, Some("42"), "6 · 7 = 42"), Some(1.0));

@@ -111,7 +111,8 @@ mod tests {
     fn costs_are_those_of_the_formula_in_python() {
         for case in golden("repetition") {
             let settings = case["settings"].to_string();
-            let (text, expected) = (case["text"].as_str().unwrap(), case["score"].as_f64().unwrap());
+            let (text, expected) =
+                (case["text"].as_str().unwrap(), case["score"].as_f64().unwrap());
             assert!((score(&settings, text) - expected).abs() < 1e-12, "{case}");
         }
     }

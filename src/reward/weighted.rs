@@ -126,8 +126,7 @@ impl Rewards {
 
     /// For each reward why it applies to no completion of a problem; none where it applies.
     pub(super) fn obstacles(&self, problem: &Problem) -> Vec<Option<&'static str>> {
-        let alone: Vec<_> =
-            self.parts.iter().map(|part| part.reward.obstacle(problem)).collect();
+        let alone: Vec<_> = self.parts.iter().map(|part| part.reward.obstacle(problem)).collect();
         let judged = self
             .parts
             .iter()
@@ -150,8 +149,7 @@ impl Rewards {
         let mut each_of_item = vec![vec![None; self.parts.len()]; items.len()];
         // Those that ask whether an answer is right come when the others have said it.
         for asks in [false, true] {
-            let verdicts: Vec<_> =
-                each_of_item.iter().map(|each| self.verdict(each)).collect();
+            let verdicts: Vec<_> = each_of_item.iter().map(|each| self.verdict(each)).collect();
             for (at, part) in self.parts.iter().enumerate() {
                 if part.reward.needs_verdict() == asks {
                     let scores = part.score_batch(items, &verdicts)?;
@@ -358,9 +356,8 @@ mod tests {
 
     #[test]
     fn values_by_length_follow_the_first_judge_of_answers_wherever_it_stands() {
-        let rewards = rewards(
-            r#"[{"kind":"length","cosine":{"max_len":10}},{"kind":"exact","weight":0}]"#,
-        );
+        let rewards =
+            rewards(r#"[{"kind":"length","cosine":{"max_len":10}},{"kind":"exact","weight":0}]"#);
         // `completion` has 10 tokens, so each value is that of the longest.
         let total = |answer, text| score(&rewards, &problem(answer), text).unwrap().total;
         assert_eq!(total(Some("46"), "46"), Some(0.5));

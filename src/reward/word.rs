@@ -125,7 +125,8 @@ mod tests {
         for text in ["5", "It is 5.", "5, then", "(5)", "x=5", "3 - 5 or", "$5", "5%", "page-5"] {
             assert!(contains_word(text, "5"), "{text}");
         }
-        for text in ["15", "55", "3.5", "5.2", "5,000", "1,005", "-5", "= −5", "5/2", "1/5", "5x"] {
+        for text in ["15", "55", "3.5", "5.2", "5,000", "1,005", "-5", "= −5", "5/2", "1/5", "5x"]
+        {
             assert!(!contains_word(text, "5"), "{text}");
         }
         assert!(contains_word("about -5 degrees", "-5"));
@@ -152,7 +153,8 @@ mod tests {
         ] {
             assert!(contains_word(text, word), "{word} in {text}");
         }
-        for (text, word) in [("Найробийский", "Найроби"), ("동나이로비", "나이로비"), ("नैरोबीवासी", "नैरोबी")]
+        for (text, word) in
+            [("Найробийский", "Найроби"), ("동나이로비", "나이로비"), ("नैरोबीवासी", "नैरोबी")]
         {
             assert!(!contains_word(text, word), "{word} in {text}");
         }

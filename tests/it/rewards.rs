@@ -93,7 +93,8 @@ fn every_kind_of_reward_has_a_section_and_every_key_is_named_in_it() {
         let configs = config(&example.1).rewards;
         let config = configs.iter().map(|config| serde_json::to_value(config).unwrap());
         let config = config.into_iter().find(|config| config["kind"] == kind).unwrap();
-        for key in config.as_object().unwrap().keys().filter(|k| !["kind", "weight"].contains(&k.as_str()))
+        for key in
+            config.as_object().unwrap().keys().filter(|k| !["kind", "weight"].contains(&k.as_str()))
         {
             assert!(section.contains(&format!("`{key}`")), "{kind}: {key} is not described");
         }
@@ -116,7 +117,14 @@ fn scene() -> Scene {
 
 #[test]
 fn given_completions_are_scored_without_model_or_data() {
-    let ended = scene().succeed(&["rewards", "test", "tiny.yaml", "--completions", "given.jsonl", "--json"]);
+    let ended = scene().succeed(&[
+        "rewards",
+        "test",
+        "tiny.yaml",
+        "--completions",
+        "given.jsonl",
+        "--json",
+    ]);
     let lines: Vec<Value> =
         ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
@@ -133,8 +141,11 @@ fn given_completions_are_scored_without_model_or_data() {
 #[test]
 fn a_table_shows_what_was_found_and_earned() {
     let ended = scene().succeed(&["rewards", "test", "tiny.yaml", "--completions", "given.jsonl"]);
-    let rows: Vec<Vec<&str>> =
-        ended.stdout.lines().map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect()).collect();
+    let rows: Vec<Vec<&str>> = ended
+        .stdout
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect())
+        .collect();
     assert_eq!(rows[0], ["completion", "extracted", "choice", "length", "total", "solved"]);
     assert_eq!(rows[1], ["The answer is B.", "B", "1", "-0.5", "0.75", "yes"]);
     assert_eq!(rows[3], ["B", "B", "-", "-", "-", "-"]);

@@ -45,11 +45,12 @@ pub(super) fn given(path: &Path, config: &RunConfig) -> anyhow::Result<Vec<Given
 }
 
 fn of_line(id: u64, line: &str, answer_column: Option<&str>) -> Result<Given, String> {
-    let mut columns: Map<String, Value> =
-        serde_json::from_str(line).map_err(|error| format!("is no JSON object: {error}; {EXPECTED}"))?;
+    let mut columns: Map<String, Value> = serde_json::from_str(line)
+        .map_err(|error| format!("is no JSON object: {error}; {EXPECTED}"))?;
     let text = match columns.remove("completion") {
-        Some(completion) => completion_text(&completion)
-            .ok_or_else(|| format!("completion is neither text nor a list of messages; {EXPECTED}"))?,
+        Some(completion) => completion_text(&completion).ok_or_else(|| {
+            format!("completion is neither text nor a list of messages; {EXPECTED}")
+        })?,
         None => return Err(format!("has no completion; {EXPECTED}")),
     };
     let tokens = taken(&mut columns, "tokens", |value| usize::try_from(value.as_u64()?).ok())?;

@@ -88,7 +88,9 @@ no          -              -   0.333   0.333       -
 ";
         let found = table(&["exact", "length"], &rows);
         let squeezed = |text: &str| {
-            text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+            text.lines()
+                .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
         };
         assert_eq!(squeezed(&found), squeezed(expected));
         let ends: Vec<Option<usize>> = found.lines().map(|l| l.find("  ")).collect();

@@ -9,7 +9,9 @@ use crate::pattern::constant;
 
 /// Words that go on after a choice.
 static GOES_ON: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"^\s+(?i:because|since|as|for|which|with|due|given|based|where|in|and|but|so|not|rather|instead)\b")
+    constant(
+        r"^\s+(?i:because|since|as|for|which|with|due|given|based|where|in|and|but|so|not|rather|instead)\b",
+    )
 });
 /// A second letter that is chosen with the first.
 static SECOND: LazyLock<Regex> = LazyLock::new(|| {
@@ -46,7 +48,9 @@ fn ends_letter(rest: &str) -> bool {
     let (next, beyond) = (rest.next(), rest.next());
     let is_tight = beyond.is_some_and(char::is_alphanumeric);
     match next {
-        None | Some('\n' | '\r' | ')' | ']' | '}' | '"' | ';' | '!' | '?' | ':' | '(' | '<') => true,
+        None | Some('\n' | '\r' | ')' | ']' | '}' | '"' | ';' | '!' | '?' | ':' | '(' | '<') => {
+            true
+        }
         // B.C., e.g., A's, B-cells, A,B: parts of words.
         Some('.' | ',' | '\'' | '-') => !is_tight,
         Some('–' | '—' | '\\') => true,
@@ -56,8 +60,9 @@ fn ends_letter(rest: &str) -> bool {
             let after = rest.as_str();
             let text: String = beyond.into_iter().chain(after.chars().take(3)).collect();
             let text = text.trim_start();
-            text.is_empty() || text.starts_with(['-', '–', '—', '(', '[', '\n', '=', '→', '"', ')', ']'])
-                && !text.starts_with("= ")
+            text.is_empty()
+                || text.starts_with(['-', '–', '—', '(', '[', '\n', '=', '→', '"', ')', ']'])
+                    && !text.starts_with("= ")
         }
         _ => false,
     }
@@ -86,6 +91,9 @@ fn names_second(rest: &str, options: &Options) -> bool {
     let letter = found[1].chars().next().and_then(|letter| options.letter(letter));
     // `B, C is wrong` begins a new clause, and `and Apples` a word.
     let goes_on = found[3].starts_with(char::is_alphanumeric)
-        || found[2].is_empty() && found[3].starts_with(' ') && &found[3] != " an" && &found[3] != " or";
+        || found[2].is_empty()
+            && found[3].starts_with(' ')
+            && &found[3] != " an"
+            && &found[3] != " or";
     letter.is_some() && !goes_on
 }

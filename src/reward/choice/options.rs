@@ -52,7 +52,8 @@ fn by_letter(parts: &serde_json::Map<String, Value>) -> Option<Options> {
     let mut parts: Vec<(&String, &Value)> = parts.iter().collect();
     parts.sort_by_key(|(letter, _)| letter.to_uppercase());
     let expected = ('A'..='Z').map(String::from);
-    let in_order = parts.iter().zip(expected).all(|((found, _), letter)| found.to_uppercase() == letter);
+    let in_order =
+        parts.iter().zip(expected).all(|((found, _), letter)| found.to_uppercase() == letter);
     let items: Vec<Value> = parts.into_iter().map(|(_, text)| text.clone()).collect();
     in_order.then(|| texts(&items)).flatten().and_then(|texts| whole(texts, Vec::new()))
 }
@@ -83,7 +84,9 @@ fn folded(text: &str) -> String {
 impl Options {
     /// The letter of the choice in this place.
     pub(super) fn letter_at(&self, at: usize) -> Option<char> {
-        (at < self.count).then(|| char::from_u32(u32::from('A') + u32::try_from(at).ok()?)).flatten()
+        (at < self.count)
+            .then(|| char::from_u32(u32::from('A') + u32::try_from(at).ok()?))
+            .flatten()
     }
 
     /// Whether a letter is that of a choice, upper or lower case, and which.
@@ -112,9 +115,9 @@ impl Options {
         let stands = |at: &usize| contains_word(&text, &self.texts[*at]);
         let found: Vec<usize> = (0..self.texts.len()).filter(stands).collect();
         let is_part = |at: &usize| {
-            found.iter().any(|other| {
-                other != at && contains_word(&self.texts[*other], &self.texts[*at])
-            })
+            found
+                .iter()
+                .any(|other| other != at && contains_word(&self.texts[*other], &self.texts[*at]))
         };
         let mut whole = found.iter().filter(|at| !is_part(at));
         let first = whole.next().filter(|_| whole.next().is_none())?;

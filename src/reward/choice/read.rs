@@ -24,20 +24,26 @@ enum Reading {
 static STATED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     const NOUN: &str = r"(?P<noun>(?i:answer|ans|choice|option|response|solution|letter|one)s?)";
     const EACH: &str = r"(?P<each>\b(?i:each|every|following|possible|given)\s+(?:\w+\s+)?)?";
-    const IS: &str = r"(?:\b(?i:is|are|was|be|would be|will be|should be|must be|has to be)\b|[=:–—→-])";
-    const SURE: &str =
-        r"(?i:(?:clearly|therefore|thus|hence|definitely|simply|most likely|probably|likely|indeed)\s+)?";
+    const IS: &str =
+        r"(?:\b(?i:is|are|was|be|would be|will be|should be|must be|has to be)\b|[=:–—→-])";
+    const SURE: &str = r"(?i:(?:clearly|therefore|thus|hence|definitely|simply|most likely|probably|likely|indeed)\s+)?";
     const OPTION: &str = r"(?i:(?:the\s+)?(?:option|choice|letter|answer|statement)\s*[:#]?\s*)?";
     const LETTER: &str = r#"["'(\[{<\s]*(?P<l>[A-Za-z])(?:[^A-Za-z]|$)"#;
     let patterns = [
         // The (correct) answer (to the question above) is: option (B)
-        format!(r#"{EACH}\b{NOUN}(?:\s+(?i:to|for|of|in|here|among|from)\b[^.:\n]{{0,80}}?)?\s*[")']?\s*{IS}\s*:?\s*{SURE}{OPTION}{LETTER}"#),
+        format!(
+            r#"{EACH}\b{NOUN}(?:\s+(?i:to|for|of|in|here|among|from)\b[^.:\n]{{0,80}}?)?\s*[")']?\s*{IS}\s*:?\s*{SURE}{OPTION}{LETTER}"#
+        ),
         // It must be B. I choose B. So, B.
-        format!(r"\b(?i:it|this|that|which)\s*(?i:is|'s|must be|would be|should be|has to be)\s+{SURE}{OPTION}{LETTER}"),
+        format!(
+            r"\b(?i:it|this|that|which)\s*(?i:is|'s|must be|would be|should be|has to be)\s+{SURE}{OPTION}{LETTER}"
+        ),
         format!(
             r"\b(?i:choose|chose|choosing|pick|picked|select|selected|go with|going with|opt for|say|guess|think|vote for|conclude|mark)\s*:?\s+{OPTION}{LETTER}"
         ),
-        format!(r"(?m)(?:^|[.!?\n]\s*)(?i:so|therefore|thus|hence|finally)\s*[,:]?\s+{OPTION}{LETTER}"),
+        format!(
+            r"(?m)(?:^|[.!?\n]\s*)(?i:so|therefore|thus|hence|finally)\s*[,:]?\s+{OPTION}{LETTER}"
+        ),
         // A: B
         format!(r"(?m)^\s*A\s*:\s*{OPTION}{LETTER}"),
         // Other languages that models answer in.
@@ -73,15 +79,14 @@ static LABELLED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 /// A letter in brackets, or behind the word option.
-static MENTIONED: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r"[(\[](?P<k>[A-Z])[)\]]|\b(?i:option|choice)\s+(?P<l>[A-Za-z])\b")
-});
+static MENTIONED: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"[(\[](?P<k>[A-Z])[)\]]|\b(?i:option|choice)\s+(?P<l>[A-Za-z])\b"));
 /// What a text says of the answer, to the end of the line.
-static SAYS: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"\b(?i:answer|choice|option)\b[^.:\n]{0,80}?(?:\b(?i:is|be)\b|:)(?P<said>[^\n]*)"));
+static SAYS: LazyLock<Regex> = LazyLock::new(|| {
+    constant(r"\b(?i:answer|choice|option)\b[^.:\n]{0,80}?(?:\b(?i:is|be)\b|:)(?P<said>[^\n]*)")
+});
 /// What is marked as the answer by a tag.
-static TAGGED: LazyLock<Regex> =
-    LazyLock::new(|| constant(r"(?is)<answer>(.*?)</answer>"));
+static TAGGED: LazyLock<Regex> = LazyLock::new(|| constant(r"(?is)<answer>(.*?)</answer>"));
 
 fn built(pattern: &str) -> Regex {
     match Regex::new(pattern) {

@@ -316,11 +316,9 @@ fn the_text_of_a_choice_is_its_letter_where_there_is_a_column_of_them() {
 #[test]
 fn a_choice_that_is_part_of_another_is_read_whole() {
     let choices = Some(json!(["York", "New York", "New York City"]));
-    for (text, letter) in [
-        ("It is New York City.", "C"),
-        ("It is New York.", "B"),
-        ("It is York.", "A"),
-    ] {
+    for (text, letter) in
+        [("It is New York City.", "C"), ("It is New York.", "B"), ("It is York.", "A")]
+    {
         assert_eq!(extracted(choices.clone(), text), Some(letter.into()), "{text}");
     }
     let numbers = Some(json!([4, 42, "-42", "4.2"]));
@@ -349,7 +347,8 @@ fn choices_are_read_from_every_shape_that_data_has() {
 
 #[test]
 fn answers_are_letters_texts_or_numbers_as_asked() {
-    for answer in ["B", "b", "(B)", "B)", "B.", " B ", "B) Nairobi", "B. Nairobi", "Nairobi", "nairobi"]
+    for answer in
+        ["B", "b", "(B)", "B)", "B.", " B ", "B) Nairobi", "B. Nairobi", "Nairobi", "nairobi"]
     {
         assert_eq!(score(answer, cities(), "B"), Some(1.0), "{answer}");
         assert_eq!(score(answer, cities(), "C"), Some(0.0), "{answer}");
@@ -387,7 +386,10 @@ fn answers_that_are_no_choice_are_not_judged() {
 fn more_letters_are_read_on_request() {
     let choice: ChoiceReward = reward(r#"{"last":"J"}"#);
     let score = |text| choice.score(&of("J", None), &completion(text));
-    assert_eq!([score("J"), score("The answer is (J)."), score("I")], [Some(1.0), Some(1.0), Some(0.0)]);
+    assert_eq!(
+        [score("J"), score("The answer is (J)."), score("I")],
+        [Some(1.0), Some(1.0), Some(0.0)]
+    );
     assert_eq!(score("I choose J"), Some(1.0));
     assert_eq!(score("I like it"), Some(0.0));
 }

@@ -59,7 +59,8 @@ fn pairs(items: &[Value]) -> Option<Cases> {
 }
 
 fn both(inputs: &[Value], outputs: &[Value]) -> Option<Cases> {
-    let pairs = inputs.iter().zip(outputs).map(|(input, output)| Some((lines(input)?, lines(output)?)));
+    let pairs =
+        inputs.iter().zip(outputs).map(|(input, output)| Some((lines(input)?, lines(output)?)));
     let pairs = pairs.collect::<Option<Vec<_>>>()?;
     (inputs.len() == outputs.len()).then_some(Cases::Pairs(pairs))
 }

@@ -81,7 +81,8 @@ impl CodeReward {
                 return refuse(key, problem);
             }
         }
-        self.can_run().map_err(|problem| RewardError::setting("code", "allow_execution", problem))?;
+        self.can_run()
+            .map_err(|problem| RewardError::setting("code", "allow_execution", problem))?;
         Ok(self.clone())
     }
 
@@ -115,15 +116,18 @@ impl CodeReward {
         let limits = Limits { time: std::time::Duration::from_secs(60), ..self.limits() };
         match child::passed("a = 1", &Cases::Asserts(vec!["assert a == 1".into()]), limits) {
             1 => Ok(()),
-            _ => Err("is true, and python3 cannot run here with these limits; put a python3 on the \
+            _ => {
+                Err("is true, and python3 cannot run here with these limits; put a python3 on the \
                       PATH, or raise code.memory_mib"
-                .into()),
+                    .into())
+            }
         }
     }
 
     #[cfg(not(unix))]
     fn can_run(&self) -> Result<(), String> {
-        Err("is true, and programs can be held to limits on Unix alone; leave this reward out".into())
+        Err("is true, and programs can be held to limits on Unix alone; leave this reward out"
+            .into())
     }
 }
 

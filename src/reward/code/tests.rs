@@ -139,7 +139,8 @@ fn what_a_program_began_ends_with_it() {
     let left = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter(|entry| {
         let path = entry.path().join("cmdline");
         let own = entry.file_name().to_string_lossy() == std::process::id().to_string();
-        !own && std::fs::read(path).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&marker))
+        !own && std::fs::read(path)
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&marker))
     });
     assert_eq!(left.count(), 0);
 }
