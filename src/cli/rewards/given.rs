@@ -9,6 +9,7 @@ use crate::config::RunConfig;
 use crate::data::{Problem, Prompt};
 use crate::files::read_text;
 use crate::quote::shown;
+use crate::reward::{Completion, Item};
 
 /// Bytes of the longest file that is read.
 const LONGEST: u64 = 1 << 30;
@@ -22,6 +23,19 @@ pub(super) struct Given {
     /// Its length, where the file tells it.
     pub(super) tokens: Option<usize>,
     pub(super) finished: bool,
+}
+
+impl Given {
+    /// What rewards see of it.
+    pub(super) fn item(&self, max_tokens: usize) -> Item<'_> {
+        let completion = Completion {
+            text: &self.text,
+            tokens: self.tokens.unwrap_or(0),
+            finished: self.finished,
+            max_tokens,
+        };
+        Item { problem: &self.problem, completion }
+    }
 }
 
 /// The completions of a file, one a line.

@@ -35,7 +35,7 @@ fn row(judged: &Judged) -> Vec<String> {
 
 /// Texts to the left, numbers to the right.
 fn line(row: &[String], widths: &[usize]) -> String {
-    let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
+    let cells = row.iter().zip(widths).enumerate().map(|(at, (cell, &width))| match at {
         0 | 1 => format!("{cell:<width$}"),
         _ => format!("{cell:>width$}"),
     });

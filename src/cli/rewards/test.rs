@@ -10,7 +10,7 @@ use super::given::{Given, given};
 use super::{sampled, table};
 use crate::cli::{ConfigFile, output};
 use crate::config::RunConfig;
-use crate::reward::{Completion, Item, Rewards, Score};
+use crate::reward::{Item, Rewards, Score};
 
 /// Arguments of `wgrpo rewards test`.
 #[derive(Debug, Args)]
@@ -73,14 +73,8 @@ fn judge(
     given: &[Given],
     response_length: usize,
 ) -> anyhow::Result<Vec<Judged>> {
-    let item = |given: &'_ Given| Completion {
-        text: &given.text,
-        tokens: given.tokens.unwrap_or(0),
-        finished: given.finished,
-        max_tokens: response_length,
-    };
-    let items: Vec<Item> =
-        given.iter().map(|g| Item { problem: &g.problem, completion: item(g) }).collect();
+    let item = |given| Given::item(given, response_length);
+    let items: Vec<Item> = given.iter().map(item).collect();
     let scores = rewards.score_batch(&items)?;
     note_lengths(rewards, given);
     let judged = given.iter().zip(scores).map(|(given, score)| Judged {
