@@ -73,8 +73,7 @@ fn judge(
     given: &[Given],
     response_length: usize,
 ) -> anyhow::Result<Vec<Judged>> {
-    let item = |given| Given::item(given, response_length);
-    let items: Vec<Item> = given.iter().map(item).collect();
+    let items: Vec<Item> = given.iter().map(|given| given.item(response_length)).collect();
     let scores = rewards.score_batch(&items)?;
     note_lengths(rewards, given);
     let judged = given.iter().zip(scores).map(|(given, score)| Judged {
