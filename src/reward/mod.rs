@@ -27,6 +27,7 @@ mod numeral;
 mod overlong;
 mod regex;
 mod repetition;
+mod schema;
 mod single;
 mod stated;
 mod unit;
