@@ -18,6 +18,7 @@ mod init;
 mod interrupt;
 mod memory;
 mod output;
+mod rewards;
 mod schema;
 mod signal;
 mod train;
@@ -61,6 +62,8 @@ enum Command {
     Advantages(advantages::AdvantagesArgs),
     /// Tell how often groups of a given size get the sign of an advantage wrong
     Signal(signal::SignalArgs),
+    /// Score completions by the rewards of a configuration
+    Rewards(rewards::RewardsArgs),
     /// Turn a ROLL pipeline into a configuration
     ImportRoll(import_roll::ImportRollArgs),
     /// Say what a key of a configuration means, and what it takes
@@ -90,6 +93,7 @@ impl Cli {
             Command::Memory(args) => args.run(),
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),
+            Command::Rewards(args) => args.run(),
             Command::ImportRoll(args) => args.run(),
             Command::Explain(args) => args.run(),
             Command::Schema => schema::run(),

@@ -67,6 +67,10 @@ impl Reward for CountdownReward {
     fn full_score(&self) -> Option<f64> {
         Some(1.0)
     }
+
+    fn extracted(&self, _problem: &Problem, text: &str) -> Option<String> {
+        last_expression(text).map(str::to_owned)
+    }
 }
 
 /// The numbers and the target of a problem.

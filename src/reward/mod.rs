@@ -4,25 +4,39 @@
 //! A reward answers with a number, or with nothing where it does not apply to a problem. Nothing is
 //! not zero: it leaves the reward out of the sum.
 
+mod answer;
+mod choice;
 mod clause;
+mod code;
+mod contains;
+mod cosine;
 mod countdown;
 mod coverage;
 mod decimal;
 mod error;
 mod exact;
 mod expression;
+mod folding;
+mod format;
+mod json;
+mod language;
 mod length;
 mod mark;
 mod number;
 mod numeral;
 mod overlong;
 mod regex;
+mod repetition;
+mod schema;
 mod single;
 mod stated;
 mod uniform;
 mod unit;
 mod weighted;
+mod word;
 mod wording;
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -30,14 +44,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Problem;
 
+pub use answer::Extraction;
+pub use choice::ChoiceReward;
+pub use code::CodeReward;
+pub use contains::ContainsReward;
+pub use cosine::{Cosine, LengthUnit};
 pub use countdown::CountdownReward;
 pub use coverage::Coverage;
 pub use error::RewardError;
 pub use exact::ExactReward;
+pub use format::FormatReward;
+pub use json::{Fence, JsonReward};
+pub use language::{LanguageReward, Scripts};
 pub use length::LengthReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
 pub use regex::{Pattern, RegexReward};
+pub use repetition::{RepetitionReward, RunUnit};
 pub use uniform::UniformReward;
 pub use weighted::{Rewards, Score};
 
@@ -87,6 +110,33 @@ pub trait Reward: Send + Sync {
     fn full_score(&self) -> Option<f64> {
         None
     }
+
+    /// What a text states as its answer, to be shown; none for rewards that compare no part of it.
+    fn extracted(&self, _problem: &Problem, _text: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether the score depends on what another reward of the run says: then
+    /// [`Reward::score_by_verdict`] is asked in place of [`Reward::score_batch`].
+    fn needs_verdict(&self) -> bool {
+        false
+    }
+
+    /// The score of a completion that another reward takes for right or wrong; none where no other
+    /// reward judges it.
+    fn score_by_verdict(
+        &self,
+        problem: &Problem,
+        completion: &Completion,
+        _solved: Option<bool>,
+    ) -> Option<f64> {
+        self.score(problem, completion)
+    }
+
+    /// Whether the score depends on how many tokens a completion has.
+    fn counts_tokens(&self) -> bool {
+        false
+    }
 }
 
 /// One reward of a run, told apart by `kind`; each has a `weight`, 1 by default.
@@ -95,13 +145,27 @@ pub trait Reward: Send + Sync {
 pub enum RewardConfig {
     /// The text is the answer.
     Exact(ExactReward),
+    /// The answer stands in the text as a whole word.
+    Contains(ContainsReward),
+    /// The text chooses the right one of several answers.
+    Choice(ChoiceReward),
     /// The number that the text states is the answer, or near it.
     Number(NumberReward),
     /// An expression of given numbers has a given value.
     Countdown(CountdownReward),
-    /// The text has a form.
+    /// The text has a form, or states the answer in one.
     Regex(RegexReward),
-    /// The length is near a target or below a limit.
+    /// The text is made of given tags, in order.
+    Format(FormatReward),
+    /// The text is JSON, and fits a schema.
+    Json(JsonReward),
+    /// The text is a program that passes tests.
+    Code(CodeReward),
+    /// The text is written in given scripts.
+    Language(LanguageReward),
+    /// The text does not repeat itself.
+    Repetition(RepetitionReward),
+    /// The length is near a target, below a limit, or right for an answer that is right or wrong.
     Length(LengthReward),
     /// The length stays clear of the limit of generation.
     Overlong(OverlongReward),
@@ -112,9 +176,16 @@ impl RewardConfig {
     pub fn weight(&self) -> f64 {
         match self {
             Self::Exact(reward) => reward.weight,
+            Self::Contains(reward) => reward.weight,
+            Self::Choice(reward) => reward.weight,
             Self::Number(reward) => reward.weight,
             Self::Countdown(reward) => reward.weight,
             Self::Regex(reward) => reward.weight,
+            Self::Format(reward) => reward.weight,
+            Self::Json(reward) => reward.weight,
+            Self::Code(reward) => reward.weight,
+            Self::Language(reward) => reward.weight,
+            Self::Repetition(reward) => reward.weight,
             Self::Length(reward) => reward.weight,
             Self::Overlong(reward) => reward.weight,
         }
@@ -127,9 +198,16 @@ impl RewardConfig {
     pub fn build(&self) -> Result<Box<dyn Reward>, RewardError> {
         Ok(match self {
             Self::Exact(reward) => Box::new(reward.clone()),
+            Self::Contains(reward) => Box::new(reward.clone()),
+            Self::Choice(reward) => Box::new(reward.checked()?),
             Self::Number(reward) => Box::new(reward.checked()?),
             Self::Countdown(reward) => Box::new(reward.checked()?),
-            Self::Regex(reward) => Box::new(reward.clone()),
+            Self::Regex(reward) => Box::new(reward.checked()?),
+            Self::Format(reward) => Box::new(reward.checked()?),
+            Self::Json(reward) => Box::new(reward.checked()?),
+            Self::Code(reward) => Box::new(reward.checked()?),
+            Self::Language(reward) => Box::new(reward.checked()?),
+            Self::Repetition(reward) => Box::new(reward.checked()?),
             Self::Length(reward) => Box::new(reward.checked()?),
             Self::Overlong(reward) => Box::new(reward.checked()?),
         })
@@ -138,6 +216,20 @@ impl RewardConfig {
 
 fn one() -> f64 {
     1.0
+}
+
+/// The part of a text that is compared: all of it, or the answer that an extraction finds in it.
+fn compared<'a>(answer: Option<&Extraction>, text: &'a str) -> Option<Cow<'a, str>> {
+    match answer {
+        Some(extraction) => extraction.extract(text),
+        None => Some(Cow::Borrowed(text.trim())),
+    }
+}
+
+/// The answer of a problem without white space around it; an empty one is none, or silence would be
+/// right.
+fn some_answer(problem: &Problem) -> Option<&str> {
+    problem.answer.as_deref().map(str::trim).filter(|answer| !answer.is_empty())
 }
 
 #[cfg(test)]
@@ -159,6 +251,13 @@ pub(crate) mod test_support {
         Completion { text: "", tokens, finished: true, max_tokens: 100 }
     }
 
+    /// Cases that `tests/fixtures/rewards/make.py` computed.
+    pub(crate) fn golden(name: &str) -> Vec<serde_json::Value> {
+        let text = include_str!("../../tests/fixtures/rewards/golden.json");
+        let all: serde_json::Value = serde_json::from_str(text).unwrap();
+        all[name].as_array().unwrap().clone()
+    }
+
     pub(crate) fn reward<R: serde::de::DeserializeOwned>(settings: &str) -> R {
         serde_json::from_str(settings).unwrap()
     }
@@ -172,10 +271,19 @@ mod tests {
     fn every_kind_is_read_written_and_built() {
         for settings in [
             r#"{"kind":"exact"}"#,
+            r#"{"kind":"contains","accent_insensitive":true}"#,
+            r#"{"kind":"choice","last":"J","index_from":0}"#,
             r#"{"kind":"number","partial":"digits"}"#,
             r#"{"kind":"countdown"}"#,
             r#"{"kind":"regex","pattern":"^a+$","weight":0.5}"#,
+            r#"{"kind":"regex","pattern":"^(a+)$","group":1}"#,
+            r#"{"kind":"format","tags":["think","answer"]}"#,
+            r#"{"kind":"json","schema":{"type":"object"},"fence":"last"}"#,
+            r#"{"kind":"language","script":"latin"}"#,
+            r#"{"kind":"language","script":["han","hiragana"]}"#,
+            r#"{"kind":"repetition","unit":"characters"}"#,
             r#"{"kind":"length","max":20}"#,
+            r#"{"kind":"length","cosine":{"unit":"characters"}}"#,
             r#"{"kind":"overlong","buffer":8}"#,
         ] {
             let config: RewardConfig = serde_json::from_str(settings).unwrap();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decimal::Decimal;
 use super::stated::{answer, stated};
-use super::{Completion, Reward, RewardError, one};
+use super::{Completion, Extraction, Reward, RewardError, one};
 use crate::data::Problem;
 
 /// Compares the number that the text states with the answer, exactly and however they are written:
@@ -112,6 +112,11 @@ impl Reward for NumberReward {
 
     fn full_score(&self) -> Option<f64> {
         Some(self.correct)
+    }
+
+    fn extracted(&self, _problem: &Problem, text: &str) -> Option<String> {
+        stated(text)?;
+        Extraction::default().extract(text).map(std::borrow::Cow::into_owned)
     }
 }
 

@@ -58,6 +58,10 @@ impl Reward for OverlongReward {
         // 0 - x and not -x: nothing to pay is 0, not -0.
         Some(0.0 - self.penalty * share)
     }
+
+    fn counts_tokens(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

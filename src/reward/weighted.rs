@@ -57,7 +57,23 @@ impl Rewards {
         for config in configs {
             rewards.push(config.weight(), config.build()?)?;
         }
-        if rewards.parts.is_empty() { Err(RewardError::NoReward) } else { Ok(rewards) }
+        match rewards.parts.is_empty() {
+            true => Err(RewardError::NoReward),
+            false => rewards.follow_a_judge(),
+        }
+    }
+
+    /// Refuses a reward that asks whether an answer is right where no other says it.
+    fn follow_a_judge(self) -> Result<Self, RewardError> {
+        let judged = self.parts.iter().any(|part| part.reward.full_score().is_some());
+        match self.parts.iter().find(|part| part.reward.needs_verdict()).filter(|_| !judged) {
+            None => Ok(self),
+            Some(part) => {
+                let problem = "needs to know which answers are right; add a reward that judges them, \
+                               such as `- {kind: exact, weight: 0}`";
+                Err(RewardError::setting(part.reward.name(), "cosine", problem))
+            }
+        }
     }
 
     /// One reward of any type alone.
@@ -90,9 +106,37 @@ impl Rewards {
         self.parts.iter().map(|part| part.weight).collect()
     }
 
+    /// Whether a reward needs to know how many tokens a completion has, in the order of
+    /// [`Score::each`].
+    pub fn count_tokens(&self) -> Vec<bool> {
+        self.parts.iter().map(|part| part.reward.counts_tokens()).collect()
+    }
+
+    /// A score without the rewards that need to know how many tokens a completion has.
+    pub fn without_tokens(&self, score: Score) -> Score {
+        let counted = self.count_tokens();
+        let each = score.each.into_iter().zip(counted);
+        self.combined(each.map(|(score, counts)| score.filter(|_| !counts)).collect())
+    }
+
+    /// What the first reward that finds an answer in a text takes for it.
+    pub fn extracted(&self, problem: &Problem, text: &str) -> Option<String> {
+        self.parts.iter().find_map(|part| part.reward.extracted(problem, text))
+    }
+
     /// For each reward why it applies to no completion of a problem; none where it applies.
     pub(super) fn obstacles(&self, problem: &Problem) -> Vec<Option<&'static str>> {
-        self.parts.iter().map(|part| part.reward.obstacle(problem)).collect()
+        let alone: Vec<_> = self.parts.iter().map(|part| part.reward.obstacle(problem)).collect();
+        let judged = self
+            .parts
+            .iter()
+            .zip(&alone)
+            .any(|(part, obstacle)| part.reward.full_score().is_some() && obstacle.is_none());
+        let unjudged = "cannot be judged right or wrong by another reward";
+        let whole = |(part, obstacle): (&Part, Option<&'static str>)| {
+            obstacle.or((part.reward.needs_verdict() && !judged).then_some(unjudged))
+        };
+        self.parts.iter().zip(alone).map(whole).collect()
     }
 
     /// Scores completions, each by every reward once; the scores are in the order of `items`.
@@ -102,12 +146,27 @@ impl Rewards {
     /// # Errors
     /// A reward that gives NaN or an infinity, named with the problem, or not a score for each item.
     pub fn score_batch(&self, items: &[Item]) -> Result<Vec<Score>, RewardError> {
-        let mut each_of_item = vec![Vec::with_capacity(self.parts.len()); items.len()];
-        for part in &self.parts {
-            let scores = part.score_batch(items)?;
-            each_of_item.iter_mut().zip(scores).for_each(|(each, score)| each.push(score));
+        let mut each_of_item = vec![vec![None; self.parts.len()]; items.len()];
+        // Those that ask whether an answer is right come when the others have said it.
+        for asks in [false, true] {
+            let verdicts: Vec<_> = each_of_item.iter().map(|each| self.verdict(each)).collect();
+            for (at, part) in self.parts.iter().enumerate() {
+                if part.reward.needs_verdict() == asks {
+                    let scores = part.score_batch(items, &verdicts)?;
+                    each_of_item.iter_mut().zip(scores).for_each(|(each, score)| each[at] = score);
+                }
+            }
         }
         Ok(each_of_item.into_iter().map(|each| self.combined(each)).collect())
+    }
+
+    /// Whether the first reward that judges answers and applies takes a completion for right.
+    fn verdict(&self, each: &[Option<f64>]) -> Option<bool> {
+        let judgement = |(part, score): (&Part, &Option<f64>)| {
+            let full = part.reward.full_score()?;
+            score.map(|score| score >= full)
+        };
+        self.parts.iter().zip(each).find_map(judgement)
     }
 
     /// What the rewards' own scores of a completion say together.
@@ -115,11 +174,7 @@ impl Rewards {
         let pairs = || self.parts.iter().zip(&each);
         let weighted = pairs().filter_map(|(part, score)| Some(part.weight * (*score)?));
         let total = weighted.reduce(|sum, score| sum + score);
-        let judgement = |(part, score): (&Part, &Option<f64>)| {
-            let full = part.reward.full_score()?;
-            score.map(|score| score >= full)
-        };
-        let solved = pairs().find_map(judgement);
+        let solved = self.verdict(&each);
         Score { each, total, solved }
     }
 
@@ -134,8 +189,21 @@ impl Rewards {
 
 impl Part {
     /// The scores of all items; of several mistakes the first is reported.
-    fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
-        let scores = self.reward.score_batch(items);
+    fn score_batch(
+        &self,
+        items: &[Item],
+        verdicts: &[Option<bool>],
+    ) -> Result<Vec<Option<f64>>, RewardError> {
+        let scores = match self.reward.needs_verdict() {
+            false => self.reward.score_batch(items),
+            true => items
+                .iter()
+                .zip(verdicts)
+                .map(|(item, solved)| {
+                    self.reward.score_by_verdict(item.problem, &item.completion, *solved)
+                })
+                .collect(),
+        };
         if scores.len() != items.len() {
             let (reward, given, asked) = (self.name.clone(), scores.len(), items.len());
             return Err(RewardError::Count { reward, given, asked });
@@ -284,6 +352,30 @@ mod tests {
         assert_eq!(judged("it is 46."), Some(true));
         assert_eq!(judged("it is 45."), Some(false));
         assert_eq!(solved(&rewards, &problem(None), "46"), None);
+    }
+
+    #[test]
+    fn values_by_length_follow_the_first_judge_of_answers_wherever_it_stands() {
+        let rewards =
+            rewards(r#"[{"kind":"length","cosine":{"max_len":10}},{"kind":"exact","weight":0}]"#);
+        // `completion` has 10 tokens, so each value is that of the longest.
+        let total = |answer, text| score(&rewards, &problem(answer), text).unwrap().total;
+        assert_eq!(total(Some("46"), "46"), Some(0.5));
+        assert_eq!(total(Some("46"), "45"), Some(-0.5));
+        assert_eq!(total(None, "45"), None);
+        assert_eq!(
+            rewards.obstacles(&problem(None)),
+            [Some("cannot be judged right or wrong by another reward"), Some("have no answer")]
+        );
+        assert_eq!(rewards.obstacles(&problem(Some("46"))), [None, None]);
+    }
+
+    #[test]
+    fn values_by_length_without_a_judge_of_answers_are_refused() {
+        let cosine = r#"[{"kind":"length","cosine":{}},{"kind":"length","max":5}]"#;
+        let configs: Vec<RewardConfig> = serde_json::from_str(cosine).unwrap();
+        let error = Rewards::new(&configs).unwrap_err().to_string();
+        assert!(error.contains("length.cosine") && error.contains("kind: exact"), "{error}");
     }
 
     #[test]

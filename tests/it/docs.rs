@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/devices.md",
     "docs/kernels.md",
     "docs/memory.md",
+    "docs/rewards.md",
     "docs/speed.md",
 ];
 

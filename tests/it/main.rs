@@ -42,6 +42,7 @@ mod pages;
 mod program;
 mod prompts;
 mod reference;
+mod rewards;
 mod runs;
 mod shaders;
 mod signal;

@@ -37,6 +37,17 @@ fn run(key: &str) -> String {
             ("*.max", "{kind: length, max: 3}"),
             ("*.max_length", "{kind: overlong, buffer: 2}"),
             (".buffer", "{kind: overlong, buffer: 2}"),
+            (".cosine.max_len", "{kind: length, cosine: {}}, {kind: exact}"),
+            ("_wrong", "{kind: length, cosine: {}}, {kind: exact}"),
+            ("_correct", "{kind: length, cosine: {}}, {kind: exact}"),
+            (".group", "{kind: regex, pattern: '(a)'}"),
+            (".index_from", "{kind: choice}"),
+            ("*.memory_mib", "{kind: code, allow_execution: true}"),
+            (".ngram_size", "{kind: repetition}"),
+            (".output_kib", "{kind: code, allow_execution: true}"),
+            ("*.partial", "{kind: format, tags: [a]}"),
+            (".timeout_secs", "{kind: code, allow_execution: true}"),
+            (".valid", "{kind: json}"),
         ],
         "{kind: number}",
     );
@@ -181,7 +192,7 @@ fn numbers(way: &str, tree: &Value) -> Vec<(String, Value)> {
 fn every_row_of_the_table_is_a_key_that_a_run_has() {
     for (key, _) in NUMBERS {
         let accepted =
-            ["1", "0.5", "2", "3", "9", "1.5"].iter().find(|value| with(key, value).is_ok());
+            ["1", "0.5", "2", "3", "9", "1.5", "100"].iter().find(|value| with(key, value).is_ok());
         // Ids have to lie in a vocabulary, which a fresh model's block does not know.
         assert!(accepted.is_some() || key.contains("token_id"), "{key}: {:?}", with(key, "1"));
     }
