@@ -4,6 +4,7 @@
 //! A reward answers with a number, or with nothing where it does not apply to a problem. Nothing is
 //! not zero: it leaves the reward out of the sum.
 
+mod answer;
 mod clause;
 mod countdown;
 mod coverage;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Problem;
 
+pub use answer::Extraction;
 pub use countdown::CountdownReward;
 pub use coverage::Coverage;
 pub use error::RewardError;

@@ -65,6 +65,14 @@ pub(super) fn last(text: &str) -> Option<Found<'_>> {
     Some(Found { number, before, after: &text[found.end()..] })
 }
 
+/// The last numeral as the text writes it, with its sign where that does not join it to the text before.
+pub(super) fn last_text(text: &str) -> Option<&str> {
+    let found = NUMERAL.find_iter(text).last()?;
+    let written = found.as_str();
+    let is_joined = joins(&text[..found.start()]);
+    Some(if is_joined { written.trim_start_matches(['+', '-', ' ']) } else { written })
+}
+
 fn part<'a>(parts: &Captures<'a>, group: usize) -> &'a str {
     parts.get(group).map_or("", |part| part.as_str())
 }
