@@ -14,6 +14,7 @@ mod exact;
 mod expression;
 mod length;
 mod mark;
+mod math;
 mod number;
 mod numeral;
 mod overlong;
@@ -35,6 +36,7 @@ pub use coverage::Coverage;
 pub use error::RewardError;
 pub use exact::ExactReward;
 pub use length::LengthReward;
+pub use math::MathReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
 pub use regex::{Pattern, RegexReward};
@@ -96,6 +98,8 @@ pub enum RewardConfig {
     Exact(ExactReward),
     /// The number that the text states is the answer, or near it.
     Number(NumberReward),
+    /// The answer that the text states is the answer, as mathematics has it.
+    Math(MathReward),
     /// An expression of given numbers has a given value.
     Countdown(CountdownReward),
     /// The text has a form.
@@ -112,6 +116,7 @@ impl RewardConfig {
         match self {
             Self::Exact(reward) => reward.weight,
             Self::Number(reward) => reward.weight,
+            Self::Math(reward) => reward.weight,
             Self::Countdown(reward) => reward.weight,
             Self::Regex(reward) => reward.weight,
             Self::Length(reward) => reward.weight,
@@ -127,6 +132,7 @@ impl RewardConfig {
         Ok(match self {
             Self::Exact(reward) => Box::new(reward.clone()),
             Self::Number(reward) => Box::new(reward.checked()?),
+            Self::Math(reward) => Box::new(reward.clone()),
             Self::Countdown(reward) => Box::new(reward.checked()?),
             Self::Regex(reward) => Box::new(reward.clone()),
             Self::Length(reward) => Box::new(reward.checked()?),
@@ -172,6 +178,7 @@ mod tests {
         for settings in [
             r#"{"kind":"exact"}"#,
             r#"{"kind":"number","partial":"digits"}"#,
+            r#"{"kind":"math","answer":{"from":"boxed"}}"#,
             r#"{"kind":"countdown"}"#,
             r#"{"kind":"regex","pattern":"^a+$","weight":0.5}"#,
             r#"{"kind":"length","max":20}"#,

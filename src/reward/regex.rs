@@ -38,7 +38,10 @@ impl Pattern {
     /// What the first group of the last match holds, or the whole match where there is no group.
     pub(super) fn last_group<'a>(&self, text: &'a str) -> Option<&'a str> {
         let found = self.0.captures_iter(text).last()?;
-        found.get(1).or_else(|| found.get(0).filter(|_| found.len() == 1)).map(|group| group.as_str())
+        found
+            .get(1)
+            .or_else(|| found.get(0).filter(|_| found.len() == 1))
+            .map(|group| group.as_str())
     }
 }
 
