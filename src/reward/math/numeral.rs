@@ -50,8 +50,7 @@ fn whole(chars: &[char], in_list: bool) -> (String, usize) {
     let mut at = first;
     let can_group = (1..=3).contains(&first) && chars[0] != '0';
     let mut mark = None;
-    loop {
-        let Some(separator) = chars.get(at).copied() else { break };
+    while let Some(separator) = chars.get(at).copied() {
         let is_group = run(&chars[at + 1..]) == 3 && mark.is_none_or(|mark| mark == separator);
         if !can_group || !is_group || !groups(separator, chars, at, in_list) {
             break;
