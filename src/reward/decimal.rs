@@ -1,5 +1,9 @@
 //! Decimal numbers of any size, compared digit by digit.
 
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::Pow;
+
 /// A number of more digits is none to us: no answer has so many, and work on them is bounded.
 const MOST_DIGITS: usize = 4096;
 
@@ -50,6 +54,13 @@ impl Decimal {
         format!("{sign}{}.{}", padded(&self.whole), padded(&self.fraction))
             .parse()
             .unwrap_or(f64::NAN)
+    }
+
+    /// Whether it is negative, and its size as a fraction.
+    pub(super) fn rational(&self) -> Option<(bool, BigRational)> {
+        let digits = format!("{}{}", padded(&self.whole), self.fraction);
+        let below = Pow::pow(BigInt::from(10), self.fraction.len());
+        Some((self.negative, BigRational::new(digits.parse().ok()?, below)))
     }
 
     /// The share of equal digits, aligned at the decimal point; 0 when the signs differ.

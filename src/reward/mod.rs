@@ -22,6 +22,7 @@ mod json;
 mod language;
 mod length;
 mod mark;
+mod math;
 mod number;
 mod numeral;
 mod overlong;
@@ -57,6 +58,7 @@ pub use format::FormatReward;
 pub use json::{Fence, JsonReward};
 pub use language::{LanguageReward, Scripts};
 pub use length::LengthReward;
+pub use math::MathReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
 pub use regex::{Pattern, RegexReward};
@@ -151,6 +153,8 @@ pub enum RewardConfig {
     Choice(ChoiceReward),
     /// The number that the text states is the answer, or near it.
     Number(NumberReward),
+    /// The answer that the text states is the answer, as mathematics has it.
+    Math(MathReward),
     /// An expression of given numbers has a given value.
     Countdown(CountdownReward),
     /// The text has a form, or states the answer in one.
@@ -179,6 +183,7 @@ impl RewardConfig {
             Self::Contains(reward) => reward.weight,
             Self::Choice(reward) => reward.weight,
             Self::Number(reward) => reward.weight,
+            Self::Math(reward) => reward.weight,
             Self::Countdown(reward) => reward.weight,
             Self::Regex(reward) => reward.weight,
             Self::Format(reward) => reward.weight,
@@ -201,6 +206,7 @@ impl RewardConfig {
             Self::Contains(reward) => Box::new(reward.clone()),
             Self::Choice(reward) => Box::new(reward.checked()?),
             Self::Number(reward) => Box::new(reward.checked()?),
+            Self::Math(reward) => Box::new(reward.clone()),
             Self::Countdown(reward) => Box::new(reward.checked()?),
             Self::Regex(reward) => Box::new(reward.checked()?),
             Self::Format(reward) => Box::new(reward.checked()?),
@@ -274,6 +280,7 @@ mod tests {
             r#"{"kind":"contains","accent_insensitive":true}"#,
             r#"{"kind":"choice","last":"J","index_from":0}"#,
             r#"{"kind":"number","partial":"digits"}"#,
+            r#"{"kind":"math","answer":{"from":"boxed"}}"#,
             r#"{"kind":"countdown"}"#,
             r#"{"kind":"regex","pattern":"^a+$","weight":0.5}"#,
             r#"{"kind":"regex","pattern":"^(a+)$","group":1}"#,

@@ -33,12 +33,9 @@ pub(super) fn last(text: &str) -> Option<Marked<'_>> {
     let Some(content) = closed(&text[brace.end()..]) else {
         return Some(Marked { at: whole.start(), content: None });
     };
-    // A box within a box is one box.
     let at = whole.start();
-    Some(Marked {
-        at,
-        content: joined(text, at, content).filter(|content| !content.trim().is_empty()),
-    })
+    let content = if content.trim().is_empty() { None } else { joined(text, at, content) };
+    Some(Marked { at, content })
 }
 
 /// `\boxed 5`: to the end of its formula.
