@@ -16,7 +16,7 @@ use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};
 use crate::random::Stream;
 use crate::readback::{self, traffic};
-use crate::reward::{Completion, Item, Reward, Rewards};
+use crate::reward::{Item, Reward, RewardError, Rewards};
 use crate::run::{Opened, Stop, in_its_precision};
 
 /// What the stream of seeded rewards is for, beside those of weights and rollouts.
@@ -182,13 +182,9 @@ impl Reward for Uniform {
         "uniform"
     }
 
-    fn score(&self, _: &Problem, _: &Completion) -> Option<f64> {
-        Some(self.next())
-    }
-
     /// In the order of the items, which threads would shuffle.
-    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-        items.iter().map(|_| Some(self.next())).collect()
+    fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+        Ok(items.iter().map(|_| Some(self.next())).collect())
     }
 }
 
@@ -247,7 +243,7 @@ mod tests {
     fn seeded_rewards_differ_within_a_batch_and_are_the_same_for_the_same_seed() {
         let problem = test_support::problem(None);
         let items = [Item { problem: &problem, completion: test_support::completion("") }; 5];
-        let [first, again] = [Uniform::new(7), Uniform::new(7)].map(|r| r.score_batch(&items));
+        let [first, again] = [Uniform::new(7), Uniform::new(7)].map(|r| r.score_batch(&items).unwrap());
         assert_eq!(first, again);
         assert!(first.windows(2).all(|pair| pair[0] != pair[1]), "{first:?}");
         assert!(first.iter().all(|score| score.is_some_and(|score| (0.0..1.0).contains(&score))));

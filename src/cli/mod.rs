@@ -16,6 +16,7 @@ mod import_roll;
 mod interrupt;
 mod memory;
 mod output;
+mod rewards;
 mod signal;
 mod train;
 
@@ -56,6 +57,8 @@ enum Command {
     Advantages(advantages::AdvantagesArgs),
     /// Tell how often groups of a given size get the sign of an advantage wrong
     Signal(signal::SignalArgs),
+    /// Begin with a reward of your own
+    Rewards(rewards::RewardsArgs),
     /// Turn a ROLL pipeline into a configuration
     ImportRoll(import_roll::ImportRollArgs),
     /// Print the resolved run, every default written out
@@ -80,6 +83,7 @@ impl Cli {
             Command::Memory(args) => args.run(),
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),
+            Command::Rewards(args) => args.run(),
             Command::ImportRoll(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Devices(args) => args.run(),

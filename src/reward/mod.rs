@@ -16,12 +16,15 @@ mod mark;
 mod number;
 mod numeral;
 mod overlong;
+mod own;
 mod regex;
 mod single;
 mod stated;
 mod unit;
 mod weighted;
 mod wording;
+
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,7 @@ pub use exact::ExactReward;
 pub use length::LengthReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
+pub use own::{CommandReward, EXAMPLE, HttpReward, JudgeReward, OnFailure, PythonReward};
 pub use regex::{Pattern, RegexReward};
 pub use weighted::{Rewards, Score};
 
@@ -49,6 +53,8 @@ pub struct Completion<'a> {
     pub finished: bool,
     /// The most tokens it was allowed.
     pub max_tokens: usize,
+    /// Its tokens, an end token included; empty where it is known as text alone.
+    pub ids: &'a [u32],
 }
 
 /// A completion and the problem it was written for.
@@ -60,18 +66,40 @@ pub struct Item<'a> {
     pub completion: Completion<'a>,
 }
 
-/// A judge of completions.
+/// A judge of completions: by [`Reward::score`], one at a time, or by [`Reward::score_batch`].
 pub trait Reward: Send + Sync {
     /// A short name for metrics and messages.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// The score before weighting, or none where this reward does not apply to the problem.
-    fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64>;
+    /// The score before weighting, or none where this reward does not apply to the problem. A reward that
+    /// needs all completions together, or may fail, leaves this out and has a `score_batch` of its own.
+    fn score(&self, _problem: &Problem, _completion: &Completion) -> Option<f64> {
+        None
+    }
 
     /// The scores of many completions, in their order: one by one on all threads, unless a reward has a
     /// better way.
-    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-        items.par_iter().map(|item| self.score(item.problem, &item.completion)).collect()
+    ///
+    /// # Errors
+    /// Where it could not judge them; a completion that it has nothing to say of is none instead.
+    fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+        Ok(items.par_iter().map(|item| self.score(item.problem, &item.completion)).collect())
+    }
+
+    /// Begins what has to be there before the first completion, such as a process.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    fn start(&self) -> Result<(), RewardError> {
+        Ok(())
+    }
+
+    /// Keeps what it tells beside scores in `folder` from now on, in files that begin with `name`.
+    fn keep_in(&self, _folder: &Path, _name: &str) {}
+
+    /// Whether groups that it fails to judge leave, in place of ending the run.
+    fn drops_groups(&self) -> bool {
+        false
     }
 
     /// Why this reward applies to no completion of a problem, said of problems: `have no answer`; none
@@ -102,6 +130,14 @@ pub enum RewardConfig {
     Length(LengthReward),
     /// The length stays clear of the limit of generation.
     Overlong(OverlongReward),
+    /// A program of a person's own gives the score.
+    Command(CommandReward),
+    /// A Python function gives the score.
+    Python(PythonReward),
+    /// A web server gives the score.
+    Http(HttpReward),
+    /// A judging model gives the score.
+    Judge(JudgeReward),
 }
 
 impl RewardConfig {
@@ -114,6 +150,10 @@ impl RewardConfig {
             Self::Regex(reward) => reward.weight,
             Self::Length(reward) => reward.weight,
             Self::Overlong(reward) => reward.weight,
+            Self::Command(reward) => reward.weight,
+            Self::Python(reward) => reward.weight,
+            Self::Http(reward) => reward.weight,
+            Self::Judge(reward) => reward.weight,
         }
     }
 
@@ -129,7 +169,19 @@ impl RewardConfig {
             Self::Regex(reward) => Box::new(reward.clone()),
             Self::Length(reward) => Box::new(reward.checked()?),
             Self::Overlong(reward) => Box::new(reward.checked()?),
+            Self::Command(reward) => reward.build()?,
+            Self::Python(reward) => reward.build()?,
+            Self::Http(reward) => reward.build()?,
+            Self::Judge(reward) => reward.build()?,
         })
+    }
+
+    /// The file that it runs, where it names one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Python(reward) => Some(&reward.path),
+            _ => None,
+        }
     }
 }
 
@@ -149,11 +201,11 @@ pub(crate) mod test_support {
     }
 
     pub(crate) fn completion(text: &str) -> Completion<'_> {
-        Completion { text, tokens: 10, finished: true, max_tokens: 100 }
+        Completion { text, tokens: 10, finished: true, max_tokens: 100, ids: &[] }
     }
 
     pub(crate) fn of_length(tokens: usize) -> Completion<'static> {
-        Completion { text: "", tokens, finished: true, max_tokens: 100 }
+        Completion { text: "", tokens, finished: true, max_tokens: 100, ids: &[] }
     }
 
     pub(crate) fn reward<R: serde::de::DeserializeOwned>(settings: &str) -> R {
@@ -174,6 +226,10 @@ mod tests {
             r#"{"kind":"regex","pattern":"^a+$","weight":0.5}"#,
             r#"{"kind":"length","max":20}"#,
             r#"{"kind":"overlong","buffer":8}"#,
+            r#"{"kind":"command","command":["python3","reward.py"],"on_failure":"drop"}"#,
+            r#"{"kind":"python","path":"rewards.py","function":"accuracy"}"#,
+            r#"{"kind":"http","url":"http://127.0.0.1:8000/score","solved_at":1.0}"#,
+            r#"{"kind":"judge","url":"http://127.0.0.1:8000/v1/chat/completions","model":"m","prompt":"{{ completion }}"}"#,
         ] {
             let config: RewardConfig = serde_json::from_str(settings).unwrap();
             let again = serde_json::to_string(&config).unwrap();

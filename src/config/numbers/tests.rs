@@ -34,6 +34,11 @@ fn run(key: &str) -> String {
             ("*.max", "{kind: length, max: 3}"),
             ("*.max_length", "{kind: overlong, buffer: 2}"),
             (".buffer", "{kind: overlong, buffer: 2}"),
+            (".timeout_seconds", "{kind: command, command: [a]}"),
+            (".retries", "{kind: command, command: [a]}"),
+            (".solved_at", "{kind: command, command: [a]}"),
+            (".concurrency", "{kind: judge, url: 'http://a', model: m, prompt: p}"),
+            (".scale.*", "{kind: judge, url: 'http://a', model: m, prompt: p, scale: [0, 1]}"),
         ],
         "{kind: number}",
     );
