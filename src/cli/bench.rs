@@ -10,7 +10,6 @@ use super::bench_decode::{DecodeBench, MOST_ROWS};
 use super::fetch::fetch_all;
 use super::{ConfigFile, output};
 use crate::config::RunConfig;
-use crate::data::Problem;
 use crate::device::{self, Device, OnDevice};
 use crate::kernel::{self, Kernels};
 use crate::monitor::{Progress, StepMetrics, peak_rss_mib};

@@ -390,14 +390,10 @@ mod tests {
     /// Whether each completion of groups of two is of one that failed.
     fn failed(rewards: &Rewards, groups: &[[&str; 2]]) -> Result<Vec<bool>, RewardError> {
         let problems: Vec<Problem> = groups.iter().map(|_| problem(Some("1"))).collect();
-        let of_group = |(problem, texts): (_, &[&'static str; 2])| {
-            texts.map(|text| Item { problem, completion: completion(text) })
-        };
-        let groups: Vec<[&'static str; 2]> = groups
-            .iter()
-            .map(|group| group.map(|text| if text == "fail" { "fail" } else { "1" }))
-            .collect();
-        let items: Vec<Item> = problems.iter().zip(&groups).flat_map(of_group).collect();
+        let mut items = Vec::new();
+        for (problem, group) in problems.iter().zip(groups) {
+            items.extend(group.map(|text| Item { problem, completion: completion(text) }));
+        }
         Ok(rewards.score_batch(&items)?.iter().map(|score| score.failed).collect())
     }
 

@@ -39,7 +39,9 @@ impl Place {
         self.errors.note(&format!("failed: {failure}"));
         let last = self.errors.last_words();
         let mut message = failure.to_string();
-        if !last.is_empty() {
+        // Whoever says what is wrong has said it.
+        let says_itself = matches!(failure, Failure::Reported(_) | Failure::Setting(_));
+        if !says_itself && !last.is_empty() {
             message += &format!("; the last of its standard error: \"{}\"", passage(&last));
         }
         if let Some(log) = self.errors.log().filter(|log| log.exists()) {

@@ -13,6 +13,7 @@ use windows as system;
 pub(super) struct Group {
     child: Child,
     hold: system::Hold,
+    is_over: bool,
 }
 
 /// What goes in and out of a process.
@@ -35,15 +36,12 @@ impl Group {
         let mut child = command.spawn()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let hold = system::Hold::on(&child);
-        let mut group = Self { child, hold };
+        let group = Self { child, hold, is_over: false };
         match pipes {
             (Some(stdin), Some(stdout), Some(stderr)) => {
                 Ok((group, Pipes { stdin, stdout, stderr }))
             }
-            _ => {
-                group.end();
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -54,13 +52,23 @@ impl Group {
 
     /// Ends the process and all that it has started.
     pub(super) fn end(&mut self) {
-        self.hold.end_all(&mut self.child);
-        let _ = self.child.wait();
+        // Once all are gone the number of the group may be somebody else's.
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.hold.end_all(&mut self.child);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
 #[cfg(unix)]
 mod unix {
+    use std::io;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
@@ -83,10 +91,13 @@ mod unix {
     )]
     pub(super) fn prepare(command: &mut Command) {
         command.process_group(0);
-        // This program blocks signals to wait for them; who starts `timeout` needs them.
-        let unblock = || Ok(SigSet::empty().thread_set_mask()?);
         // SAFETY: between fork and exec only this one system call is made.
         unsafe { command.pre_exec(unblock) };
+    }
+
+    /// This program blocks signals to wait for them; whoever starts `timeout` needs them.
+    fn unblock() -> io::Result<()> {
+        Ok(SigSet::empty().thread_set_mask()?)
     }
 
     impl Hold {

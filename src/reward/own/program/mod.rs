@@ -106,8 +106,8 @@ impl Live {
     }
 
     fn ask(&mut self, request: &[u8], time: Duration) -> Result<Vec<u8>, Failure> {
-        if let Ok(Line::Whole(line)) = self.answers.try_recv() {
-            let shown = shown(&String::from_utf8_lossy(&line)).into_owned();
+        if let Ok(early) = self.answers.try_recv() {
+            let shown = shown(&String::from_utf8_lossy(&whole(early)?)).into_owned();
             return Err(Failure::Unasked { shown });
         }
         let line = [request, b"\n"].concat();

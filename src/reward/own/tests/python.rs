@@ -116,7 +116,7 @@ fn what_a_function_does_wrong_is_told_with_its_place() {
     }
     for (name, parts) in [
         ("gives_nan", ["gave nan for completion 1", "None"]),
-        ("raises", ["KeyError: 'missing'", "my rewards.v2.py, line 28"]),
+        ("raises", ["KeyError: 'missing'", "my rewards.v2.py, line 25"]),
         ("leaves", ["exit status: 1", "gone"]),
         ("few", ["1 rewards for 2", "null"]),
         ("nothing", ["nothing gave None", "a list"]),
