@@ -1,6 +1,7 @@
 //! `wgrpo rewards`: what the rewards of a configuration say, without training.
 
 mod given;
+mod init;
 mod sampled;
 mod table;
 mod test;
@@ -18,12 +19,15 @@ pub(super) struct RewardsArgs {
 enum Command {
     /// Score completions by the rewards of a configuration, and show why
     Test(test::TestArgs),
+    /// Write a reward in Python that works, to be changed into your own
+    Init(init::InitArgs),
 }
 
 impl RewardsArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Test(args) => args.run(),
+            Command::Init(args) => args.run(),
         }
     }
 }

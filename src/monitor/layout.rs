@@ -85,6 +85,11 @@ impl RunPaths {
         self.root.join("adapter")
     }
 
+    /// The folder of what rewards outside of this program tell: logs, and requests that failed.
+    pub fn rewards(&self) -> PathBuf {
+        self.root.join("rewards")
+    }
+
     /// The folder that holds the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
@@ -141,7 +146,20 @@ impl RunPaths {
                 own.extend(present(&folder, files));
             }
         }
+        own.extend(self.reward_files());
         own
+    }
+
+    /// Logs and failed requests of rewards.
+    fn reward_files(&self) -> Vec<PathBuf> {
+        let folder = self.rewards();
+        let entries = is_real_folder(&folder).then(|| folder.read_dir().ok()).flatten();
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            path.is_file() && (name.ends_with(".log") || name.ends_with(".request.json"))
+        };
+        let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.filter(is_ours).collect()
     }
 
     /// The existing folders `checkpoints/step-<n>` with their steps, in order.

@@ -114,6 +114,9 @@ pub struct EvalMetrics {
     /// Share of problems solved by at least one of k samples; absent when only greedy was measured.
     #[serde(rename = "eval/pass_at_k")]
     pub pass_at_k: Option<f64>,
+    /// Problems that a reward failed on and that count for nothing; absent where there is none.
+    #[serde(rename = "eval/failed", default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
 }
 
 /// One sampled completion, as written to `samples.jsonl`.
@@ -270,7 +273,8 @@ mod tests {
 
     #[test]
     fn an_evaluation_line_has_its_own_names() {
-        let line = EvalMetrics { step: 2, accuracy: 0.5, problems: 20, pass_at_k: None };
+        let line =
+            EvalMetrics { step: 2, accuracy: 0.5, problems: 20, pass_at_k: None, failed: None };
         assert_eq!(
             serde_json::to_value(line).unwrap(),
             json!({"step": 2, "eval/accuracy": 0.5, "eval/problems": 20, "eval/pass_at_k": null})

@@ -131,7 +131,7 @@ fn remove_own_files(paths: &RunPaths) -> Result<(), RunFolderError> {
     for file in paths.own_files() {
         remove(&file)?;
     }
-    let others = [paths.checkpoints(), paths.model(), paths.adapter()];
+    let others = [paths.checkpoints(), paths.model(), paths.adapter(), paths.rewards()];
     for folder in folders.iter().chain(&others) {
         remove_partials(folder);
         // A folder with somebody else's files in it is not empty, and stays.

@@ -33,7 +33,7 @@ pub enum RewardError {
     #[error("rewards: {reward}.{key}: {problem}")]
     Setting {
         /// The kind of reward.
-        reward: &'static str,
+        reward: String,
         /// The key within it.
         key: &'static str,
         /// What is wrong, and how to mend it.
@@ -51,6 +51,27 @@ pub enum RewardError {
         /// How many there should be.
         asked: usize,
     },
+    /// A reward of a person's own gave no scores.
+    #[error("reward {reward}: {message}")]
+    Failed {
+        /// The name of the reward.
+        reward: String,
+        /// What happened, how to mend it, and where the request and the log lie.
+        message: String,
+    },
+    /// A reward that drops what it cannot judge did so for too many groups on end.
+    #[error(
+        "reward {reward} failed for {groups} groups one after another, which is more than on_failure: drop \
+         bears; the last time: {last}"
+    )]
+    AlwaysFails {
+        /// The name of the reward.
+        reward: String,
+        /// How many groups it has dropped on end.
+        groups: usize,
+        /// The last failure.
+        last: Box<RewardError>,
+    },
     /// A reward gave something that cannot be learned from.
     #[error("reward {reward} gave {score} for problem {problem_id}; it must give a finite number")]
     NotFinite {
@@ -64,11 +85,7 @@ pub enum RewardError {
 }
 
 impl RewardError {
-    pub(super) fn setting(
-        reward: &'static str,
-        key: &'static str,
-        problem: impl Into<String>,
-    ) -> Self {
-        Self::Setting { reward, key, problem: problem.into() }
+    pub(super) fn setting(reward: &str, key: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { reward: reward.to_owned(), key, problem: problem.into() }
     }
 }

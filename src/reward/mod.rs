@@ -26,6 +26,7 @@ mod math;
 mod number;
 mod numeral;
 mod overlong;
+mod own;
 mod regex;
 mod repetition;
 mod schema;
@@ -38,6 +39,7 @@ mod word;
 mod wording;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -61,6 +63,7 @@ pub use length::LengthReward;
 pub use math::MathReward;
 pub use number::{NumberReward, Partial};
 pub use overlong::OverlongReward;
+pub use own::{CommandReward, EXAMPLE, HttpReward, JudgeReward, OnFailure, PythonReward};
 pub use regex::{Pattern, RegexReward};
 pub use repetition::{RepetitionReward, RunUnit};
 pub use uniform::UniformReward;
@@ -77,6 +80,8 @@ pub struct Completion<'a> {
     pub finished: bool,
     /// The most tokens it was allowed.
     pub max_tokens: usize,
+    /// Its tokens, an end token included; empty where it is known as text alone.
+    pub ids: &'a [u32],
 }
 
 /// A completion and the problem it was written for.
@@ -88,18 +93,40 @@ pub struct Item<'a> {
     pub completion: Completion<'a>,
 }
 
-/// A judge of completions.
+/// A judge of completions: by [`Reward::score`], one at a time, or by [`Reward::score_batch`].
 pub trait Reward: Send + Sync {
     /// A short name for metrics and messages.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
-    /// The score before weighting, or none where this reward does not apply to the problem.
-    fn score(&self, problem: &Problem, completion: &Completion) -> Option<f64>;
+    /// The score before weighting, or none where this reward does not apply to the problem. A reward that
+    /// needs all completions together, or may fail, leaves this out and has a `score_batch` of its own.
+    fn score(&self, _problem: &Problem, _completion: &Completion) -> Option<f64> {
+        None
+    }
 
     /// The scores of many completions, in their order: one by one on all threads, unless a reward has a
     /// better way.
-    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-        items.par_iter().map(|item| self.score(item.problem, &item.completion)).collect()
+    ///
+    /// # Errors
+    /// Where it could not judge them; a completion that it has nothing to say of is none instead.
+    fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+        Ok(items.par_iter().map(|item| self.score(item.problem, &item.completion)).collect())
+    }
+
+    /// Begins what has to be there before the first completion, such as a process.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    fn start(&self) -> Result<(), RewardError> {
+        Ok(())
+    }
+
+    /// Keeps what it tells beside scores in `folder` from now on, in files that begin with `name`.
+    fn keep_in(&self, _folder: &Path, _name: &str) {}
+
+    /// Whether groups that it fails to judge leave, in place of ending the run.
+    fn drops_groups(&self) -> bool {
+        false
     }
 
     /// Why this reward applies to no completion of a problem, said of problems: `have no answer`; none
@@ -173,6 +200,14 @@ pub enum RewardConfig {
     Length(LengthReward),
     /// The length stays clear of the limit of generation.
     Overlong(OverlongReward),
+    /// A program of a person's own gives the score.
+    Command(CommandReward),
+    /// A Python function gives the score.
+    Python(PythonReward),
+    /// A web server gives the score.
+    Http(HttpReward),
+    /// A judging model gives the score.
+    Judge(JudgeReward),
 }
 
 impl RewardConfig {
@@ -193,6 +228,10 @@ impl RewardConfig {
             Self::Repetition(reward) => reward.weight,
             Self::Length(reward) => reward.weight,
             Self::Overlong(reward) => reward.weight,
+            Self::Command(reward) => reward.weight,
+            Self::Python(reward) => reward.weight,
+            Self::Http(reward) => reward.weight,
+            Self::Judge(reward) => reward.weight,
         }
     }
 
@@ -216,7 +255,19 @@ impl RewardConfig {
             Self::Repetition(reward) => Box::new(reward.checked()?),
             Self::Length(reward) => Box::new(reward.checked()?),
             Self::Overlong(reward) => Box::new(reward.checked()?),
+            Self::Command(reward) => reward.build()?,
+            Self::Python(reward) => reward.build()?,
+            Self::Http(reward) => reward.build()?,
+            Self::Judge(reward) => reward.build()?,
         })
+    }
+
+    /// The file that it runs, where it names one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Python(reward) => Some(&reward.path),
+            _ => None,
+        }
     }
 }
 
@@ -250,11 +301,11 @@ pub(crate) mod test_support {
     }
 
     pub(crate) fn completion(text: &str) -> Completion<'_> {
-        Completion { text, tokens: 10, finished: true, max_tokens: 100 }
+        Completion { text, tokens: 10, finished: true, max_tokens: 100, ids: &[] }
     }
 
     pub(crate) fn of_length(tokens: usize) -> Completion<'static> {
-        Completion { text: "", tokens, finished: true, max_tokens: 100 }
+        Completion { text: "", tokens, finished: true, max_tokens: 100, ids: &[] }
     }
 
     /// Cases that `tests/fixtures/rewards/make.py` computed.
@@ -292,6 +343,10 @@ mod tests {
             r#"{"kind":"length","max":20}"#,
             r#"{"kind":"length","cosine":{"unit":"characters"}}"#,
             r#"{"kind":"overlong","buffer":8}"#,
+            r#"{"kind":"command","command":["python3","reward.py"],"on_failure":"drop"}"#,
+            r#"{"kind":"python","path":"rewards.py","function":"accuracy"}"#,
+            r#"{"kind":"http","url":"http://127.0.0.1:8000/score","solved_at":1.0}"#,
+            r#"{"kind":"judge","url":"http://127.0.0.1:8000/v1/chat/completions","model":"m","prompt":"{{ completion }}"}"#,
         ] {
             let config: RewardConfig = serde_json::from_str(settings).unwrap();
             let again = serde_json::to_string(&config).unwrap();

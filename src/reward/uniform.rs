@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Completion, Item, Reward};
+use super::{Completion, Item, Reward, RewardError};
 use crate::data::Problem;
 use crate::random::Stream;
 
@@ -34,8 +34,8 @@ impl Reward for UniformReward {
     }
 
     /// In the order of the items, which threads would shuffle.
-    fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-        items.iter().map(|_| Some(self.next())).collect()
+    fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+        Ok(items.iter().map(|_| Some(self.next())).collect())
     }
 }
 
@@ -48,8 +48,8 @@ mod tests {
     fn seeded_rewards_differ_within_a_batch_and_are_the_same_for_the_same_seed() {
         let problem = test_support::problem(None);
         let items = [Item { problem: &problem, completion: test_support::completion("") }; 5];
-        let [first, again] =
-            [UniformReward::new(7), UniformReward::new(7)].map(|reward| reward.score_batch(&items));
+        let [first, again] = [UniformReward::new(7), UniformReward::new(7)]
+            .map(|reward| reward.score_batch(&items).unwrap());
         assert_eq!(first, again);
         assert!(first.windows(2).all(|pair| pair[0] != pair[1]), "{first:?}");
         assert!(first.iter().all(|score| score.is_some_and(|score| (0.0..1.0).contains(&score))));

@@ -1,12 +1,17 @@
 //! Several rewards at once, over all completions of a step.
 
 use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Item, Reward, RewardConfig, RewardError};
 use crate::data::Problem;
 
 /// More rewards are a mistake: each has its names and columns in every file of a run.
 const MOST_REWARDS: usize = 1000;
+
+/// Groups on end that a reward may drop; a longer series is no accident.
+const MOST_DROPPED: usize = 16;
 
 /// The rewards of a run with their weights.
 pub struct Rewards {
@@ -17,6 +22,8 @@ struct Part {
     name: String,
     weight: f64,
     reward: Box<dyn Reward>,
+    /// Groups on end that it could not judge and dropped.
+    dropped: AtomicUsize,
 }
 
 /// What all rewards of a run say about one completion.
@@ -36,6 +43,9 @@ pub struct Score {
     /// [`Reward::full_score`]) and applies to the problem decides: its full score is a solution,
     /// partial credit is not. Weights play no part.
     pub solved: Option<bool>,
+    /// Whether a reward failed on the group that the completion is of, so that the group leaves. Nothing is
+    /// to be learned or told from its scores.
+    pub failed: bool,
 }
 
 impl std::fmt::Debug for Rewards {
@@ -79,7 +89,7 @@ impl Rewards {
     /// One reward of any type alone.
     pub fn only(reward: Box<dyn Reward>) -> Self {
         let name = reward.name().to_owned();
-        Self { parts: vec![Part { name, weight: 1.0, reward }] }
+        Self { parts: vec![Part { name, weight: 1.0, reward, dropped: AtomicUsize::new(0) }] }
     }
 
     /// Adds a reward of any type, such as one of your own.
@@ -92,7 +102,7 @@ impl Rewards {
             return Err(RewardError::setting(reward.name(), "weight", problem));
         }
         let name = self.free_name(reward.name());
-        self.parts.push(Part { name, weight, reward });
+        self.parts.push(Part { name, weight, reward, dropped: AtomicUsize::new(0) });
         Ok(())
     }
 
@@ -124,6 +134,19 @@ impl Rewards {
         self.parts.iter().find_map(|part| part.reward.extracted(problem, text))
     }
 
+    /// Begins what rewards need before the first completion: processes, and keys in the environment.
+    ///
+    /// # Errors
+    /// The first that cannot be had.
+    pub fn start(&self) -> Result<(), RewardError> {
+        self.parts.iter().try_for_each(|part| part.reward.start())
+    }
+
+    /// Keeps what rewards tell beside scores (logs, failed requests) in `folder` from now on.
+    pub fn keep_in(&self, folder: &Path) {
+        self.parts.iter().for_each(|part| part.reward.keep_in(folder, &part.name));
+    }
+
     /// For each reward why it applies to no completion of a problem; none where it applies.
     pub(super) fn obstacles(&self, problem: &Problem) -> Vec<Option<&'static str>> {
         let alone: Vec<_> = self.parts.iter().map(|part| part.reward.obstacle(problem)).collect();
@@ -141,23 +164,31 @@ impl Rewards {
 
     /// Scores completions, each by every reward once; the scores are in the order of `items`.
     ///
-    /// Each reward is given all items together, and judges them on as many threads as there are.
+    /// Each reward is given all items together, and judges them on as many threads as there are. One that
+    /// drops the groups it fails on is given each group by itself: completions of one problem that stand side by
+    /// side.
     ///
     /// # Errors
-    /// A reward that gives NaN or an infinity, named with the problem, or not a score for each item.
+    /// A reward that fails, that gives NaN or an infinity, named with the problem, or not a score for each item;
+    /// one that drops groups, if it fails for many on end.
     pub fn score_batch(&self, items: &[Item]) -> Result<Vec<Score>, RewardError> {
         let mut each_of_item = vec![vec![None; self.parts.len()]; items.len()];
+        let mut failed = vec![false; items.len()];
         // Those that ask whether an answer is right come when the others have said it.
         for asks in [false, true] {
             let verdicts: Vec<_> = each_of_item.iter().map(|each| self.verdict(each)).collect();
             for (at, part) in self.parts.iter().enumerate() {
                 if part.reward.needs_verdict() == asks {
-                    let scores = part.score_batch(items, &verdicts)?;
+                    let scores = match part.reward.drops_groups() {
+                        true => part.score_groups(items, &mut failed)?,
+                        false => part.score_batch(items, &verdicts)?,
+                    };
                     each_of_item.iter_mut().zip(scores).for_each(|(each, score)| each[at] = score);
                 }
             }
         }
-        Ok(each_of_item.into_iter().map(|each| self.combined(each)).collect())
+        let combined = |(each, failed)| Score { failed, ..self.combined(each) };
+        Ok(each_of_item.into_iter().zip(failed).map(combined).collect())
     }
 
     /// Whether the first reward that judges answers and applies takes a completion for right.
@@ -175,7 +206,7 @@ impl Rewards {
         let weighted = pairs().filter_map(|(part, score)| Some(part.weight * (*score)?));
         let total = weighted.reduce(|sum, score| sum + score);
         let solved = self.verdict(&each);
-        Score { each, total, solved }
+        Score { each, total, solved, failed: false }
     }
 
     fn free_name(&self, name: &str) -> String {
@@ -195,7 +226,7 @@ impl Part {
         verdicts: &[Option<bool>],
     ) -> Result<Vec<Option<f64>>, RewardError> {
         let scores = match self.reward.needs_verdict() {
-            false => self.reward.score_batch(items),
+            false => self.reward.score_batch(items)?,
             true => items
                 .iter()
                 .zip(verdicts)
@@ -213,6 +244,42 @@ impl Part {
                 Err(RewardError::NotFinite { reward: self.name.clone(), score, problem_id })
             }
             None => Ok(scores),
+        }
+    }
+
+    /// The same group by group; where it fails for one, `failed` says so of its items.
+    fn score_groups(
+        &self,
+        items: &[Item],
+        failed: &mut [bool],
+    ) -> Result<Vec<Option<f64>>, RewardError> {
+        let mut scores = Vec::with_capacity(items.len());
+        for group in items.chunk_by(|one, next| std::ptr::eq(one.problem, next.problem)) {
+            let of_group = scores.len()..scores.len() + group.len();
+            match self.score_batch(group, &[]) {
+                Ok(found) => {
+                    self.dropped.store(0, Ordering::Relaxed);
+                    scores.extend(found);
+                }
+                Err(error) => {
+                    self.drop_for(error)?;
+                    failed[of_group.clone()].fill(true);
+                    scores.resize(of_group.end, None);
+                }
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Counts a group that is dropped for an error, which is the answer where there are too many.
+    fn drop_for(&self, error: RewardError) -> Result<(), RewardError> {
+        let groups = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        match groups < MOST_DROPPED {
+            true => Ok(()),
+            false => {
+                let (reward, last) = (self.name.clone(), Box::new(error));
+                Err(RewardError::AlwaysFails { reward, groups, last })
+            }
         }
     }
 }
@@ -261,11 +328,8 @@ mod tests {
         fn name(&self) -> &'static str {
             "forgetful"
         }
-        fn score(&self, _: &Problem, _: &Completion) -> Option<f64> {
-            None
-        }
-        fn score_batch(&self, items: &[Item]) -> Vec<Option<f64>> {
-            vec![Some(1.0); items.len() - 1]
+        fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+            Ok(vec![Some(1.0); items.len() - 1])
         }
     }
 
@@ -290,7 +354,10 @@ mod tests {
     fn the_total_is_none_when_no_reward_applies() {
         let rewards = rewards(r#"[{"kind":"exact"},{"kind":"number"}]"#);
         let judged = score(&rewards, &problem(None), "46").unwrap();
-        assert_eq!(judged, Score { each: vec![None, None], total: None, solved: None });
+        assert_eq!(
+            judged,
+            Score { each: vec![None, None], total: None, solved: None, failed: false }
+        );
     }
 
     #[test]
@@ -393,5 +460,55 @@ mod tests {
         let mut rewards = rewards(r#"[{"kind":"exact"}]"#);
         let error = rewards.push(f64::INFINITY, Box::new(Fixed(1.0))).unwrap_err();
         assert!(error.to_string().contains("fixed.weight"), "{error}");
+    }
+    /// Fails where a text says so.
+    struct Fragile;
+
+    impl Reward for Fragile {
+        fn name(&self) -> &str {
+            "fragile"
+        }
+        fn score_batch(&self, items: &[Item]) -> Result<Vec<Option<f64>>, RewardError> {
+            match items.iter().any(|item| item.completion.text == "fail") {
+                true => Err(RewardError::Failed { reward: "fragile".into(), message: "no".into() }),
+                false => Ok(vec![Some(1.0); items.len()]),
+            }
+        }
+        fn drops_groups(&self) -> bool {
+            true
+        }
+    }
+
+    /// Whether each completion of groups of two is of one that failed.
+    fn failed(rewards: &Rewards, groups: &[[&str; 2]]) -> Result<Vec<bool>, RewardError> {
+        let problems: Vec<Problem> = groups.iter().map(|_| problem(Some("1"))).collect();
+        let mut items = Vec::new();
+        for (problem, group) in problems.iter().zip(groups) {
+            items.extend(group.map(|text| Item { problem, completion: completion(text) }));
+        }
+        Ok(rewards.score_batch(&items)?.iter().map(|score| score.failed).collect())
+    }
+
+    #[test]
+    fn a_group_that_a_reward_fails_on_leaves_and_the_others_keep_their_scores() {
+        let mut rewards = rewards(r#"[{"kind":"exact"}]"#);
+        rewards.push(1.0, Box::new(Fragile)).unwrap();
+        let found = failed(&rewards, &[["1", "1"], ["1", "fail"], ["1", "1"]]).unwrap();
+        assert_eq!(found, [false, false, true, true, false, false]);
+        let problem = problem(Some("1"));
+        let items =
+            ["1", "fail"].map(|text| Item { problem: &problem, completion: completion(text) });
+        let scores = rewards.score_batch(&items).unwrap();
+        assert_eq!(scores[0].each, [Some(1.0), None]);
+    }
+
+    #[test]
+    fn a_reward_that_always_fails_ends_the_run_though_it_drops() {
+        let rewards = Rewards::only(Box::new(Fragile));
+        let bad = [["fail"; 2]; MOST_DROPPED - 1];
+        assert!(failed(&rewards, &bad).unwrap().iter().all(|failed| *failed));
+        assert!(failed(&rewards, &[["1", "1"]]).is_ok() && failed(&rewards, &bad).is_ok());
+        let error = failed(&rewards, &[["fail"; 2]]).unwrap_err().to_string();
+        assert!(error.contains("fragile failed for 16 groups"), "{error}");
     }
 }

@@ -59,7 +59,16 @@ fn has_dropout(config: &RunConfig) -> bool {
 
 fn is_free(key: &str) -> bool {
     let below = |free: &str| key.strip_prefix(free).is_some_and(|rest| rest.starts_with('.'));
-    FREE.contains(&key) || FREE.iter().any(|free| below(free))
+    FREE.contains(&key) || FREE.iter().any(|free| below(free)) || is_way_of_reward(key)
+}
+
+/// Keys of a reward outside of this program that say how it is reached, not what it scores.
+const WAY_OF_REWARD: [&str; 5] =
+    ["timeout_seconds", "retries", "concurrency", "url", "api_key_env"];
+
+fn is_way_of_reward(key: &str) -> bool {
+    let of_one = key.strip_prefix("rewards.").and_then(|rest| rest.split_once('.'));
+    of_one.is_some_and(|(_, key)| WAY_OF_REWARD.contains(&key))
 }
 
 #[cfg(test)]
@@ -71,6 +80,8 @@ mod tests {
         for free in ["max_steps", "checkpoint.keep", "tracking.samples", "eval.every_steps"] {
             assert!(is_free(free), "{free}");
         }
+        assert!(is_free("rewards.1.timeout_seconds") && is_free("rewards.12.url"));
+        assert!(!is_free("rewards.1.prompt") && !is_free("rewards.1.parameters.url"));
         for bound in
             ["seed", "eval.problems", "checkpoints", "device.reference_dtype", "model.path"]
         {

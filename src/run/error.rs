@@ -138,7 +138,7 @@ pub enum RunError {
         changes: String,
     },
     /// A file that the run is made from and that cannot be read.
-    #[error("cannot read {}: {source}; check data.path, data.held_out_path and model.path", path.display())]
+    #[error("cannot read {}: {source}; check data.path, data.held_out_path, model.path and the paths of rewards", path.display())]
     Input {
         /// The file.
         path: PathBuf,

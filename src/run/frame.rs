@@ -62,6 +62,8 @@ impl Setup {
         for (weight, reward) in rewards {
             opened.rewards.push(weight, reward)?;
         }
+        // What rewards need must be there before the folder of a run is touched.
+        opened.rewards.start()?;
         let mut plan = plan::<B>(&config, &opened, &limits, device);
         let asked = config.training.gradient_checkpointing;
         plan.notes.extend(checkpoint_note(asked, opened.checkpointing));
@@ -153,6 +155,7 @@ impl Frame {
             accuracy: found.accuracy,
             problems: found.problems as u64,
             pass_at_k: found.pass_at_k,
+            failed: (found.failed > 0).then_some(found.failed as u64),
         }))?;
         Ok(Some(found.accuracy))
     }

@@ -44,6 +44,9 @@ impl Inputs {
         if let Some(adapter) = config.lora.as_ref().and_then(|lora| lora.adapter.as_ref()) {
             named.extend(adapter_files(adapter));
         }
+        for (at, reward) in config.rewards.iter().enumerate() {
+            named.extend(reward.file().map(|path| (format!("rewards.{at}.path"), path.to_owned())));
+        }
         for (key, path) in named {
             let found = Fingerprint::of_file(&path);
             inputs.insert(key, found.map_err(|source| RunError::Input { path, source })?);

@@ -89,6 +89,7 @@ impl<B: Kernels> Run<B> {
         let (inputs, folder) = (Inputs::of(&setup.config)?, setup.config.output_dir.clone());
         let mut frame = setup.enter(inputs, || RunFolder::open(&folder, existing))?;
         let Opened { model, problems, rewards, .. } = opened;
+        rewards.keep_in(&frame.folder.paths().rewards());
         let policy = frame.warm_start(model.decoder, &problems.train, &rewards)?;
         let is_cut_short = frame.is_stopped();
         let trainer = frame.trainer(policy, problems.train, rewards)?;

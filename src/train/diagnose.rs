@@ -106,7 +106,8 @@ impl<B: Kernels> Examination<'_, B> {
         let rollouts = settings.generator.generate(&self.policy.valid(), &prompts, noise)?;
         let baseline = |scored: &ScoredGroup| {
             let rewards: Vec<f64> = scored.totals().into_iter().flatten().collect();
-            (!rewards.is_empty()).then(|| settings.training.diagnostics.oracle.baseline(&rewards))
+            let is_judged = !rewards.is_empty() && !scored.has_failed();
+            is_judged.then(|| settings.training.diagnostics.oracle.baseline(&rewards))
         };
         Ok(self.scorer.score(rollouts)?.iter().map(baseline).collect())
     }

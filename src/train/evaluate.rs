@@ -40,8 +40,11 @@ pub struct Evaluation {
     /// Samples a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<usize>,
-    /// Number of problems.
+    /// Number of problems that were judged.
     pub problems: usize,
+    /// Problems that a reward failed on, and that therefore count neither as right nor as wrong.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: usize,
     /// Mean length of the greedy completions, in tokens.
     pub mean_length: f64,
 }
@@ -100,24 +103,25 @@ pub fn evaluate_watched<B: Kernels>(
         watch,
     };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
-    let right: Vec<usize> = greedy.iter().map(solved).collect();
+    let right = solved_of_judged(&greedy);
     let completions = greedy.iter().flat_map(|group| &group.rollout.completions);
     let tokens: usize = completions.map(|completion| completion.ids.len()).sum();
     let mut evaluation = Evaluation {
-        accuracy: right.iter().sum::<usize>() as f64 / problems.len() as f64,
+        accuracy: right.iter().sum::<usize>() as f64 / right.len() as f64,
         mean_at_n: None,
         pass_at_k: None,
         k: None,
         samples: None,
-        problems: problems.len(),
+        problems: right.len(),
+        failed: problems.len() - right.len(),
         mean_length: tokens as f64 / problems.len() as f64,
     };
     if options.samples > 0 {
         let (n, k) = (options.samples, options.k.clamp(1, options.samples));
         let sampled = judge.generate(policy, n, options.generator.sampling)?;
-        let right: Vec<usize> = sampled.iter().map(solved).collect();
+        let right = solved_of_judged(&sampled);
         let of_problems = |value: &dyn Fn(usize) -> f64| {
-            Some(right.iter().map(|c| value(*c)).sum::<f64>() / problems.len() as f64)
+            Some(right.iter().map(|c| value(*c)).sum::<f64>() / right.len() as f64)
         };
         evaluation.mean_at_n = of_problems(&|c| c as f64 / n as f64);
         evaluation.pass_at_k = of_problems(&|c| pass_at_k(n, c, k));
@@ -173,6 +177,15 @@ impl Judge<'_, '_> {
         let groups = generator.generate_watched(policy, &prompts, noise, &mut watch)?;
         Ok(self.scorer.score(groups)?)
     }
+}
+
+/// Completions of each group that solve its problem, but for groups that a reward failed on.
+fn solved_of_judged(groups: &[ScoredGroup]) -> Vec<usize> {
+    groups.iter().filter(|group| !group.has_failed()).map(solved).collect()
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Completions of a group that solve its problem.

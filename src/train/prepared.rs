@@ -158,7 +158,7 @@ fn prompt_ids(problem: &Problem, tokenizer: &Tokenizer) -> Result<Vec<u32>, Text
 /// What reward functions see of a completion.
 pub fn scorable<'a>(
     text: &'a str,
-    completion: &Completion,
+    completion: &'a Completion,
     response_length: usize,
 ) -> reward::Completion<'a> {
     reward::Completion {
@@ -166,5 +166,6 @@ pub fn scorable<'a>(
         tokens: completion.ids.len(),
         finished: completion.finish == FinishReason::Eos,
         max_tokens: response_length,
+        ids: &completion.ids,
     }
 }

@@ -123,6 +123,7 @@ impl StepReport {
             ("selection/counting", summary.counting as f64, summary.rounds > 1),
             ("selection/discarded", summary.discarded as f64, summary.discarded > 0),
             ("selection/carried", summary.carried as f64, summary.carried > 0),
+            ("selection/failed", summary.failed as f64, summary.failed > 0),
             ("selection/skipped_steps", self.skipped_steps as f64, self.skipped_steps > 0),
             ("gpg/alpha", self.update.alpha, self.update.alpha != 1.0),
             ("advantages/clipped", clipped, clipped > 0.0),

@@ -45,6 +45,11 @@ impl ScoredGroup {
         Self { is_carried: true, ..self }
     }
 
+    /// Whether a reward failed on it, so that it leaves: nothing is to be learned or told from its scores.
+    pub fn has_failed(&self) -> bool {
+        self.scores.iter().any(|scored| scored.score.failed)
+    }
+
     /// Every completion with what it earned.
     pub fn completions(&self) -> impl Iterator<Item = (&Completion, &ScoredCompletion)> {
         self.rollout.completions.iter().zip(&self.scores)
@@ -79,7 +84,7 @@ impl Scorer<'_> {
     /// Scores every completion of every group, each by every reward once.
     ///
     /// # Errors
-    /// A reward that is not a finite number.
+    /// A reward that fails, or is not a finite number.
     pub(super) fn score(
         &self,
         rollouts: Vec<RolloutGroup>,

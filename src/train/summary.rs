@@ -19,6 +19,8 @@ pub struct DrawSummary {
     pub discarded: usize,
     /// Of these, groups that wait for the next step.
     pub carried: usize,
+    /// Groups that left because a reward failed on them.
+    pub failed: usize,
     /// Seconds spent on generation.
     pub rollout_secs: f64,
     /// Seconds spent on rewards.
@@ -48,10 +50,15 @@ pub struct Lengths {
 impl DrawSummary {
     /// Takes in one round.
     pub fn add(&mut self, round: &[ScoredGroup]) {
-        let scored_groups = round.iter().map(|group| group.statistics);
+        let (failed, judged): (Vec<_>, Vec<_>) =
+            round.iter().partition(|group: &&ScoredGroup| group.has_failed());
+        self.failed += failed.len();
+        let scored_groups = judged.iter().map(|group| group.statistics);
         self.groups.extend(scored_groups.filter(|statistics| statistics.count > 0));
-        for (completion, scored) in round.iter().flat_map(ScoredGroup::completions) {
+        for (completion, _) in round.iter().flat_map(ScoredGroup::completions) {
             self.lengths.push((completion.ids.len(), completion.finish));
+        }
+        for scored in judged.iter().flat_map(|group| &group.scores) {
             self.solved.extend(scored.score.solved);
             self.each.push(scored.score.each.clone());
         }
@@ -129,5 +136,16 @@ mod tests {
         let lengths = summary.lengths();
         assert_eq!((lengths.mean, lengths.min, lengths.max), (3.0, 2.0, 4.0));
         assert_eq!((lengths.clipped_ratio, summary.tokens()), (0.25, 12));
+    }
+
+    #[test]
+    fn a_group_that_a_reward_failed_on_counts_as_that_and_for_its_tokens_alone() {
+        let mut summary = DrawSummary::default();
+        let ended = |problem| group(problem, &[(2, FinishReason::Eos), (4, FinishReason::Eos)]);
+        let mut failed = scored_as(ended(0), &[0.0, 0.0]);
+        failed.scores.iter_mut().for_each(|scored| scored.score.failed = true);
+        summary.add(&[failed, scored_as(ended(1), &[1.0, 0.5])]);
+        assert_eq!((summary.failed, summary.reward(), summary.reward_mean(0)), (1, 0.75, 0.75));
+        assert_eq!((summary.frac_reward_zero_std(), summary.tokens()), (0.0, 12));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn scored(rewards: &[f64]) -> ScoredGroup {
 pub(crate) fn scored_as(rollout: RolloutGroup, rewards: &[f64]) -> ScoredGroup {
     let completion = |&reward: &f64| ScoredCompletion {
         text: String::new(),
-        score: Score { each: vec![Some(reward)], total: Some(reward), solved: None },
+        score: Score { each: vec![Some(reward)], total: Some(reward), solved: None, failed: false },
     };
     ScoredGroup::new(rollout, rewards.iter().map(completion).collect())
 }

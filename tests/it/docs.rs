@@ -5,7 +5,7 @@ use std::path::Path;
 
 use wgrpo::config::RunConfig;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",

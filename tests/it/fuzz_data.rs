@@ -347,7 +347,7 @@ fn score(rewards: &Rewards, answer: &str, text: &str) -> Option<f64> {
     let prompt = Prompt::Text("?".into());
     let answer = Some(answer.to_owned());
     let problem = Problem { id: 0, prompt, answer, columns: Map::new() };
-    let completion = Completion { text, tokens: 1, finished: true, max_tokens: 1 };
+    let completion = Completion { text, tokens: 1, finished: true, max_tokens: 1, ids: &[] };
     let items = [Item { problem: &problem, completion }];
     rewards.score_batch(&items).unwrap()[0].total
 }

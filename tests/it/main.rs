@@ -38,6 +38,7 @@ mod memory;
 mod model;
 mod model_files;
 mod model_folders;
+mod own_rewards;
 mod pages;
 mod program;
 mod prompts;

@@ -46,8 +46,13 @@ fn total(rewards: &Rewards, line: &Map<String, Value>) -> Option<f64> {
         columns: line.clone(),
     };
     let tokens = line.get("tokens").map_or(1, |tokens| tokens.as_u64().unwrap() as usize);
-    let completion =
-        Completion { text: text("completion").unwrap(), tokens, finished: true, max_tokens: 100 };
+    let completion = Completion {
+        text: text("completion").unwrap(),
+        tokens,
+        finished: true,
+        max_tokens: 100,
+        ids: &[],
+    };
     rewards.score_batch(&[Item { problem: &problem, completion }]).unwrap()[0].total
 }
 

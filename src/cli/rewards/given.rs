@@ -32,6 +32,7 @@ impl Given {
             text: &self.text,
             tokens: self.tokens.unwrap_or(0),
             finished: self.finished,
+            ids: &[],
             max_tokens,
         };
         Item { problem: &self.problem, completion }

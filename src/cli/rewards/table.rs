@@ -71,7 +71,7 @@ mod tests {
     fn judged(text: &str, extracted: Option<&str>, each: &[Option<f64>]) -> Judged {
         let total = each.iter().flatten().copied().reduce(|sum, score| sum + score);
         let solved = each.first().copied().flatten().map(|score| score >= 1.0);
-        let score = Score { each: each.to_vec(), total, solved };
+        let score = Score { each: each.to_vec(), total, solved, failed: false };
         Judged { text: text.into(), extracted: extracted.map(str::to_owned), score }
     }
 

@@ -48,6 +48,11 @@ fn run(key: &str) -> String {
             ("*.partial", "{kind: format, tags: [a]}"),
             (".timeout_secs", "{kind: code, allow_execution: true}"),
             (".valid", "{kind: json}"),
+            (".timeout_seconds", "{kind: command, command: [a]}"),
+            (".retries", "{kind: command, command: [a]}"),
+            (".solved_at", "{kind: command, command: [a]}"),
+            (".concurrency", "{kind: judge, url: 'http://a', model: m, prompt: p}"),
+            (".scale.*", "{kind: judge, url: 'http://a', model: m, prompt: p, scale: [0, 1]}"),
         ],
         "{kind: number}",
     );

@@ -104,6 +104,7 @@ impl<B: Kernels> Source<'_, B> {
         pool.summary.reward_secs += started.elapsed().as_secs_f64() - rollout_secs;
         pool.newest = pool.groups.len();
         pool.rounds += 1;
+        let scored = scored.into_iter().filter(|group| !group.has_failed()).collect();
         pool.groups.extend(self.judge(scored)?);
         Ok(())
     }
