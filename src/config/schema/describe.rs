@@ -88,7 +88,8 @@ fn keys_at(root: &Value, way: &[&str]) -> Vec<(String, String)> {
         let properties = root.pointer(&form).and_then(|node| node["properties"].as_object());
         for name in properties.into_iter().flat_map(serde_json::Map::keys) {
             let is_known = keys.iter().any(|(known, _)| known == name);
-            if !is_known && !(way.is_empty() && names_of_trl.contains(&name.as_str())) {
+            let is_of_trl = way.is_empty() && names_of_trl.contains(&name.as_str());
+            if !(is_known || is_of_trl) {
                 keys.push((name.clone(), brief(root, &format!("{form}/properties/{name}"))));
             }
         }

@@ -4,7 +4,8 @@ mod cases;
 #[cfg(unix)]
 mod child;
 mod program;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;
 
 use schemars::JsonSchema;

@@ -136,7 +136,7 @@ fn equal_rewards(case: &Case<'_>) -> Option<Finding> {
         facts.problems * facts.samples,
         rewards.min
     );
-    Some(match facts.accuracy {
+    let finding = match facts.accuracy {
         Some(_) => Finding::new(
             format!(
                 "{problem}; the model needs to be right now and then: show it answers first, or add a reward for part \
@@ -146,8 +146,8 @@ fn equal_rewards(case: &Case<'_>) -> Option<Finding> {
             json!({ "max_steps": 200 }),
         ),
         None => Finding::new(problem, "rewards", None),
-    })
-    .map(Finding::fatal)
+    };
+    Some(finding.fatal())
 }
 
 fn all_right(Case { facts, .. }: &Case<'_>) -> Option<Finding> {
@@ -176,7 +176,7 @@ fn small_group(Case { facts, config, .. }: &Case<'_>) -> Option<Finding> {
     let has_levels = facts.rewards.is_some_and(|rewards| rewards.levels > 1);
     let share = facts.without_signal_at(own).filter(|share| *share > MANY && has_levels)?;
     let larger = || facts.without_signal.iter().filter(|found| found.group > own);
-    let enough = larger().find(|found| found.share <= MANY).or_else(|| larger().last());
+    let enough = larger().find(|found| found.share <= MANY).or_else(|| larger().next_back());
     let problem = format!(
         "in {} of the groups of {own} all rewards are equal, and teach nothing",
         percent(share)
