@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{Signed, Zero};
+use num_traits::{Pow, Signed, Zero};
 
 use super::ball::Ball;
 use super::eval::{BUDGET, Point, Stop, Value};
@@ -94,27 +94,26 @@ impl Equality {
         agreed >= least
     }
 
-    /// Whether `decimal` is written as a decimal with six digits or more, and is `exact` rounded to them.
+    /// Whether `decimal` is written as a decimal with six digits or more, and is `exact` rounded to them
+    /// or cut off behind them.
     fn is_rounded(&self, decimal: &Formula, exact: &Formula) -> bool {
         const LEAST_DIGITS: usize = 6;
         let Some((numeral, minus)) = decimal.numeral() else { return false };
         let digits = numeral.digits.trim_start_matches('0').len();
-        if digits < LEAST_DIGITS
-            || numeral.decimals == 0
-            || exact.numeral().is_some()
-            || !exact.unknowns().is_empty()
-        {
+        let is_short = digits < LEAST_DIGITS || numeral.decimals == 0;
+        if is_short || exact.numeral().is_some() || !exact.unknowns().is_empty() {
             return false;
         }
-        let value = if minus { -numeral.value.clone() } else { numeral.value.clone() };
-        // Rounded or cut off.
-        let ten =
-            BigRational::from_integer(num_traits::Pow::pow(BigInt::from(10), numeral.decimals));
-        match self.at(0, exact, exact) {
-            Ok((Value::Exact(exact), _)) => (exact - value).abs() < ten.recip(),
-            Ok((Value::Near(exact), _)) => exact.is_within(&value, &ten.recip()),
+        let last = BigRational::new(BigInt::from(1), Pow::pow(BigInt::from(10), numeral.decimals));
+        let half = last / BigInt::from(2);
+        let signed = |value: BigRational| if minus { -value } else { value };
+        let value = numeral.value.clone();
+        let near = [signed(value.clone()), signed(value + &half)];
+        near.iter().any(|value| match self.at(0, exact, exact) {
+            Ok((Value::Exact(exact), _)) => (exact - value).abs() < half,
+            Ok((Value::Near(exact), _)) => exact.is_within(value, &half),
             Err(_) => false,
-        }
+        })
     }
 
     /// Whether one function is the other times a constant, of the sign that is asked for.

@@ -6,6 +6,7 @@ mod compare;
 mod equal;
 mod eval;
 mod formula;
+mod lexer;
 mod matrix;
 mod names;
 mod numeral;
@@ -19,6 +20,7 @@ mod tests;
 mod text;
 mod token;
 mod units;
+mod words;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

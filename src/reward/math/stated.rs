@@ -30,7 +30,13 @@ static FORMULA: LazyLock<Regex> = LazyLock::new(|| {
 /// What a sentence states its answer by.
 static IS: LazyLock<Regex> = LazyLock::new(|| {
     constant(
-        r"\b(?:is|are|be|equals|gives|get|becomes)\b(?: (?:about|exactly|equal to|simply|just|then|therefore))*\s+",
+        r"(?:\b(?:is|are|be|equals|gives|get|becomes)|\bit's)\b(?: (?:about|exactly|equal to|simply|just|then|therefore))*\s+",
+    )
+});
+/// A choice with its letter.
+static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+    constant(
+        r"^\s*\$?(?:\\(?:text|textbf|mathrm) *\{ *)?\(?([A-H])(?:[.:]|\)[.:]?)(?: *\})?(?:[ ~$]|\\[ ,;:]|\\q?quad)+(\S.*)$",
     )
 });
 /// Where a sentence ends.
@@ -71,13 +77,19 @@ pub(super) fn given(extraction: &Extraction, text: &str, reference: &[Answer]) -
         Some(None) => None,
         None => unmarked(text, reference),
     };
-    let other = match &content {
-        Some(Some(content)) => other_reading(content),
-        Some(None) => None,
-        None if text.len() <= 100 => other_reading(text),
-        None => None,
+    let whole = match &content {
+        Some(Some(content)) => content.as_ref(),
+        None if text.len() <= 100 => text,
+        _ => return first.into_iter().collect(),
     };
-    first.into_iter().chain(other).collect()
+    first.into_iter().chain(other_reading(whole)).chain(labelled(whole)).collect()
+}
+
+/// `(B) 12` says B, and 12.
+fn labelled(text: &str) -> Vec<Answer> {
+    let Some(found) = LABEL.captures(text) else { return Vec::new() };
+    let letter = Answer::Words(found[1].to_owned(), true);
+    std::iter::once(letter).chain(answer(&found[2])).collect()
 }
 
 /// A number that the reward `number` would find, where the reference is one.

@@ -1,11 +1,17 @@
 //! What an answer says: a number, a point, an interval, a set, an equation, words.
 
+mod sets;
+mod value;
+
 use super::formula::Formula;
+use super::lexer::tokens;
 use super::parse;
 use super::split::{self, Join};
 use super::text::clean;
-use super::token::{Relation, Token, tokens};
-use super::units::may_be_unit;
+use super::token::{Relation, Token};
+
+use sets::{bracketed, of_sets};
+use value::value;
 
 /// Brackets within brackets, as deep as any answer.
 const MOST_NESTED: usize = 12;
@@ -132,6 +138,10 @@ fn words(tokens: &[Token]) -> Option<Answer> {
             _ => return None,
         }
     }
+    // `A and C` are two letters.
+    if words.len() > 1 && words.iter().all(|word| word.len() == 1 || *word == "and") {
+        return None;
+    }
     let is_letter = words.len() == 1 && words[0].len() == 1;
     let has_word = inner.iter().any(|token| matches!(token, Token::Word(_)));
     if !(has_word || bracketed && is_letter) {
@@ -234,139 +244,6 @@ pub(super) fn member(tokens: &[Token], nested: usize) -> Option<Answer> {
     inside
         .and_then(|(open, inner, close)| bracketed(open, inner, close, nested))
         .or_else(|| value(tokens))
-}
-
-/// Unions and what is taken from the line; none where no sign of sets is there.
-fn of_sets(tokens: &[Token], nested: usize) -> Option<Option<Answer>> {
-    if tokens == [Token::Reals] {
-        let bound = |at| Bound { at, closed: false };
-        let below = Formula::negative(Formula::Infinity);
-        return Some(Some(Answer::Interval(bound(below), bound(Formula::Infinity))));
-    }
-    if tokens == [Token::EmptySet] {
-        return Some(Some(Answer::Set(Vec::new())));
-    }
-    let parts = split::at(tokens, &Token::Union);
-    if parts.len() > 1 {
-        let parts: Option<Vec<Answer>> =
-            parts.into_iter().map(|part| member(part, nested + 1)).collect();
-        return Some(parts.map(Answer::Union));
-    }
-    if let [Token::Reals, Token::Without, rest @ ..] = tokens {
-        return Some(match member(rest, nested + 1) {
-            Some(Answer::Set(items)) => Some(Answer::AllBut(items)),
-            _ => None,
-        });
-    }
-    None
-}
-
-fn bracketed(open: char, inner: &[Token], close: char, nested: usize) -> Option<Answer> {
-    if open == 'S' && close == 'S' && inner.is_empty() {
-        return Some(Answer::Set(Vec::new()));
-    }
-    let items = split::items(inner)?;
-    if items.iter().any(|(join, _)| *join == Join::Word) {
-        return if matches!((open, close), ('(', ')') | ('{', '}')) {
-            of_tokens(inner, nested + 1)
-        } else {
-            None
-        };
-    }
-    let answers: Option<Vec<Answer>> =
-        items.iter().map(|(_, tokens)| item(tokens, nested + 1)).collect();
-    let mut answers = answers?;
-    match (open, close, answers.len()) {
-        ('S', 'S', _) => Some(Answer::Set(spread(answers))),
-        ('{', '}', 1) | ('(', ')', 1) => match answers.remove(0) {
-            // A bracket around a value belongs to the formula, with what stands in it.
-            Answer::Value(..) => None,
-            answer => Some(answer),
-        },
-        ('{', '}', _) => Some(Answer::List(spread(answers))),
-        ('(' | '<', ')' | '<', 2..) => Some(Answer::Tuple(answers)),
-        ('[', ']', 3..) => Some(Answer::Row(answers)),
-        ('[' | '(', ']' | ')', 2) => interval(open == '[', answers, close == ']'),
-        _ => None,
-    }
-}
-
-/// Each `±` in a list is two items.
-fn spread(answers: Vec<Answer>) -> Vec<Answer> {
-    let each = |answer| match answer {
-        Answer::List(items) => items,
-        answer => vec![answer],
-    };
-    answers.into_iter().flat_map(each).collect()
-}
-
-fn interval(closed_below: bool, bounds: Vec<Answer>, closed_above: bool) -> Option<Answer> {
-    let mut bounds = bounds.into_iter().map(|bound| match bound {
-        Answer::Value(at, Unit::None) => Some(at),
-        _ => None,
-    });
-    let (low, high) = (bounds.next()??, bounds.next()??);
-    Some(Answer::Interval(
-        Bound { at: low, closed: closed_below },
-        Bound { at: high, closed: closed_above },
-    ))
-}
-
-/// A formula with its unit; several where it has a sign `±`.
-fn value(tokens: &[Token]) -> Option<Answer> {
-    let (formula, rest) = parse::prefix(tokens)?;
-    let unit = unit(rest)?;
-    let mut choices = formula.choices()?;
-    if choices.len() == 1 {
-        return Some(Answer::Value(choices.remove(0), unit));
-    }
-    Some(Answer::List(
-        choices.into_iter().map(|choice| Answer::Value(choice, unit.clone())).collect(),
-    ))
-}
-
-/// What stands behind a formula, where that leaves it what it is.
-fn unit(rest: &[Token]) -> Option<Unit> {
-    match rest {
-        [] => return Some(Unit::None),
-        [Token::Percent] | [Token::Percent, Token::Word(_)] => return Some(Unit::Percent),
-        [Token::Degree, rest @ ..] if rest.len() <= 1 => return temperature(rest),
-        _ => {}
-    }
-    if let Some(length) = parse::is_raised_degree(rest) {
-        return temperature(&rest[length..]);
-    }
-    let mut named = None;
-    for token in rest {
-        match token {
-            Token::Word(word) if may_be_unit(word) => {
-                named.get_or_insert_with(|| word.clone());
-            }
-            // The power of a unit, and units per unit.
-            Token::Number(numeral) if named.is_some() && numeral.digits.len() == 1 => {}
-            Token::Power
-            | Token::Minus
-            | Token::Open('{' | '(')
-            | Token::Close('}' | ')')
-            | Token::Times
-                if named.is_some() => {}
-            Token::Over => {
-                named.get_or_insert_with(String::new);
-            }
-            Token::Letter(letter) if named.is_some() && letter.len() == 1 => {}
-            _ => return None,
-        }
-    }
-    named.map(Unit::Named)
-}
-
-fn temperature(rest: &[Token]) -> Option<Unit> {
-    let is_scale = match rest {
-        [] => true,
-        [Token::Letter(scale) | Token::Word(scale)] => ["C", "F"].contains(&scale.as_str()),
-        _ => false,
-    };
-    is_scale.then_some(Unit::Degree)
 }
 
 /// Whether a relation is of the kind that makes intervals.
