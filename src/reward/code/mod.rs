@@ -4,7 +4,7 @@ mod cases;
 #[cfg(unix)]
 mod child;
 mod program;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
