@@ -357,7 +357,7 @@ fn answers_are_letters_texts_or_numbers_as_asked() {
         let choice: ChoiceReward = reward(&format!(r#"{{"index_from":{from}}}"#));
         let scores = ["B", "C"].map(|t| choice.score(&of(answer, cities()), &completion(t)));
         assert_eq!(scores, [Some(1.0), Some(0.0)]);
-        assert_eq!(choice.score(&of("4", None), &completion("E")).is_some(), true);
+        assert!(choice.score(&of("4", None), &completion("E")).is_some());
         assert_eq!(choice.score(&of("9", cities()), &completion("B")), None);
     }
 }
