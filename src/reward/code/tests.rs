@@ -1,5 +1,7 @@
 //! Programs that pass, fail, hang, flood, fork and cheat.
 
+#![cfg(unix)]
+
 use std::time::Instant;
 
 use serde_json::{Value, json};
