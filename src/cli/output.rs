@@ -31,8 +31,13 @@ pub(super) fn print_more(text: &str) -> anyhow::Result<bool> {
 
 /// Asks for a line, on standard error: what a pipe takes from standard output is replies alone.
 pub(super) fn prompt_sign() {
+    ask("> ");
+}
+
+/// Writes a question to standard error, where its answer follows.
+pub(super) fn ask(question: &str) {
     let mut err = io::stderr();
-    let _ = err.write_all(b"> ").and_then(|()| err.flush());
+    let _ = err.write_all(question.as_bytes()).and_then(|()| err.flush());
 }
 
 /// Says a line on standard error. A terminal or a reader that went away is no reason to end.

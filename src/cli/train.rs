@@ -30,7 +30,7 @@ pub(super) struct TrainArgs {
     /// Go on though the configuration, the data or the model has changed, or lines of the logs are missing
     #[arg(long, requires = "resume")]
     accept_changes: bool,
-    /// Do not try a few completions before the first step
+    /// Do not try a few completions before the first step; --quiet tries none either
     #[arg(long)]
     skip_check: bool,
     /// Print nothing but warnings and the closing report
@@ -55,7 +55,7 @@ impl TrainArgs {
         let options = Options {
             overwrite: self.overwrite,
             accept_changes: self.accept_changes,
-            tries_first: !self.skip_check,
+            tries_first: !(self.skip_check || self.quiet),
             stop: interrupt.stop.clone(),
             ..Options::on(&device)
         };

@@ -221,7 +221,9 @@ fn a_run_learns_from_servers_and_judges() {
     ));
     scene.train("run", &[]);
     assert_eq!(means(&scene, "http"), [0.5, 0.5, 0.5]);
-    assert_eq!(means(&scene, "judge"), [0.7, 0.7, 0.7]);
+    let judged = means(&scene, "judge");
+    // A mean of equal numbers is theirs but for rounding.
+    assert!(judged.len() == 3 && judged.iter().all(|x| (x.as_f64().unwrap() - 0.7).abs() < 1e-9));
 }
 
 #[test]

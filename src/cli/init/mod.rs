@@ -93,8 +93,7 @@ fn asked(question: &str, default: Option<&str>, flag: &str) -> anyhow::Result<St
             .with_context(|| format!("give {flag}: there is no terminal to ask on"));
     }
     let shown = default.map_or(String::new(), |default| format!(" [{default}]"));
-    let mut err = std::io::stderr();
-    write!(err, "{question}{shown}: ").and_then(|()| err.flush())?;
+    output::ask(&format!("{question}{shown}: "));
     let mut line = String::new();
     input.read_line(&mut line)?;
     match (line.trim(), default) {

@@ -50,8 +50,10 @@ enum Source {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// Where the answer stands: `auto`, `boxed`, `hashes`, `tag:NAME`, `regex`, `last_number` or `whole`.
     #[serde(default = "auto")]
     from: String,
+    /// With `from: regex` the pattern whose last match is the answer, or its first group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pattern: Option<Pattern>,
 }

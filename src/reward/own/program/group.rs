@@ -76,8 +76,8 @@ mod unix {
     use nix::unistd::Pid;
 
     /// Waits until the pipe to its standard input closes, which the end of this program does whatever ends
-    /// it, and then ends the group. A program of its own: a thread or a fork would end or hold memory with us.
-    const WATCH: &str = "read -r _; kill -KILL -- \"-$1\"";
+    /// it, and then ends the group (`-KILL --` is not for every shell). A program of its own: a thread or a fork would end or hold memory with us.
+    const WATCH: &str = "read -r _; kill -s KILL -- \"-$1\"";
 
     /// A process group, with a watcher that outlives this program for a moment.
     pub(super) struct Hold {
