@@ -129,3 +129,20 @@ fn a_key_is_explained_and_one_that_is_not_there_names_the_nearest() {
     says(&scene.succeed(&["explain"]).stdout, &["optimizer ", "rewards "]);
     says(&scene.refused(&["explain", "sampling.temprature"]), &["did you mean `temperature`?"]);
 }
+
+#[test]
+fn what_init_writes_can_be_checked_as_it_stands_and_is_never_written_over() {
+    let scene = Scene::new();
+    scene.train("base", &["--set", "max_steps=1"]);
+    let problems =
+        (0..9).map(|a| format!("{{\"prompt\": \"{a}+1=\", \"answer\": \"{}\"}}\n", a + 1));
+    scene.write("problems.jsonl", &problems.collect::<String>());
+    let init = ["init", "mine.yaml", "--model", "base/model", "--data", "problems.jsonl"];
+    let init = [&init[..], &["--reward", "math"]].concat();
+    scene.succeed(&init);
+    let ended = scene.run(&["check", "mine.yaml", "--no-step", "--samples", "2", "--json"]);
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    // One of nine problems is held out.
+    assert_eq!(found["facts"]["problems"], 8, "{found}");
+    says(&scene.refused(&init), &["mine.yaml is there already"]);
+}

@@ -35,6 +35,8 @@ pub(super) struct InitArgs {
 /// Rewards to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Judge {
+    /// The completion's answer equals the data's, as mathematics has it
+    Math,
     /// The completion's answer is the number that the data has
     Number,
     /// The whole completion is the answer
@@ -61,7 +63,7 @@ impl InitArgs {
         };
         let judge = match reward {
             Some(judge) => judge,
-            None => judge(&asked("judge by (number, exact)", Some("number"), "--reward")?)?,
+            None => judge(&asked("judge by (math, number, exact)", Some("math"), "--reward")?)?,
         };
         let name =
             file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
@@ -81,7 +83,7 @@ impl InitArgs {
 
 fn judge(name: &str) -> anyhow::Result<Judge> {
     Judge::from_str(name.trim(), true)
-        .map_err(|_| anyhow::anyhow!("`{}` is none of: number, exact", name.trim()))
+        .map_err(|_| anyhow::anyhow!("`{}` is none of: math, number, exact", name.trim()))
 }
 
 /// Asks for a line on a terminal; elsewhere what stands for it.

@@ -51,6 +51,7 @@ pub(super) fn written(begin: &Begin) -> String {
     let Begin { name, model, data, judge, full, sizes } = begin;
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let reward = match judge {
+        Judge::Math => "{kind: math}",
         Judge::Number => "{kind: number}",
         Judge::Exact => "{kind: exact}",
     };
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_a_configuration_whatever_the_names_are() {
-        for judge in [Judge::Number, Judge::Exact] {
+        for judge in [Judge::Math, Judge::Number, Judge::Exact] {
             for full in [true, false] {
                 let begin = Begin {
                     name: "a: \"b\" #c".into(),
