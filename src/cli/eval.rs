@@ -104,9 +104,11 @@ impl OnDevice for Evaluating {
     type Output = anyhow::Result<Evaluation>;
 
     fn run<B: Kernels>(self, device: B::Device) -> anyhow::Result<Evaluation> {
+        let rewards = Rewards::new(&self.config.rewards)?;
+        // Before a model is opened that would be opened in vain.
+        rewards.start()?;
         let model = saved_model::<B>(&self.folder, &device, &self.limits)?;
         output::note_left_out(&self.folder);
-        let rewards = Rewards::new(&self.config.rewards)?;
         let problems = Problems::load(&self.config, &model.tokenizer)?
             .judged_by(&rewards, self.config.eval.problems)?;
         problems.held_out_notes().iter().for_each(|text| output::note(text));
@@ -141,6 +143,9 @@ fn text(found: &Evaluation) -> String {
         found.problems,
         found.mean_length
     );
+    if let Some(reward) = found.reward {
+        text.push_str(&format!("reward     {reward:.3} on average\n"));
+    }
     if let (Some(mean), Some(n)) = (found.mean_at_n, found.samples) {
         text.push_str(&format!("mean@{n:<5} {}\n", percent(mean)));
     }

@@ -97,8 +97,12 @@ pub(super) fn model(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The folder of a model's `config.json`, and of its `tokenizer.json` where it has one: `path` itself, or where what it
-/// names on the hub is kept.
+/// What a folder says of its tokenizer, where it has them.
+const OF_TOKENIZER: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
+
+/// The folder of a model's `config.json`, and of what it says of its tokenizer: `path` itself, or where what it names on
+/// the hub is kept.
 fn description(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
     let id = named_on_hub(path).filter(|id| id.kind() == RepoKind::Model && id.file().is_none());
     let Some(id) = id else { return model(path, stop) };
@@ -108,9 +112,11 @@ fn description(path: &Path, stop: &Stop) -> anyhow::Result<PathBuf> {
         None => Ok(path.to_owned()),
     };
     let found = file("config.json")?;
-    match file("tokenizer.json") {
-        Err(error) if !is_missing(&error) => return Err(error),
-        _ => {}
+    for name in OF_TOKENIZER {
+        match file(name) {
+            Err(error) if !is_missing(&error) => return Err(error),
+            _ => {}
+        }
     }
     Ok(found.parent().unwrap_or(path).to_owned())
 }

@@ -4,9 +4,11 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::output;
-use crate::monitor::Progress;
+use crate::monitor::{Doing, Progress};
 use crate::run::Stop;
 
 /// What a shell adds to the number of the signal that ended a program.
@@ -17,7 +19,11 @@ const SIGNALLED: i32 = 128;
 pub(super) struct Interrupt {
     pub stop: Stop,
     signal: Arc<AtomicI32>,
+    doing: Doing,
 }
+
+/// How long the opening of a run may take to notice that it is to stop.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 impl Interrupt {
     /// The exit status of an interrupted run, as a shell has it for a program that a signal ended: 130
@@ -36,13 +42,20 @@ impl Interrupt {
         // Before the run can end by it and be asked for its status.
         self.signal.store(signal, Ordering::SeqCst);
         self.stop.ask();
-        progress.message("ending after this step and saving it; Ctrl-C again ends at once");
+        progress.message(&self.doing.stop_text());
+        // Whoever reads weights or waits for a hub does not look; nothing is lost that a later run does not do again.
+        if self.doing.is_opening() {
+            thread::sleep(PATIENCE);
+            if self.doing.is_opening() {
+                process::exit(SIGNALLED + signal);
+            }
+        }
     }
 }
 
 /// Watches for signals from now on; `progress` says what happens next. Called when [`hear`] may be.
-pub(super) fn watch(progress: &Progress) -> anyhow::Result<Interrupt> {
-    let interrupt = Interrupt::default();
+pub(super) fn watch(progress: &Progress, doing: &Doing) -> anyhow::Result<Interrupt> {
+    let interrupt = Interrupt { doing: doing.clone(), ..Interrupt::default() };
     let (watching, progress) = (interrupt.clone(), progress.clone());
     hear(move |signal| watching.take(signal, &progress))?;
     Ok(interrupt)

@@ -3,33 +3,40 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::fetch::fetch_all;
-use super::{ConfigFile, interrupt, output};
+use super::{Changes, interrupt, output};
 use crate::config::RunConfig;
 use crate::device::{self, OnDevice};
 use crate::kernel::Kernels;
-use crate::monitor::{Progress, Screen};
+use crate::monitor::{Doing, Progress, RunPaths, Screen};
 use crate::run::{Options, Outcome, Run, RunError};
 
 /// Arguments of `wgrpo train`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("going_on").args(["resume", "resume_from"]).multiple(true)))]
 pub(super) struct TrainArgs {
+    /// The run's YAML file; with --resume a run's folder will do
+    config: PathBuf,
     #[command(flatten)]
-    file: ConfigFile,
+    changes: Changes,
     /// Write to this folder instead of the configuration's output_dir
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
     /// Start anew in a folder that already holds a run, removing that run's files
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, conflicts_with = "going_on")]
     overwrite: bool,
     /// Go on from the newest whole checkpoint of the folder
     #[arg(long)]
     resume: bool,
+    /// Go on from the checkpoint of this step; what came after it is put aside
+    #[arg(long, value_name = "STEP")]
+    resume_from: Option<u64>,
     /// Go on though the configuration, the data or the model has changed, or lines of the logs are missing
-    #[arg(long, requires = "resume")]
-    accept_changes: bool,
+    #[arg(long, requires = "going_on", alias = "accept-changes")]
+    allow_changes: bool,
     /// Do not try a few completions before the first step; --quiet tries none either
     #[arg(long)]
     skip_check: bool,
@@ -41,11 +48,9 @@ pub(super) struct TrainArgs {
 impl TrainArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let progress = Progress::new(self.quiet);
-        let interrupt = interrupt::watch(&progress)?;
-        let mut config = self.file.load()?;
-        if let Some(folder) = &self.output_dir {
-            config.output_dir.clone_from(folder);
-        }
+        let doing = Doing::default();
+        let interrupt = interrupt::watch(&progress, &doing)?;
+        let mut config = self.load()?;
         let device = device::find(&config.device.name)?;
         fetch_all(&mut config, &interrupt.stop)?;
         device.compute_on_this_thread();
@@ -54,14 +59,48 @@ impl TrainArgs {
         }
         let options = Options {
             overwrite: self.overwrite,
-            accept_changes: self.accept_changes,
+            allow_changes: self.allow_changes,
+            resume_from: self.resume_from,
             tries_first: !(self.skip_check || self.quiet),
             stop: interrupt.stop.clone(),
             ..Options::on(&device)
         };
-        let options = options.monitor(Screen::new(progress));
-        let outcome = device.run(Training { config, options, resume: self.resume })?;
+        let options = options.monitor(doing).monitor(Screen::new(progress));
+        let resume = self.resumes();
+        let outcome = device.run(Training { config, options, resume })?;
         ended(outcome, interrupt.exit_code())
+    }
+
+    fn resumes(&self) -> bool {
+        self.resume || self.resume_from.is_some()
+    }
+
+    /// The configuration of a file, or of a run that goes on in its own folder.
+    fn load(&self) -> anyhow::Result<RunConfig> {
+        let given = &self.config;
+        if !given.is_dir() {
+            let mut config = self.changes.load(given)?;
+            if let Some(folder) = &self.output_dir {
+                config.output_dir.clone_from(folder);
+            }
+            return Ok(config);
+        }
+        let (shown, paths) = (given.display(), RunPaths::new(given));
+        ensure!(
+            paths.config().exists(),
+            "{shown} is a folder without a run; give a configuration, or the folder of a run with --resume"
+        );
+        ensure!(
+            self.resumes(),
+            "{shown} holds a run; `wgrpo train {shown} --resume` goes on with it, and a configuration begins another"
+        );
+        ensure!(
+            self.output_dir.is_none(),
+            "--output-dir names another folder than {shown}; copy the run there, and name that folder alone"
+        );
+        let mut config = self.changes.load(&paths.config())?;
+        config.output_dir.clone_from(given);
+        Ok(config)
     }
 }
 

@@ -154,12 +154,28 @@ pub struct CheckpointBlock {
     pub save_steps: u64,
     /// Newest checkpoints that are kept.
     pub keep: usize,
+    /// What an evaluation must be best by for its model to be kept in `best/`; none keeps none.
+    pub keep_best: Option<BestBy>,
 }
 
 impl Default for CheckpointBlock {
     fn default() -> Self {
-        Self { save_steps: 50, keep: 2 }
+        Self { save_steps: 50, keep: 2, keep_best: None }
     }
+}
+
+/// A metric of evaluations, of which more is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BestBy {
+    /// Share of problems that the greedy completion solves.
+    #[serde(rename = "eval/accuracy")]
+    Accuracy,
+    /// Mean total reward of the greedy completions.
+    #[serde(rename = "eval/reward")]
+    Reward,
+    /// Share of problems that one of k samples solves; needs `eval.samples`.
+    #[serde(rename = "eval/pass_at_k")]
+    PassAtK,
 }
 
 /// The `tracking:` block.

@@ -11,7 +11,7 @@ use super::{ConfigError, RunConfig};
 /// Characters of a value that are shown.
 const SHOWN: usize = 60;
 
-/// A key whose value is another than it was, as in `seed 5 -> 6`.
+/// A key whose value is another than it was, as in `seed 5 → 6`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedKey {
     /// The key with the blocks it is in, as `--set` takes it.
@@ -31,7 +31,7 @@ impl fmt::Display for ChangedKey {
             Some(value) => value.clone(),
             None => "nothing".to_owned(),
         };
-        write!(formatter, "{} {} -> {}", self.key, shown(&self.old), shown(&self.new))
+        write!(formatter, "{} {} → {}", self.key, shown(&self.old), shown(&self.new))
     }
 }
 
@@ -108,13 +108,13 @@ rewards: [{kind: exact}, {kind: number, partial: digits}]
     #[test]
     fn keys_that_differ_are_told_with_both_values_and_no_others() {
         assert_eq!(changed(&[]), Vec::<String>::new());
-        assert_eq!(changed(&["seed=6"]), ["seed 0 -> 6"]);
-        assert_eq!(changed(&["sampling.top_p=0.9"]), ["sampling.top_p 1.0 -> 0.9"]);
+        assert_eq!(changed(&["seed=6"]), ["seed 0 → 6"]);
+        assert_eq!(changed(&["sampling.top_p=0.9"]), ["sampling.top_p 1.0 → 0.9"]);
         assert_eq!(
             changed(&["model.architecture.num_hidden_layers=1", "rewards.1.weight=2"]),
-            ["model.architecture.num_hidden_layers 2 -> 1", "rewards.1.weight 1.0 -> 2.0"]
+            ["model.architecture.num_hidden_layers 2 → 1", "rewards.1.weight 1.0 → 2.0"]
         );
-        assert_eq!(changed(&["model.alphabet='10+='"]), ["model.alphabet \"01+=\" -> \"10+=\""]);
-        assert_eq!(changed(&["reward_clip=5"]), ["reward_clip nothing -> 5.0"]);
+        assert_eq!(changed(&["model.alphabet='10+='"]), ["model.alphabet \"01+=\" → \"10+=\""]);
+        assert_eq!(changed(&["reward_clip=5"]), ["reward_clip nothing → 5.0"]);
     }
 }

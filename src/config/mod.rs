@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use blocks::{
-    CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, LoraBlock, ModelBlock, TrackingBlock,
+    BestBy, CheckpointBlock, DeviceBlock, EvalBlock, GpgBlock, LoraBlock, ModelBlock, TrackingBlock,
 };
 pub use changes::ChangedKey;
 pub use check::check_sampling;

@@ -3,8 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// Files that a run writes directly into its folder.
-const RUN_FILES: [&str; 5] =
-    ["config.yaml", "metrics.jsonl", "eval.jsonl", "samples.jsonl", "report.txt"];
+const RUN_FILES: [&str; 7] = [
+    "config.yaml",
+    "metrics.jsonl",
+    "eval.jsonl",
+    "samples.jsonl",
+    "report.txt",
+    "not_finite.json",
+    "best.json",
+];
 
 /// Files that a saved model or a checkpoint may consist of.
 const MODEL_FILES: [&str; 8] = [
@@ -75,9 +82,24 @@ impl RunPaths {
         self.root.join("report.txt")
     }
 
+    /// What the last step was trained on, where its gradient was not finite.
+    pub fn not_finite(&self) -> PathBuf {
+        self.root.join("not_finite.json")
+    }
+
     /// The folder of the final model, in Hugging Face's layout.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
+    }
+
+    /// Where the model or the adapter of the best evaluation lies, in folders named as those of the run.
+    pub fn best(&self) -> Self {
+        Self::new(self.root.join("best"))
+    }
+
+    /// Which evaluation it was.
+    pub fn best_of(&self) -> PathBuf {
+        self.root.join("best.json")
     }
 
     /// The folder of the final adapter, as PEFT saves one.
@@ -98,6 +120,16 @@ impl RunPaths {
     /// The folder of the checkpoint after `step`.
     pub fn checkpoint(&self, step: u64) -> PathBuf {
         self.checkpoints().join(format!("step-{step}"))
+    }
+
+    /// A folder that is not there yet, for what came after `step` where a run goes on from there.
+    pub(super) fn free_aside(&self, step: u64) -> PathBuf {
+        let name = |count: u64| match count {
+            1 => format!("after-step-{step}"),
+            _ => format!("after-step-{step}-{count}"),
+        };
+        let mut folders = (1..).map(|count| self.root.join(name(count)));
+        folders.find(|folder| !folder.exists()).unwrap_or_else(|| self.root.join(name(1)))
     }
 
     /// The manifest of a checkpoint's folder.
@@ -139,9 +171,13 @@ impl RunPaths {
             own.extend(present(folder, &CHECKPOINT_FILES));
         }
         own.extend(present(&self.root, &RUN_FILES));
-        for (folder, files) in
-            [(self.model(), &MODEL_FILES[..]), (self.adapter(), &ADAPTER_FILES[..])]
-        {
+        let best = self.best();
+        for (folder, files) in [
+            (self.model(), &MODEL_FILES[..]),
+            (self.adapter(), &ADAPTER_FILES[..]),
+            (best.model(), &MODEL_FILES[..]),
+            (best.adapter(), &ADAPTER_FILES[..]),
+        ] {
             if is_real_folder(&folder) {
                 own.extend(present(&folder, files));
             }

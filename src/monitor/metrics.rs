@@ -108,6 +108,9 @@ pub struct EvalMetrics {
     /// Share of problems solved by the greedy completion.
     #[serde(rename = "eval/accuracy", deserialize_with = "null_is_nan")]
     pub accuracy: f64,
+    /// Mean total reward of the greedy completions; absent where no reward applies to any.
+    #[serde(rename = "eval/reward", default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<f64>,
     /// Number of held-out problems.
     #[serde(rename = "eval/problems")]
     pub problems: u64,
@@ -126,12 +129,15 @@ pub struct SampleLine {
     pub step: u64,
     /// Identifier of the problem.
     pub problem: String,
-    /// The prompt as a person reads it: text, or a line for each message of a conversation.
+    /// The prompt as the model was given it, special tokens included.
     pub prompt: String,
     /// The completion as text, special tokens left out.
     pub completion: String,
     /// The expected answer; none where the problem has none.
     pub answer: Option<String>,
+    /// What a reward that looks for an answer in the completion takes for it; none where none does or finds one.
+    #[serde(default)]
+    pub extracted: Option<String>,
     /// Weighted sum of the reward functions.
     #[serde(deserialize_with = "null_is_nan")]
     pub reward: f64,
@@ -144,6 +150,9 @@ pub struct SampleLine {
     pub finish: String,
     /// Completion length in tokens.
     pub tokens: u64,
+    /// The text of each token, the end included, and its log-probability when it was drawn, in nats.
+    #[serde(default)]
+    pub token_logps: Vec<(String, f64)>,
 }
 
 fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -273,8 +282,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_line_has_its_own_names() {
-        let line =
-            EvalMetrics { step: 2, accuracy: 0.5, problems: 20, pass_at_k: None, failed: None };
+        let line = EvalMetrics { step: 2, accuracy: 0.5, problems: 20, ..EvalMetrics::default() };
         assert_eq!(
             serde_json::to_value(line).unwrap(),
             json!({"step": 2, "eval/accuracy": 0.5, "eval/problems": 20, "eval/pass_at_k": null})

@@ -4,6 +4,7 @@
 //! plain numbers and text; it knows no tensor, no model and no config.
 
 mod diagnosis;
+mod doing;
 mod error;
 mod event;
 mod json_lines;
@@ -21,6 +22,7 @@ mod screen;
 mod summary;
 
 pub use diagnosis::diagnose;
+pub use doing::Doing;
 pub use error::RunFolderError;
 pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 pub use json_lines::JsonLines;

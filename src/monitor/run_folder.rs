@@ -76,6 +76,42 @@ impl RunFolder {
         logs.try_for_each(|log| truncate_after(&log, step).map_err(failed("cut back", &log)))
     }
 
+    /// Puts aside what came after the checkpoint of `step`, where something did: copies of the logs, and the newer
+    /// checkpoints. Where it lies now.
+    ///
+    /// # Errors
+    /// A file that cannot be copied or moved.
+    pub fn put_aside_after(&self, step: u64) -> Result<Option<PathBuf>, RunFolderError> {
+        let mut newer = self.paths.checkpoint_folders();
+        newer.retain(|(found, _)| *found > step);
+        let last = self.history()?.last().map_or(0, |metrics| metrics.step);
+        if newer.is_empty() && last <= step {
+            return Ok(None);
+        }
+        let aside = self.paths.free_aside(step);
+        let put = |from: &Path, does: fn(&Path, &Path) -> io::Result<()>| {
+            let to = aside.join(from.file_name().unwrap_or_default());
+            does(from, &to).map_err(failed("put aside", from))
+        };
+        fs::create_dir_all(&aside).map_err(failed("make", &aside))?;
+        for log in self.paths.logs().iter().filter(|log| log.exists()) {
+            put(log, |from, to| fs::copy(from, to).map(drop))?;
+        }
+        let best = [self.paths.best().root().to_owned(), self.paths.best_of()];
+        let best = best.into_iter().filter(|path| path.exists() && self.best_is_after(step));
+        for path in newer.into_iter().map(|(_, folder)| folder).chain(best.collect::<Vec<_>>()) {
+            put(&path, |from, to| fs::rename(from, to))?;
+        }
+        Ok(Some(aside))
+    }
+
+    /// Whether the model that is kept as the best is of a later step.
+    fn best_is_after(&self, step: u64) -> bool {
+        let text = fs::read_to_string(self.paths.best_of()).unwrap_or_default();
+        let best: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+        best.and_then(|best| best["step"].as_u64()).is_some_and(|best| best > step)
+    }
+
     /// Cuts a log after its first `bytes`.
     ///
     /// # Errors
@@ -91,6 +127,14 @@ impl RunFolder {
     /// Where the files of this run lie.
     pub fn paths(&self) -> &RunPaths {
         &self.paths
+    }
+
+    /// Keeps what a step was trained on whose gradient was not finite.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_batch(&self, batch: &serde_json::Value) -> Result<(), RunFolderError> {
+        write_whole(&self.paths.not_finite(), &batch.to_string())
     }
 
     /// Writes the resolved config.

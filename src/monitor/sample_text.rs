@@ -101,6 +101,7 @@ mod tests {
             advantage: -2.18,
             finish: "eos".into(),
             tokens: 4,
+            ..SampleLine::default()
         }
     }
 

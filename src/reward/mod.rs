@@ -93,6 +93,17 @@ pub struct Item<'a> {
     pub completion: Completion<'a>,
 }
 
+/// How a reward is given completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// It answers at once, and the same whatever stands beside a completion.
+    Anyhow,
+    /// It waits for somebody else, who may be asked about each group by itself.
+    ByGroup,
+    /// It is asked once about all of a step.
+    Once,
+}
+
 /// A judge of completions: by [`Reward::score`], one at a time, or by [`Reward::score_batch`].
 pub trait Reward: Send + Sync {
     /// A short name for metrics and messages.
@@ -123,6 +134,11 @@ pub trait Reward: Send + Sync {
 
     /// Keeps what it tells beside scores in `folder` from now on, in files that begin with `name`.
     fn keep_in(&self, _folder: &Path, _name: &str) {}
+
+    /// How it is given what a step generates.
+    fn asks(&self) -> Asks {
+        Asks::Anyhow
+    }
 
     /// Whether groups that it fails to judge leave, in place of ending the run.
     fn drops_groups(&self) -> bool {

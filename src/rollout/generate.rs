@@ -86,10 +86,19 @@ impl Generator {
         let decoder = &decoder.for_inference();
         let mut generation = Generation::new(self, decoder, prompts, noise);
         while generation.step()? {
-            watch(News { tokens: &generation.fresh, ended: generation.ended })?;
+            let groups = &generation.done[generation.told..];
+            watch(News { tokens: &generation.fresh, ended: generation.ended, groups })?;
+            generation.told = generation.done.len();
         }
-        Ok(generation.groups())
+        generation.done.sort_by_key(|(at, _)| *at);
+        Ok(generation.done.into_iter().map(|(_, group)| group).collect())
     }
+}
+
+/// Groups of prompts of which no completion is wanted, with their numbers.
+fn prompts_without_samples(prompts: &[Prompt]) -> impl Iterator<Item = (usize, RolloutGroup)> {
+    let none = prompts.iter().enumerate().filter(|(_, prompt)| prompt.samples == 0);
+    none.map(|(at, prompt)| (at, RolloutGroup { prompt: prompt.clone(), completions: vec![] }))
 }
 
 /// The number of each prompt's first sample: how many of its problem come before it.
@@ -132,6 +141,12 @@ struct Generation<'a, B: Kernels> {
     fresh: Vec<DrawnToken>,
     /// How many have ended.
     ended: usize,
+    /// How many of each group have not.
+    open_of_group: Vec<usize>,
+    /// Groups that are whole, in the order in which they ended,
+    done: Vec<(usize, RolloutGroup)>,
+    /// and how many of them the watcher has seen.
+    told: usize,
     /// Tokens of all of them.
     drawn: usize,
     /// Hidden state `[1, d]` that the first tokens of the group whose prompt was the last to be computed
@@ -165,6 +180,9 @@ impl<'a, B: Kernels> Generation<'a, B> {
             rows: rows.collect(),
             fresh: Vec::new(),
             ended: 0,
+            open_of_group: prompts.iter().map(|prompt| prompt.samples).collect(),
+            done: prompts_without_samples(prompts).collect(),
+            told: 0,
             drawn: 0,
             begins: None,
         }
@@ -297,7 +315,7 @@ impl<'a, B: Kernels> Generation<'a, B> {
         for row in rows.into_iter().next().unwrap_or_default() {
             if self.rows[row].finish.is_some() {
                 self.schedule.close(row);
-                self.ended += 1;
+                self.end(row);
             }
         }
         Ok(())
@@ -324,15 +342,20 @@ impl<'a, B: Kernels> Generation<'a, B> {
         Ok(())
     }
 
-    /// The rows by group, in the order of their sample index.
-    fn groups(self) -> Vec<RolloutGroup> {
-        let empty = |prompt: &Prompt| RolloutGroup { prompt: prompt.clone(), completions: vec![] };
-        let mut groups: Vec<RolloutGroup> = self.prompts.iter().map(empty).collect();
-        for Row { group, ids, logps, finish, .. } in self.rows {
-            let finish = finish.unwrap_or(FinishReason::Length);
-            groups[group].completions.push(Completion { ids, logps, finish });
+    /// Counts a row that ended, and takes its group out where it was the last one.
+    fn end(&mut self, row: usize) {
+        self.ended += 1;
+        let group = self.rows[row].group;
+        self.open_of_group[group] -= 1;
+        if self.open_of_group[group] > 0 {
+            return;
         }
-        groups
+        let prompt = self.prompts[group].clone();
+        let first = self.rows.partition_point(|row| row.group < group);
+        let rows = &mut self.rows[first..first + prompt.samples];
+        // Their tokens are needed no more.
+        let completions = rows.iter_mut().map(Row::take).collect();
+        self.done.push((group, RolloutGroup { prompt, completions }));
     }
 }
 
@@ -340,6 +363,15 @@ impl Row {
     /// Nothing drawn yet.
     fn new(group: usize, sample: u32) -> Self {
         Self { group, sample, ids: Vec::new(), logps: Vec::new(), finish: None }
+    }
+
+    /// What was drawn, which leaves the row empty.
+    fn take(&mut self) -> Completion {
+        Completion {
+            ids: std::mem::take(&mut self.ids),
+            logps: std::mem::take(&mut self.logps),
+            finish: self.finish.unwrap_or(FinishReason::Length),
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub struct News<'a> {
     pub tokens: &'a [DrawnToken],
     /// How many completions have ended by now.
     pub ended: usize,
+    /// Groups all of whose completions ended just now, each with the number of its prompt.
+    pub groups: &'a [(usize, RolloutGroup)],
 }
 
 /// A token as it was drawn.

@@ -13,7 +13,7 @@ const FREE: [&str; 10] = [
     "output_dir",
     "checkpoint",
     "tracking",
-    "eval.every_steps",
+    "eval",
     "device.name",
     "device.micro_batch_tokens",
     "device.cache_tokens",
@@ -27,16 +27,16 @@ pub(super) struct Made<'a> {
     pub inputs: &'a Inputs,
 }
 
-/// Checks that a run may go on from what was made by `before`; a sentence on what differs.
+/// Checks that a run may go on from what was made by `before` up to `step`; a line on each thing that differs.
 ///
 /// # Errors
 /// Differences that change the run, unless `accepted`.
 pub(super) fn check(
     folder: &Path,
-    before: &Made<'_>,
-    now: &Made<'_>,
+    [before, now]: [&Made<'_>; 2],
+    step: u64,
     accepted: bool,
-) -> Result<Option<String>, RunError> {
+) -> Result<Vec<String>, RunError> {
     let moved = |key: &ChangedKey| now.inputs.are_the_same_below(before.inputs, &key.key);
     let keys = now.config.changed_keys(before.config)?;
     // Which inputs an update leaves out follows from how it is cut.
@@ -49,8 +49,29 @@ pub(super) fn check(
     if !refused.is_empty() && !accepted {
         return Err(RunError::Changed { folder: folder.into(), changes: refused.join("; ") });
     }
-    let all: Vec<String> = free.iter().map(ChangedKey::to_string).chain(refused).collect();
-    Ok((!all.is_empty()).then(|| format!("changed since the checkpoint: {}", all.join("; "))))
+    let all = free.iter().map(ChangedKey::to_string).chain(refused);
+    let schedule = moved_schedule(now.config, before.config, step);
+    Ok(all
+        .map(|change| format!("changed    {change}, since step {step}"))
+        .chain(schedule)
+        .collect())
+}
+
+/// What another number of steps makes of a learning rate that follows them.
+fn moved_schedule(now: &RunConfig, before: &RunConfig, step: u64) -> Option<String> {
+    let rate = |config: &RunConfig| {
+        let training = &config.training;
+        let done = step * training.optimizer_steps() / training.max_steps.max(1);
+        training.optimizer.learning_rate(done, training.optimizer_steps())
+    };
+    let (rate_before, rate_now) = (rate(before), rate(now));
+    (now.training.max_steps != before.training.max_steps && rate_before != rate_now).then(|| {
+        format!(
+            "changed    the schedule of the learning rate ends at step {}: after step {step} the rate is {rate_now:.3e}, \
+             where it was to be {rate_before:.3e}",
+            now.training.max_steps
+        )
+    })
 }
 
 fn has_dropout(config: &RunConfig) -> bool {
@@ -77,14 +98,12 @@ mod tests {
 
     #[test]
     fn cadence_length_and_place_are_free_and_nothing_else_is() {
-        for free in ["max_steps", "checkpoint.keep", "tracking.samples", "eval.every_steps"] {
+        for free in ["max_steps", "checkpoint.keep", "tracking.samples", "eval.problems"] {
             assert!(is_free(free), "{free}");
         }
         assert!(is_free("rewards.1.timeout_seconds") && is_free("rewards.12.url"));
         assert!(!is_free("rewards.1.prompt") && !is_free("rewards.1.parameters.url"));
-        for bound in
-            ["seed", "eval.problems", "checkpoints", "device.reference_dtype", "model.path"]
-        {
+        for bound in ["seed", "checkpoints", "device.reference_dtype", "model.path"] {
             assert!(!is_free(bound), "{bound}");
         }
     }

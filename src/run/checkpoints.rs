@@ -48,6 +48,27 @@ pub(super) fn newest(paths: &RunPaths, accepts_gap: bool) -> Result<Found, RunEr
     })
 }
 
+/// The checkpoint after `step`, as far as it can be gone on from.
+///
+/// # Errors
+/// None there, or one that is not whole, with what is wrong with it.
+pub(super) fn of_step(paths: &RunPaths, step: u64, accepts_gap: bool) -> Result<Found, RunError> {
+    let folders = paths.checkpoint_folders();
+    let folder = paths.root().to_owned();
+    let Some((_, found)) = folders.iter().find(|(found, _)| *found == step) else {
+        let steps: Vec<String> = folders.iter().map(|(step, _)| step.to_string()).collect();
+        let there = match steps.is_empty() {
+            true => "there is none of any step".into(),
+            false => format!("there are those of {}", steps.join(", ")),
+        };
+        return Err(RunError::NoCheckpointOf { folder, step, there });
+    };
+    whole(paths, step, found, accepts_gap).map_err(|fault| RunError::NoWholeCheckpoint {
+        folder,
+        faults: format!("step-{step}: {fault}"),
+    })
+}
+
 fn notes(faults: &[String]) -> Vec<String> {
     faults.iter().map(|fault| format!("not resumed from checkpoints/{fault}")).collect()
 }

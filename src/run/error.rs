@@ -112,10 +112,20 @@ pub enum RunError {
         /// Whether a run was begun there.
         holds_run: bool,
     },
+    /// A checkpoint that is asked for by its step and is not there.
+    #[error("{} has no checkpoint of step {step}; {there}", folder.display())]
+    NoCheckpointOf {
+        /// The run's folder.
+        folder: PathBuf,
+        /// The step.
+        step: u64,
+        /// Which steps there are some of.
+        there: String,
+    },
     /// Checkpoints, and none of them whole.
     #[error(
         "no checkpoint of {} is whole: {faults}; put the files back from a copy, or start anew with \
-         --overwrite; where only the logs are not as they were, --accept-changes goes on without \
+         --overwrite; where only the logs are not as they were, --allow-changes goes on without \
          the missing lines",
         folder.display()
     )]
@@ -128,13 +138,13 @@ pub enum RunError {
     /// A configuration, data or a model other than the checkpoint's.
     #[error(
         "{} cannot go on as the same run: {changes}; undo the change, begin another run in a folder of \
-         its own with --output-dir, or go on nevertheless with --accept-changes",
+         its own with --output-dir, or go on nevertheless with --allow-changes",
         folder.display()
     )]
     Changed {
         /// The run's folder.
         folder: PathBuf,
-        /// What differs, as before -> now.
+        /// What differs, as before → now.
         changes: String,
     },
     /// A file that the run is made from and that cannot be read.

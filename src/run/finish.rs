@@ -3,7 +3,7 @@
 use super::{Run, RunError};
 use crate::kernel::Kernels;
 use crate::model::{LoadedModel, WeightStorage};
-use crate::monitor::{Event, RunFacts, StepMetrics, peak_rss_mib, report};
+use crate::monitor::{Event, RunFacts, RunPaths, StepMetrics, peak_rss_mib, report};
 use crate::readback;
 
 /// What a run came to.
@@ -34,7 +34,7 @@ impl<B: Kernels> Run<B> {
         if saves && self.steps_done() > 0 {
             self.save()?;
         }
-        self.save_what_was_trained()?;
+        self.save_what_was_trained(self.frame.folder.paths())?;
         let (facts, history) = (self.facts(after), self.frame.folder.history()?);
         let report = report(&facts, &history);
         self.frame.tell(&Event::Finished { facts: &facts, report: &report })?;
@@ -50,10 +50,9 @@ impl<B: Kernels> Run<B> {
     }
 
     /// Writes the model, or the adapter and on request the model that it makes.
-    fn save_what_was_trained(&self) -> Result<(), RunError> {
+    pub(super) fn save_what_was_trained(&self, paths: &RunPaths) -> Result<(), RunError> {
         let (policy, setup) = (self.policy(), &self.frame.setup);
         readback::sync_and_check::<B>(&policy.device())?;
-        let paths = self.frame.folder.paths();
         if let (true, Some(lora), Some(base)) =
             (self.saves_adapter(), &setup.lora, &setup.config.model.path)
         {
@@ -98,6 +97,7 @@ impl<B: Kernels> Run<B> {
             files: [
                 self.saves_adapter().then(|| ("adapter", paths.adapter())),
                 self.saves_model().then(|| ("model", paths.model())),
+                paths.best_of().exists().then(|| ("best", paths.best().root().to_owned())),
                 Some(("metrics", paths.metrics())),
                 Some(("samples", paths.samples())),
                 Some(("config", paths.config())),

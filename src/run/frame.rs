@@ -120,14 +120,14 @@ impl Frame {
         self.setup.stop.is_asked()
     }
 
-    /// Accuracy on the held-out problems after `step` steps; none where there are none, or where the
-    /// run was asked to stop meanwhile.
+    /// What is found on the held-out problems after `step` steps; none where there are none, or where the run was asked to
+    /// stop meanwhile.
     pub(super) fn evaluate<B: Kernels>(
         &mut self,
         policy: &Decoder<B>,
         rewards: &Rewards,
         step: u64,
-    ) -> Result<Option<f64>, RunError> {
+    ) -> Result<Option<EvalMetrics>, RunError> {
         let Self { setup, monitors, .. } = self;
         let Setup { held_out, tokenizer, eval_options, stop, .. } = &*setup;
         let Some(problems) = held_out else { return Ok(None) };
@@ -150,14 +150,16 @@ impl Frame {
             Err(TrainError::Stopped) => return Ok(None),
             found => found?,
         };
-        self.tell(&Event::Evaluated(&EvalMetrics {
+        let found = EvalMetrics {
             step,
             accuracy: found.accuracy,
+            reward: found.reward,
             problems: found.problems as u64,
             pass_at_k: found.pass_at_k,
             failed: (found.failed > 0).then_some(found.failed as u64),
-        }))?;
-        Ok(Some(found.accuracy))
+        };
+        self.tell(&Event::Evaluated(&found))?;
+        Ok(Some(found))
     }
 
     pub(super) fn trainer<B: Kernels>(

@@ -19,6 +19,7 @@
 //! tells [events](crate::monitor::Event) to the monitors that it was given. On a GPU it belongs inside
 //! [`Device::run`](crate::device::Device::run), which opens the device and ends with its first failure.
 
+mod best;
 mod card;
 mod changes;
 mod check;
@@ -57,7 +58,9 @@ use crate::kernel::{ComputeDtype, Kernels};
 use crate::model::Decoder;
 use crate::monitor::{Event, Existing, Phase, RunFolder, StepEvent};
 use crate::reward::Rewards;
-use crate::train::{PreparedProblems, StepReport, Trainer, WarmStartOutcome, warm_start};
+use crate::train::{
+    PreparedProblems, StepReport, TrainError, Trainer, WarmStartOutcome, warm_start,
+};
 
 /// A run under way.
 pub struct Run<B: Kernels> {
@@ -138,7 +141,11 @@ impl<B: Kernels> Run<B> {
     /// Whatever ends training, or a file that cannot be written; the run can be resumed from its
     /// last checkpoint.
     pub fn step(&mut self) -> Result<StepReport, RunError> {
-        let step = self.trainer.step()?;
+        let step = self.trainer.step();
+        if let Err(TrainError::NotFinite { batch, .. }) = &step {
+            self.frame.folder.keep_batch(batch)?;
+        }
+        let step = step?;
         self.tell_step(&step)?;
         let (done, config) = (self.trainer.steps_done(), &self.frame.setup.config);
         let saves = is_due(done, config.checkpoint.save_steps);
@@ -159,8 +166,10 @@ impl<B: Kernels> Run<B> {
     pub fn evaluate(&mut self) -> Result<Option<f64>, RunError> {
         let step = self.trainer.steps_done();
         let found = self.frame.evaluate(&self.trainer.policy(), self.trainer.rewards(), step)?;
-        self.evaluated = found.map(|accuracy| (step, accuracy)).or(self.evaluated);
-        Ok(found)
+        let Some(found) = found else { return Ok(None) };
+        self.evaluated = Some((step, found.accuracy));
+        self.keep_if_best(&found)?;
+        Ok(Some(found.accuracy))
     }
 
     /// Writes a checkpoint, then removes the oldest ones beyond `checkpoint.keep`. Where the newest is
@@ -197,7 +206,7 @@ impl<B: Kernels> Run<B> {
         let tracking = &self.frame.setup.config.tracking;
         let first = step.step == 1;
         let samples = |due: bool, count: usize| match due {
-            true => step.samples(count, |group| self.trainer.problem(group)),
+            true => self.trainer.samples(step, count),
             false => Vec::new(),
         };
         let logged = samples(first || is_due(step.step, tracking.samples_every), tracking.samples);

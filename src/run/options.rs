@@ -16,7 +16,9 @@ pub struct Options {
     pub overwrite: bool,
     /// Whether a resumed run goes on though its configuration, its data or its model is not what it
     /// was, or its logs are not whole.
-    pub accept_changes: bool,
+    pub allow_changes: bool,
+    /// The step whose checkpoint a resumed run goes on from; the newest where there is none.
+    pub resume_from: Option<u64>,
     /// Whether a few completions are tried before the first step, to say what keeps it from learning.
     pub tries_first: bool,
     /// Rewards beside those of the configuration, with their weights.
@@ -32,7 +34,8 @@ impl Default for Options {
         Self {
             limits: Limits::none("the CPU"),
             overwrite: false,
-            accept_changes: false,
+            allow_changes: false,
+            resume_from: None,
             tries_first: false,
             rewards: Vec::new(),
             monitors: Vec::new(),

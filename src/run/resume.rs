@@ -20,23 +20,37 @@ struct Ready {
 }
 
 impl Ready {
-    /// Takes the folder of a run, and finds the checkpoint that `config` may go on from.
-    fn check(config: &RunConfig, accepts_changes: bool) -> Result<Self, RunError> {
+    /// Takes the folder of a run, and finds the checkpoint that `config` may go on from: that of a step, or the newest.
+    fn check(
+        config: &RunConfig,
+        step: Option<u64>,
+        accepts_changes: bool,
+    ) -> Result<Self, RunError> {
         let folder = RunFolder::reopen(&config.output_dir).map_err(no_run)?;
-        let mut found = checkpoints::newest(folder.paths(), accepts_changes)?;
+        let mut found = match step {
+            Some(step) => checkpoints::of_step(folder.paths(), step, accepts_changes)?,
+            None => checkpoints::newest(folder.paths(), accepts_changes)?,
+        };
         let inputs = Inputs::of(config)?;
         let before = changes::Made { config: &found.config, inputs: &found.manifest.inputs };
         let now = changes::Made { config, inputs: &inputs };
-        let changed = changes::check(folder.paths().root(), &before, &now, accepts_changes)?;
+        let (root, step) = (folder.paths().root(), found.state.step);
+        let changed = changes::check(root, [&before, &now], step, accepts_changes)?;
+        let most = config.training.max_steps;
+        let complete = (step >= most).then(|| {
+            format!("complete   all {most} steps are done; for more, --set max_steps={}", 2 * most)
+        });
         let gap = found.gap.iter().map(|gap| format!("lines of the logs are missing: {gap}"));
         let gap: Vec<String> = gap.collect();
         let notes = std::mem::take(&mut found.notes).into_iter().chain(gap).chain(changed);
+        let notes = notes.chain(complete);
         Ok(Self { notes: notes.collect(), folder, found, inputs })
     }
 }
 
 impl<B: Kernels> Run<B> {
-    /// Goes on from the newest whole checkpoint of the folder, as if the run had never stopped.
+    /// Goes on from the newest whole checkpoint of the folder, as if the run had never stopped; or from that of
+    /// [`Options::resume_from`], with what came after it put aside.
     ///
     /// # Errors
     /// A folder that another run is at work in; one without a whole checkpoint; a configuration, data or
@@ -48,12 +62,22 @@ impl<B: Kernels> Run<B> {
         options: Options,
     ) -> Result<Self, RunError> {
         let config = in_its_precision::<B>(config, device)?;
-        let Ready { folder, found, inputs, notes } = Ready::check(&config, options.accept_changes)?;
+        let (step, allows) = (options.resume_from, options.allow_changes);
+        let Ready { folder, found, inputs, mut notes } = Ready::check(&config, step, allows)?;
         let (setup, opened) = Setup::open::<B>(config, device, options)?;
         // A checkpoint that does not fit must be known before the folder's logs are cut.
         let mut trainer = opened.trainer(&setup.config)?;
         trainer.restore(&found.folder, &found.state)?;
-        let mut frame = setup.enter(inputs, || found.cut_logs(&folder).map(|()| folder))?;
+        let mut aside = None;
+        let mut frame = setup.enter(inputs, || {
+            if step.is_some() {
+                aside = folder.put_aside_after(found.state.step)?;
+            }
+            found.cut_logs(&folder).map(|()| folder)
+        })?;
+        notes.extend(
+            aside.map(|aside| format!("kept       what came after it is in {}", aside.display())),
+        );
         trainer.rewards().keep_in(&frame.folder.paths().rewards());
         let (step, checkpoint) = (found.state.step, found.folder.as_path());
         frame.tell(&Event::Resumed { checkpoint, step })?;

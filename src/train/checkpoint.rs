@@ -37,6 +37,9 @@ pub struct CheckpointState {
     pub optimizer_steps: u64,
     /// Training steps that had nothing to learn from.
     pub skipped_steps: u64,
+    /// Optimiser steps on end, up to now, that were left out because their gradient was not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_finite_on_end: u64,
     /// Prompts drawn, which is the place in the order of the data.
     pub prompts_drawn: u64,
     /// Completion tokens generated.
@@ -53,6 +56,10 @@ pub struct CheckpointState {
     pub carried: Vec<CarriedGroup>,
     /// Held-out accuracy before training.
     pub accuracy_before: Option<f64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl CheckpointState {
@@ -104,6 +111,7 @@ impl<B: Kernels> Trainer<B> {
             step: counters.steps,
             optimizer_steps: self.state.optimizer.steps(),
             skipped_steps: counters.skipped_steps,
+            not_finite_on_end: counters.not_finite_on_end,
             prompts_drawn: counters.prompts_drawn,
             tokens_seen: counters.tokens_seen,
             kl_coef: Exact(self.state.kl_coef),
@@ -149,6 +157,7 @@ impl<B: Kernels> Trainer<B> {
         self.state.counters = Counters {
             steps: state.step,
             skipped_steps: state.skipped_steps,
+            not_finite_on_end: state.not_finite_on_end,
             prompts_drawn: state.prompts_drawn,
             tokens_seen: state.tokens_seen,
         };

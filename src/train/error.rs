@@ -32,17 +32,42 @@ pub enum TrainError {
     /// A run folder that cannot be read or written.
     #[error(transparent)]
     Folder(#[from] RunFolderError),
+    /// An evaluation of which nothing is known.
+    #[error(
+        "a reward failed on all {problems} problems of an evaluation, so there is no accuracy; see its log, mend it and \
+         go on with --resume"
+    )]
+    NothingJudged {
+        /// How many there were.
+        problems: usize,
+    },
     /// An evaluation that was asked to stop.
     #[error("the evaluation was stopped before its end")]
     Stopped,
     /// A gradient that is not finite.
     #[error(
-        "the gradient norm of step {step} is {norm}: the policy has diverged; this optimiser \
-         step changed nothing; lower optimizer.learning_rate or optimizer.max_grad_norm, or set device.compute_dtype to f32 where it is f16, and resume from the \
-         last checkpoint"
+        "the gradient of {tensor} is not finite in step {step}, and so it was in {count} optimiser steps on end, which \
+         changed nothing: the policy has diverged; lower optimizer.learning_rate or optimizer.max_grad_norm, or set \
+         device.compute_dtype to f32 where it is f16, and resume from the last checkpoint; what the step was trained on is \
+         in not_finite.json of the run's folder"
     )]
     NotFinite {
         /// The training step.
+        step: u64,
+        /// Optimiser steps on end.
+        count: u64,
+        /// The first parameter whose gradient is not finite.
+        tensor: String,
+        /// What the step was trained on.
+        batch: Box<serde_json::Value>,
+    },
+    /// The same in a warm start.
+    #[error(
+        "the gradient norm of step {step} of the warm start is {norm}: the policy has diverged; lower \
+         warm_start.learning_rate, or set device.compute_dtype to f32 where it is f16"
+    )]
+    WarmStartNotFinite {
+        /// The step.
         step: u64,
         /// The norm.
         norm: f64,

@@ -29,6 +29,8 @@ pub struct EvalOptions {
 pub struct Evaluation {
     /// Share of problems whose greedy completion is right.
     pub accuracy: f64,
+    /// Mean total reward of the greedy completions; none where no reward applies to any.
+    pub reward: Option<f64>,
     /// Share of right completions among the samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean_at_n: Option<f64>,
@@ -63,7 +65,7 @@ pub struct EvalProgress {
 /// Evaluates a policy; draws nothing from the random numbers of training.
 ///
 /// # Errors
-/// Logits or rewards that are not finite, or a device that failed.
+/// Logits or rewards that are not finite, a reward that fails on all problems, or a device that failed.
 pub fn evaluate<B: Kernels>(
     policy: &Decoder<B>,
     tokenizer: &Tokenizer,
@@ -104,10 +106,14 @@ pub fn evaluate_watched<B: Kernels>(
     };
     let greedy = judge.generate(policy, 1, Sampling::greedy())?;
     let right = solved_of_judged(&greedy);
+    if right.is_empty() {
+        return Err(TrainError::NothingJudged { problems: problems.len() });
+    }
     let completions = greedy.iter().flat_map(|group| &group.rollout.completions);
     let tokens: usize = completions.map(|completion| completion.ids.len()).sum();
     let mut evaluation = Evaluation {
         accuracy: right.iter().sum::<usize>() as f64 / right.len() as f64,
+        reward: mean_reward(&greedy),
         mean_at_n: None,
         pass_at_k: None,
         k: None,
@@ -120,6 +126,9 @@ pub fn evaluate_watched<B: Kernels>(
         let (n, k) = (options.samples, options.k.clamp(1, options.samples));
         let sampled = judge.generate(policy, n, options.generator.sampling)?;
         let right = solved_of_judged(&sampled);
+        if right.is_empty() {
+            return Err(TrainError::NothingJudged { problems: problems.len() });
+        }
         let of_problems = |value: &dyn Fn(usize) -> f64| {
             Some(right.iter().map(|c| value(*c)).sum::<f64>() / right.len() as f64)
         };
@@ -166,22 +175,32 @@ impl Judge<'_, '_> {
         self.progress.waits = !generator.footprint(Wanted::of(&prompts)).is_at_once;
         (self.watch)(self.progress)?;
         let before = self.progress.done;
-        let mut watch = |news: News<'_>| {
-            let done = before + news.ended as u64;
-            if done == self.progress.done {
-                return Ok(());
-            }
-            self.progress.done = done;
-            (self.watch)(self.progress)
-        };
-        let groups = generator.generate_watched(policy, &prompts, noise, &mut watch)?;
-        Ok(self.scorer.score(groups)?)
+        let scorer = self.scorer;
+        scorer.score_generated(|outgoing| {
+            let mut watch = |news: News<'_>| {
+                outgoing.send(&news)?;
+                let done = before + news.ended as u64;
+                if done == self.progress.done {
+                    return Ok(());
+                }
+                self.progress.done = done;
+                (self.watch)(self.progress)
+            };
+            generator.generate_watched(policy, &prompts, noise, &mut watch)
+        })
     }
 }
 
 /// Completions of each group that solve its problem, but for groups that a reward failed on.
 fn solved_of_judged(groups: &[ScoredGroup]) -> Vec<usize> {
     groups.iter().filter(|group| !group.has_failed()).map(solved).collect()
+}
+
+/// The mean total reward of all completions that have one.
+fn mean_reward(groups: &[ScoredGroup]) -> Option<f64> {
+    let judged = groups.iter().filter(|group| !group.has_failed());
+    let totals: Vec<f64> = judged.flat_map(ScoredGroup::totals).flatten().collect();
+    (!totals.is_empty()).then(|| totals.iter().sum::<f64>() / totals.len() as f64)
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -66,18 +66,22 @@ impl<B: Kernels> StepGradients<B> {
         self.scale
     }
 
-    /// Euclidean norm over all parameters together, of the loss itself.
+    /// Euclidean norm over all parameters together, of the loss itself; and the name of the first parameter whose own is
+    /// not finite.
     ///
     /// # Errors
     /// A device that failed.
-    pub fn norm(&self) -> Result<f64, DeviceFailed> {
+    pub fn norm(&self) -> Result<(f64, Option<&str>), DeviceFailed> {
         let squares: Vec<_> =
             self.named.iter().map(|(_, gradient)| kernel::sum_of_squares(gradient)).collect();
         if squares.is_empty() {
-            return Ok(0.0);
+            return Ok((0.0, None));
         }
-        let squares = readback::read(Tensor::cat(squares, 0))?;
-        Ok(squares.iter::<f64>().sum::<f64>().sqrt() / f64::from(self.scale))
+        let squares: Vec<f64> = readback::read(Tensor::cat(squares, 0))?.iter().collect();
+        let mut named = self.named.iter().zip(&squares);
+        let first =
+            named.find(|(_, square)| !square.is_finite()).map(|((name, _), _)| name.as_str());
+        Ok((squares.iter().sum::<f64>().sqrt() / f64::from(self.scale), first))
     }
 
     /// Each gradient under its parameter's name.
@@ -163,7 +167,7 @@ mod tests {
     fn where_everything_is_frozen_a_step_changes_nothing() {
         let frozen = policy().freeze(|_| true);
         let gradients = gradients(&frozen);
-        assert_eq!(gradients.norm(), Ok(0.0));
+        assert_eq!(gradients.norm(), Ok((0.0, None)));
         let (after, _) = Optimizer::new(OptimizerConfig::default(), 1).step(frozen, gradients);
         assert_eq!(values(&after), values(&policy()));
     }

@@ -311,7 +311,7 @@ mod tests {
         let mut batch = mini_batch(&preparation, &preparation.differentiated(all.clone()), &all);
         let (metrics, gradients) = batch.differentiate(&policy, objective, 0.8, 0, 1.0).unwrap();
         assert!(batch.micro_batches.is_empty() && metrics.entropy.is_nan());
-        assert_eq!(gradients.norm().unwrap(), 0.0);
+        assert_eq!(gradients.norm().unwrap(), (0.0, None));
         assert_eq!(gradients.by_name().len(), policy.parameters().len());
     }
 

@@ -26,11 +26,13 @@ mod masks;
 mod memory;
 mod minibatch;
 mod moments;
+mod not_finite;
 mod optimizer;
 mod prepared;
 mod reference;
 mod report;
 mod score;
+mod score_early;
 mod settings;
 mod sft;
 mod state;
@@ -86,9 +88,9 @@ use update::{Learner, update_policy};
 
 use crate::kernel::Kernels;
 use crate::model::Decoder;
+use crate::monitor::SampleLine;
 use crate::readback;
 use crate::reward::Rewards;
-use crate::rollout::RolloutGroup;
 use crate::text::Tokenizer;
 
 /// A policy under training: what the run is made of, and its state.
@@ -129,9 +131,9 @@ impl<B: Kernels> Trainer<B> {
         self.state.policy.valid()
     }
 
-    /// The problem behind a rollout group.
-    pub fn problem(&self, group: &RolloutGroup) -> &crate::data::Problem {
-        self.problems.problem(group.prompt.problem as usize)
+    /// The first `count` completions of a step for a log, one from each group before a second of any.
+    pub fn samples(&self, report: &StepReport, count: usize) -> Vec<SampleLine> {
+        report.samples(count, &self.scorer())
     }
 
     /// The problems that are trained on.
@@ -217,6 +219,7 @@ impl<B: Kernels> Trainer<B> {
             reference: state.reference.as_ref(),
             kl_coef: state.kl_coef,
             loss_scale: state.loss_scale.as_mut(),
+            not_finite: &mut state.counters.not_finite_on_end,
             step: state.counters.steps + 1,
         };
         update_policy(learner, advantages)
@@ -226,7 +229,7 @@ impl<B: Kernels> Trainer<B> {
     fn end_step(&mut self, advantages: &StepAdvantages, update: &Update, kl: Option<f64>) {
         let state = &mut self.state;
         state.counters.steps += 1;
-        let has_nothing = update.outcomes.is_empty() && update.overflown == 0;
+        let has_nothing = update.outcomes.is_empty() && update.left_out() == 0;
         state.counters.skipped_steps += u64::from(has_nothing);
         let rollouts = advantages.train.iter().map(|group| &group.scored.rollout);
         let sequences = rollouts.map(|rollout| rollout.completions.len()).sum();

@@ -12,7 +12,7 @@ use super::gradients::StepGradients;
 use super::moments::{MomentStorage, Moments};
 use crate::kernel::{self, AdamW, Kernels};
 use crate::model::{Decoder, ParameterMapper};
-use crate::readback::DeviceFailed;
+use crate::readback::{self, DeviceFailed};
 
 /// How the learning rate moves after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -90,13 +90,26 @@ impl OptimizerConfig {
 }
 
 /// What an optimiser step did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepOutcome {
     /// Gradient norm before clipping.
     pub grad_norm: f64,
     /// Learning rate that was used.
     pub learning_rate: f64,
+    /// The first parameter whose gradient is not finite; then the step changed nothing.
+    pub not_finite: Option<String>,
+    /// How far the parameters moved, beside their norm: of the first tensors that are trained, up to
+    /// [`MOST_MEASURED`] numbers. NaN where nothing was measured.
+    ///
+    /// ```text
+    /// |w' − w| / |w|
+    /// ```
+    pub relative_update: f64,
 }
+
+/// Numbers of which the movement is measured: under Adam all move at much the same pace, and what is measured is held
+/// twice meanwhile.
+const MOST_MEASURED: usize = 1 << 18;
 
 /// AdamW's state.
 #[derive(Debug)]
@@ -131,29 +144,32 @@ impl<B: Kernels> Optimizer<B> {
         decoder: Decoder<Autodiff<B>>,
         gradients: StepGradients<B>,
     ) -> (Decoder<Autodiff<B>>, Result<StepOutcome, DeviceFailed>) {
-        let grad_norm = match gradients.norm() {
-            Ok(norm) => norm,
+        let (grad_norm, not_finite) = match gradients.norm() {
+            Ok((norm, first)) => (norm, first.map(str::to_owned)),
             Err(failed) => return (decoder, Err(failed)),
         };
         let learning_rate = self.config.learning_rate(self.steps, self.total_steps);
-        let outcome = StepOutcome { grad_norm, learning_rate };
+        let mut outcome =
+            StepOutcome { grad_norm, learning_rate, not_finite, relative_update: f64::NAN };
         if !grad_norm.is_finite() {
             return (decoder, Ok(outcome));
         }
         self.steps += 1;
         let mut update = Update {
-            hyper: self.hyper(outcome, gradients.scale()),
+            hyper: self.hyper(&outcome, gradients.scale()),
             weight_decay: self.config.weight_decay as f32,
             gradients: gradients.by_name(),
             moments: &mut self.moments,
+            moved: Moved { left: MOST_MEASURED, squares: Vec::new() },
         };
         let decoder = decoder.map_parameters(&mut update);
         let left: Vec<&String> = update.gradients.keys().collect();
         assert!(left.is_empty(), "gradients of parameters that the policy lacks: {left:?}");
-        (decoder, Ok(outcome))
+        let moved = update.moved.relative();
+        (decoder, moved.map(|relative_update| StepOutcome { relative_update, ..outcome }))
     }
 
-    fn hyper(&self, outcome: StepOutcome, loss_scale: f32) -> AdamW {
+    fn hyper(&self, outcome: &StepOutcome, loss_scale: f32) -> AdamW {
         let limit = self.config.max_grad_norm;
         let clipped = limit > 0.0 && outcome.grad_norm > limit;
         let clip = if clipped { (limit / outcome.grad_norm) as f32 } else { 1.0 };
@@ -185,6 +201,39 @@ struct Update<'a, B: Kernels> {
     weight_decay: f32,
     gradients: BTreeMap<String, Tensor<B, 1>>,
     moments: &'a mut Moments<B>,
+    moved: Moved<B>,
+}
+
+/// Squares of what some tensors moved by, and of what they were.
+struct Moved<B: Kernels> {
+    /// Numbers that may still be measured.
+    left: usize,
+    /// `[1]` each, by turns of the difference and of the tensor.
+    squares: Vec<Tensor<B, 1>>,
+}
+
+impl<B: Kernels> Moved<B> {
+    /// Whether a tensor of so many numbers is measured.
+    fn takes(&mut self, count: usize) -> bool {
+        let left = self.left.checked_sub(count);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    fn add<const D: usize>(&mut self, before: Tensor<B, D>, after: &Tensor<B, D>) {
+        let of_before = kernel::sum_of_squares(&before);
+        self.squares.push(kernel::sum_of_squares(&(after.clone() - before)));
+        self.squares.push(of_before);
+    }
+
+    fn relative(self) -> Result<f64, DeviceFailed> {
+        if self.squares.is_empty() {
+            return Ok(f64::NAN);
+        }
+        let squares: Vec<f64> = readback::read(Tensor::cat(self.squares, 0))?.iter().collect();
+        let sum = |first: usize| squares.iter().skip(first).step_by(2).sum::<f64>();
+        Ok((sum(0) / sum(1)).sqrt())
+    }
 }
 
 impl<B: Kernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
@@ -199,10 +248,15 @@ impl<B: Kernels> ParameterMapper<Autodiff<B>> for Update<'_, B> {
         param.map(|weight| {
             let count = weight.shape().num_elements();
             let moments = self.moments.take(name, count, &weight.device());
+            let weight = weight.inner();
+            let before = self.moved.takes(count).then(|| weight.clone());
             let (weight, moments) = match self.moments.has_codes(count) {
-                true => kernel::adamw_step_q8(hyper, weight.inner(), moments, &gradient),
-                false => kernel::adamw_step(hyper, weight.inner(), moments, &gradient),
+                true => kernel::adamw_step_q8(hyper, weight, moments, &gradient),
+                false => kernel::adamw_step(hyper, weight, moments, &gradient),
             };
+            if let Some(before) = before {
+                self.moved.add(before, &weight);
+            }
             self.moments.put(name, moments);
             Tensor::from_inner(weight).require_grad()
         })
@@ -229,6 +283,28 @@ mod tests {
         for (name, after) in values(&after) {
             assert_eq!(after != before[&name], name == embedding, "{name}");
         }
+    }
+
+    #[test]
+    fn the_relative_update_is_what_moved_beside_what_there_was() {
+        let policy = policy();
+        let before = values(&policy);
+        let mut gradients = StepGradients::default();
+        gradients.add(&policy, any_pass(&policy), &crate::train::testing::loss(&policy));
+        let mut optimizer =
+            Optimizer::new(OptimizerConfig { learning_rate: 1e-3, ..Default::default() }, 1);
+        let (after, outcome) = optimizer.step(policy, gradients);
+        let square = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|x| x * x).sum::<f64>();
+        let (mut moved, mut norm) = (0.0, 0.0);
+        for (name, after) in values(&after) {
+            let before = before[&name].iter().map(|x| f64::from(*x));
+            norm += square(&mut before.clone());
+            moved += square(
+                &mut after.iter().zip(before).map(|(after, before)| f64::from(*after) - before),
+            );
+        }
+        let (found, expected) = (outcome.unwrap().relative_update, (moved / norm).sqrt());
+        assert!((found - expected).abs() < 1e-6 * expected && expected > 0.0, "{found} {expected}");
     }
 
     fn rate(schedule: Schedule, step: u64) -> f64 {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::advantages::{StepAdvantages, ValuedGroup};
 use super::loss_scale::LossScale;
 use super::optimizer::StepOutcome;
-use super::score::ScoredCompletion;
+use super::score::{ScoredCompletion, Scorer};
 use super::summary::{DrawSummary, mean, share};
-use crate::data::{Problem, Prompt};
 use crate::loss::{LossMetrics, Objective};
 use crate::monitor::{SampleLine, StepMetrics};
-use crate::rollout::{Completion, RolloutGroup};
+use crate::rollout::{Completion, Prompt, RolloutGroup};
+use crate::text::Tokenizer;
 
 /// Everything a training step produced.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Update {
     pub outcomes: Vec<(LossMetrics, StepOutcome)>,
     /// Optimiser steps that were left out because their gradient overflowed.
     pub overflown: usize,
+    /// Those that were left out because it was not finite for another reason.
+    pub not_finite: usize,
     /// Completion tokens that were differentiated, each counted once: those of rows without advantage are
     /// not where nothing but the advantage pulls.
     pub tokens: usize,
@@ -58,6 +60,11 @@ pub struct Update {
 }
 
 impl Update {
+    /// Optimiser steps that were left out.
+    pub(super) fn left_out(&self) -> usize {
+        self.overflown + self.not_finite
+    }
+
     /// The KL that the loss measured, in nats per token; none without a reference or a step.
     pub fn kl(&self, objective: &Objective) -> Option<f64> {
         let measured = objective.needs_reference() && !self.outcomes.is_empty();
@@ -118,6 +125,8 @@ impl StepReport {
     /// Metrics that only some methods have, each only where it says something.
     fn extra(&self) -> BTreeMap<String, f64> {
         let (summary, clipped) = (&self.summary, self.advantages.post.clipped_fraction);
+        let relative =
+            mean(self.update.outcomes.iter().map(|(_, outcome)| outcome.relative_update));
         let of_method = [
             ("selection/rounds", summary.rounds as f64, summary.rounds > 1),
             ("selection/counting", summary.counting as f64, summary.rounds > 1),
@@ -125,6 +134,8 @@ impl StepReport {
             ("selection/carried", summary.carried as f64, summary.carried > 0),
             ("selection/failed", summary.failed as f64, summary.failed > 0),
             ("selection/skipped_steps", self.skipped_steps as f64, self.skipped_steps > 0),
+            ("update/relative", relative, relative.is_finite()),
+            ("update/not_finite", self.update.not_finite as f64, self.update.not_finite > 0),
             ("gpg/alpha", self.update.alpha, self.update.alpha != 1.0),
             ("advantages/clipped", clipped, clipped > 0.0),
         ];
@@ -143,16 +154,12 @@ impl StepReport {
     }
 
     /// The first `count` completions for the log, one from each group before a second of any.
-    pub fn samples<'a>(
-        &'a self,
-        count: usize,
-        problem: impl Fn(&RolloutGroup) -> &'a Problem,
-    ) -> Vec<SampleLine> {
+    pub(super) fn samples(&self, count: usize, scorer: &Scorer<'_>) -> Vec<SampleLine> {
         let longest = self.rollouts().map(|group| group.completions.len()).max().unwrap_or(0);
         let row =
             |row| self.groups().filter_map(move |group| Some((group, Sample::of(group, row)?)));
         let places = (0..longest).flat_map(row).take(count);
-        places.map(|(group, of)| self.sample(&of, problem(&group.scored.rollout))).collect()
+        places.map(|(group, of)| self.sample(&of, &group.scored.rollout.prompt, scorer)).collect()
     }
 
     /// The groups that the step worked on: those trained on, then those that only count.
@@ -165,20 +172,23 @@ impl StepReport {
         self.advantages.rollouts()
     }
 
-    fn sample(&self, of: &Sample, problem: &Problem) -> SampleLine {
-        let score = &of.scored.score;
+    fn sample(&self, of: &Sample, prompt: &Prompt, scorer: &Scorer<'_>) -> SampleLine {
+        let (score, text) = (&of.scored.score, &of.scored.text);
+        let problem = scorer.problems.problem(prompt.problem as usize);
         let rewards = self.reward_names.iter().cloned().zip(score.each.iter().copied());
         SampleLine {
             step: self.step,
             problem: problem.id.to_string(),
-            prompt: prompt_text(&problem.prompt),
-            completion: of.scored.text.clone(),
+            prompt: scorer.tokenizer.decode_all(&prompt.ids),
+            completion: text.clone(),
             answer: problem.answer.clone(),
+            extracted: scorer.rewards.extracted(problem, text),
             reward: score.total.unwrap_or(f64::NAN),
             rewards: rewards.collect(),
             advantage: of.advantage,
             finish: of.completion.finish.name().into(),
             tokens: of.completion.ids.len() as u64,
+            token_logps: token_logps(of.completion, scorer.tokenizer),
         }
     }
 
@@ -210,14 +220,15 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// A prompt as a person reads it.
-pub(super) fn prompt_text(prompt: &Prompt) -> String {
-    match prompt {
-        Prompt::Text(text) => text.clone(),
-        Prompt::Messages(messages) => {
-            let line =
-                |message: &crate::data::Message| format!("{}: {}", message.role, message.content);
-            messages.iter().map(line).collect::<Vec<_>>().join("\n")
-        }
-    }
+/// The tokens of a completion as text, and how probable each was; three digits are enough to colour it by.
+fn token_logps(completion: &Completion, tokenizer: &Tokenizer) -> Vec<(String, f64)> {
+    // A token alone may lose the space before it.
+    let piece = |at: usize| {
+        let both = tokenizer.decode_all(&completion.ids[at.saturating_sub(1)..=at]);
+        let before = tokenizer.decode_all(&completion.ids[at.saturating_sub(1)..at]);
+        both.strip_prefix(&before).map_or(both.clone(), str::to_owned)
+    };
+    let rounded = |logp: f32| (f64::from(logp) * 1000.0).round() / 1000.0;
+    let logps = completion.logps.iter().enumerate();
+    logps.map(|(at, logp)| (piece(at), rounded(*logp))).collect()
 }

@@ -129,7 +129,7 @@ impl TrainConfig {
     }
 
     /// Optimiser steps of the whole run.
-    pub(super) fn optimizer_steps(&self) -> u64 {
+    pub fn optimizer_steps(&self) -> u64 {
         self.max_steps * self.updates() as u64
     }
 }

@@ -116,7 +116,7 @@ pub fn warm_start<B: Kernels>(
         let is_overflown = outcome.loss.is_finite()
             && loss_scale.as_mut().is_some_and(|loss_scale| loss_scale.is_overflown(step));
         if !step.is_finite() && !is_overflown {
-            return Err(TrainError::NotFinite { step: outcome.steps + 1, norm: step });
+            return Err(TrainError::WarmStartNotFinite { step: outcome.steps + 1, norm: step });
         }
         outcome.steps += 1;
         if outcome.steps.is_multiple_of(settings.check_every.max(1)) {

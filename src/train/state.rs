@@ -38,6 +38,8 @@ pub(super) struct Counters {
     pub steps: u64,
     /// Of these, steps that had nothing to learn from.
     pub skipped_steps: u64,
+    /// Optimiser steps on end whose gradient was not finite.
+    pub not_finite_on_end: u64,
     /// Prompts drawn, which is the place in the order of the data.
     pub prompts_drawn: u64,
     /// Completion tokens generated.

@@ -14,8 +14,10 @@ use crate::text::Tokenizer;
 /// What was sampled, and how long that took.
 #[derive(Debug)]
 pub struct Trial {
-    /// A group for each problem, in their order.
+    /// A group for each problem, in their order, but for those that a reward failed on.
     pub groups: Vec<ScoredGroup>,
+    /// How many it failed on.
+    pub failed: usize,
     /// Seconds of generation.
     pub rollout_secs: f64,
     /// Seconds of scoring.
@@ -42,6 +44,8 @@ pub fn try_out<B: Kernels>(
     let rollouts =
         generator.generate(policy, &prompts, Noise::new(seed, Purpose::Evaluation, 0))?;
     let rollout_secs = began.elapsed().as_secs_f64();
-    let groups = scorer.score(rollouts)?;
-    Ok(Trial { groups, rollout_secs, reward_secs: began.elapsed().as_secs_f64() - rollout_secs })
+    let mut groups = scorer.score(rollouts)?;
+    let reward_secs = began.elapsed().as_secs_f64() - rollout_secs;
+    groups.retain(|group| !group.has_failed());
+    Ok(Trial { failed: problems.len() - groups.len(), groups, rollout_secs, reward_secs })
 }

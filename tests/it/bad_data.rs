@@ -141,7 +141,8 @@ fn a_conversation_with_its_solution_is_refused_and_an_explicit_column_wins() {
     scene.write("problems.jsonl", &line);
     scene.train("run", &[]);
     let samples = scene.lines("run/samples.jsonl");
-    assert!(samples.iter().all(|sample| sample["prompt"] == "1+1="), "{samples:?}");
+    let asked = |sample: &serde_json::Value| sample["prompt"].as_str().unwrap().ends_with("1+1=");
+    assert!(samples.iter().all(asked), "{samples:?}");
 }
 
 #[test]

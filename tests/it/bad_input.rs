@@ -178,8 +178,7 @@ fn a_resume_that_cannot_work_leaves_the_run_as_it_is() {
     // Another model than the checkpoint's.
     let before = contents(&scene.path("run"));
     let message = scene.refused(
-        &[&resume[..], &["--accept-changes", "--set", "model.architecture.hidden_size=32"]]
-            .concat(),
+        &[&resume[..], &["--allow-changes", "--set", "model.architecture.hidden_size=32"]].concat(),
     );
     says(&message, &["step-3/policy.safetensors", "[16, 16]", "[16, 32]"]);
     assert_eq!(contents(&scene.path("run")), before);

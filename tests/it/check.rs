@@ -63,9 +63,10 @@ fn what_is_cut_off_asks_for_more_room_and_the_advice_helps() {
     };
     let short = of(2);
     let change = changes(&short).into_iter().find(|(key, _)| key == "response_length");
-    assert_eq!(change, Some(("response_length".into(), json!(4))), "{short}");
+    let longer = change.unwrap_or_else(|| panic!("{short}")).1.as_u64().unwrap();
+    assert!((3..=8).contains(&longer), "{short}");
     let share = |found: &Value| found["facts"]["cut_off"].as_f64().unwrap();
-    assert!(share(&of(4)) < share(&short) && share(&short) > 0.05);
+    assert!(share(&of(longer)) < share(&short) && share(&short) > 0.05);
 }
 
 #[test]

@@ -116,15 +116,15 @@ fn a_log_that_was_cut_or_changed_is_seen_and_a_gap_is_only_accepted_aloud() {
         copy(&scene.path("whole"), &scene.path("run"));
         flip(&scene.path("run").join(log), 100);
         let before = contents(&scene.path("run"));
-        says(&scene.refused(&RESUME), &[log, "not as it was written", "--accept-changes"]);
+        says(&scene.refused(&RESUME), &[log, "not as it was written", "--allow-changes"]);
         assert_eq!(contents(&scene.path("run")), before);
     }
 
     copy(&scene.path("whole"), &scene.path("run"));
     let first = text.find('\n').unwrap() + 1;
     fs::write(&metrics, &text[first..]).unwrap();
-    says(&scene.refused(&RESUME), &["metrics.jsonl", "--accept-changes"]);
-    let ended = scene.succeed(&[&RESUME[..], &["--accept-changes"]].concat());
+    says(&scene.refused(&RESUME), &["metrics.jsonl", "--allow-changes"]);
+    let ended = scene.succeed(&[&RESUME[..], &["--allow-changes"]].concat());
     says(&ended.stderr, &["after step 3", "lines of the logs are missing", "metrics.jsonl has"]);
     assert_eq!(scene.lines("run/metrics.jsonl").len(), 2);
 }

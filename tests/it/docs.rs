@@ -108,7 +108,8 @@ fn test_exists(path: &str) -> bool {
 #[test]
 fn every_file_that_a_document_links_to_is_there() {
     let link = regex::Regex::new(r"\]\(([^)#:]+)\)").unwrap();
-    for document in DOCUMENTS {
+    // Its commands are run by `it::own_task`.
+    for document in DOCUMENTS.into_iter().chain(["docs/your-own-task.md", "docs/own-rewards.md"]) {
         let text = read(document);
         for target in link.captures_iter(&text) {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);

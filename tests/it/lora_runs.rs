@@ -104,7 +104,7 @@ fn with_dropout_a_run_is_cut_as_it_began() {
     let again = ["train", "tiny.yaml", "--output-dir", "run"];
     says(
         &scene.refused(&[&again[..], &dropout, &smaller].concat()),
-        &["device.micro_batch_tokens 4096 -> 20"],
+        &["device.micro_batch_tokens 4096 → 20"],
     );
     scene.train("run", &[&dropout[..], &["--resume"]].concat());
 }

@@ -39,6 +39,7 @@ mod model;
 mod model_files;
 mod model_folders;
 mod own_rewards;
+mod own_task;
 mod pages;
 mod program;
 mod prompts;

@@ -116,6 +116,18 @@ fn a_reward_that_fails_ends_the_run_with_its_request_and_its_log() {
 }
 
 #[test]
+fn an_evaluation_of_which_nothing_is_known_has_no_accuracy_and_ends_the_run() {
+    if !has_python() {
+        return;
+    }
+    let scene =
+        scene("{kind: python, path: rewards.py, function: f, on_failure: drop, solved_at: 1}");
+    scene.write("rewards.py", "def f(completions, **columns): raise ValueError('never')\n");
+    let refused = scene.refused(&["train", "tiny.yaml", "--output-dir", "run", "--skip-check"]);
+    says(&refused, &["failed on all 12 problems", "--resume"]);
+}
+
+#[test]
 fn groups_that_a_reward_fails_on_leave_and_are_counted() {
     if !has_python() {
         return;

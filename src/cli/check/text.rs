@@ -89,12 +89,13 @@ fn facts_text(facts: &Facts) -> String {
         "completions",
         &format!(
             "{problems} problems × {samples}: {} tokens at the median, {} at the 95th percentile, {} at most, of {} \
-             (response_length); {} are cut off",
+             (response_length); {} are cut off{}",
             completions.median,
             completions.p95,
             completions.max,
             completions.limit,
-            percent(facts.cut_off)
+            percent(facts.cut_off),
+            wish(facts)
         ),
     );
     row(&mut text, "rewards", &rewards_text(facts));
@@ -116,6 +117,14 @@ fn facts_text(facts: &Facts) -> String {
         );
     }
     text
+}
+
+/// The response length that the 95th percentile asks for, where it is beyond the limit.
+fn wish(facts: &Facts) -> String {
+    match facts.asks_for.filter(|tokens| *tokens > facts.completions.limit) {
+        Some(tokens) => format!("; 95 of 100 should end within about {tokens}"),
+        None => String::new(),
+    }
 }
 
 fn rewards_text(facts: &Facts) -> String {

@@ -1,15 +1,19 @@
 //! `wgrpo init`: a configuration to begin with, from a few questions.
 
+mod judge;
 mod written;
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::output;
+use super::{fetch, output};
 use crate::config::RunConfig;
+use crate::model::{describe, find_model};
+use crate::run::{Problems, Stop};
+use judge::{CHOICES, Judge};
 use written::{Begin, Sizes, written};
 
 /// Arguments of `wgrpo init`.
@@ -24,23 +28,13 @@ pub(super) struct InitArgs {
     /// A file of problems, or a hub id
     #[arg(long)]
     data: Option<String>,
-    /// How completions are judged
-    #[arg(long, value_enum)]
+    /// How completions are judged: math, number, exact, contains, choice, or a Python file with a reward function
+    /// (FILE.py, or FILE.py:FUNCTION)
+    #[arg(long)]
     reward: Option<Judge>,
     /// Train all weights, and not an adapter
     #[arg(long)]
     full: bool,
-}
-
-/// Rewards to begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Judge {
-    /// The completion's answer equals the data's, as mathematics has it
-    Math,
-    /// The completion's answer is the number that the data has
-    Number,
-    /// The whole completion is the answer
-    Exact,
 }
 
 const MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
@@ -63,11 +57,15 @@ impl InitArgs {
         };
         let judge = match reward {
             Some(judge) => judge,
-            None => judge(&asked("judge by (math, number, exact)", Some("math"), "--reward")?)?,
-        };
+            None => asked(&format!("judge by ({CHOICES})"), Some("math"), "--reward")?
+                .parse()
+                .map_err(anyhow::Error::msg)?,
+        }
+        .with_function()?;
         let name =
             file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy().into_owned());
-        let begin = Begin { name, model, data, judge, full, sizes: Sizes::default() };
+        let sizes_before = Sizes::usual(&model);
+        let begin = Begin { name, model, data, judge, full, sizes: sizes_before };
         let begin = Begin { sizes: sizes(&begin, &file)?, ..begin };
         let text = written(&begin);
         // What is written must be read.
@@ -79,11 +77,6 @@ impl InitArgs {
              says what a key means.\n"
         ))
     }
-}
-
-fn judge(name: &str) -> anyhow::Result<Judge> {
-    Judge::from_str(name.trim(), true)
-        .map_err(|_| anyhow::anyhow!("`{}` is none of: math, number, exact", name.trim()))
 }
 
 /// Asks for a line on a terminal; elsewhere what stands for it.
@@ -105,16 +98,20 @@ fn asked(question: &str, default: Option<&str>, flag: &str) -> anyhow::Result<St
     }
 }
 
-/// What the data asks for, where it can be read now.
+/// What model and data ask for. What is on a hub that cannot be asked now is taken to be usual.
 fn sizes(begin: &Begin, file: &Path) -> anyhow::Result<Sizes> {
-    if !Path::new(&begin.data).exists() {
-        return Ok(Sizes::default());
+    let with = |sizes| RunConfig::parse(file, &written(&Begin { sizes, ..begin.clone() }), &[]);
+    let mut found = with(begin.sizes)?;
+    if let Err(error) = fetch::all_but_weights(&mut found, &Stop::default()) {
+        output::note(&format!("{error:#}; so lengths and chat in the file are a guess"));
+        return Ok(begin.sizes);
     }
-    let config = RunConfig::parse(file, &written(begin), &[])?;
-    let problems = config.data.load(config.training.seed)?;
-    let all = problems.train.iter().chain(&problems.held_out);
-    let longest = all.map(|problem| problem.prompt.text().len()).max().unwrap_or(0);
-    Ok(Sizes::of(problems.train.len() + problems.held_out.len(), longest))
+    let (_, tokenizer) = describe(&find_model(&found.model.path.clone().unwrap_or_default())?)?;
+    let is_chat = tokenizer.has_chat_template();
+    let mut widest = with(Sizes::widest(is_chat))?;
+    fetch::all_but_weights(&mut widest, &Stop::default())?;
+    let problems = Problems::load(&widest, &tokenizer)?;
+    Ok(Sizes::of(problems.train.len(), problems.longest_prompt(), is_chat))
 }
 
 /// Writes a file that must not be there.

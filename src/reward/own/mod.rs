@@ -21,7 +21,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::{Item, Reward, RewardError};
+use super::{Asks, Item, Reward, RewardError};
 
 pub use command::CommandReward;
 pub use http::HttpReward;
@@ -116,6 +116,10 @@ impl<W: Way> Reward for Own<W> {
 
     fn keep_in(&self, folder: &Path, name: &str) {
         self.place.keep_in(folder, name);
+    }
+
+    fn asks(&self) -> Asks {
+        if self.drops_groups() { Asks::ByGroup } else { Asks::Once }
     }
 
     fn drops_groups(&self) -> bool {

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 
 use part::Part;
 
-use super::{Item, Reward, RewardConfig, RewardError};
+use super::{Asks, Item, Reward, RewardConfig, RewardError};
 use crate::data::Problem;
 
 /// More rewards are a mistake: each has its names and columns in every file of a run.
@@ -109,6 +109,12 @@ impl Rewards {
     /// The weights, in the order of [`Score::each`].
     pub fn weights(&self) -> Vec<f64> {
         self.parts.iter().map(|part| part.weight).collect()
+    }
+
+    /// Whether a reward waits for somebody else, and none has to see all of a step at once.
+    pub fn are_asked_by_group(&self) -> bool {
+        let any = |asks| self.parts.iter().any(|part| part.reward.asks() == asks);
+        any(Asks::ByGroup) && !any(Asks::Once)
     }
 
     /// Whether a reward needs to know how many tokens a completion has, in the order of

@@ -4,13 +4,16 @@ use serde::Serialize;
 
 use super::odds::without_signal;
 use crate::rollout::FinishReason;
-use crate::train::{PreparedProblems, ScoredGroup, pass_at_k};
+use crate::train::{PreparedProblems, ScoredGroup, Trial, pass_at_k};
 
 /// Rewards that differ by no more are equal.
 const EQUAL_TOL: f64 = 1e-6;
 
 /// Group sizes that the share of groups without signal is told for, beside the run's own.
 const GROUP_SIZES: [usize; 4] = [2, 4, 8, 16];
+
+/// The share of completions that a response length should cut off at most.
+const MOST_CUT_OFF: f64 = 0.05;
 
 /// Numbers of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -71,10 +74,12 @@ pub struct RewardFacts {
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Facts {
-    /// Problems that were tried,
+    /// Problems that were tried and judged,
     pub problems: usize,
     /// and completions of each.
     pub samples: usize,
+    /// Problems that a reward failed on, and that nothing here counts.
+    pub failed: usize,
     /// Lengths of all training prompts that are short enough.
     pub prompts: Lengths,
     /// Prompts that are longer than `prompt_length`, and left out.
@@ -83,6 +88,8 @@ pub struct Facts {
     pub completions: Lengths,
     /// Share of completions that were cut off at `response_length`.
     pub cut_off: f64,
+    /// The `response_length` within which 95 of 100 end; an estimate where more are cut off, none where that says nothing.
+    pub asks_for: Option<usize>,
     /// Share of completions that differ from all before them in their group.
     pub distinct: f64,
     /// Share of completions that some reward applied to.
@@ -100,9 +107,9 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Those of groups of equal size, of a run with groups of `group` completions.
+    /// Those of a trial, of a run with groups of `group` completions.
     pub(super) fn of(
-        groups: &[ScoredGroup],
+        Trial { groups, failed, .. }: &Trial,
         problems: &PreparedProblems,
         names: Vec<String>,
         [prompt_length, response_length, group]: [usize; 3],
@@ -111,16 +118,19 @@ impl Facts {
         let count = all().count().max(1) as f64;
         let share = |of: usize| of as f64 / count;
         let totals: Vec<f64> = all().filter_map(|(_, scored)| scored.score.total).collect();
-        let lengths = all().map(|(completion, _)| completion.ids.len()).collect();
+        let lengths: Vec<usize> = all().map(|(completion, _)| completion.ids.len()).collect();
         let cut_off = all().filter(|(completion, _)| completion.finish == FinishReason::Length);
+        let cut_off = share(cut_off.count());
         let scored_groups = levels_of_groups(groups, levels(&totals).len());
         Self {
             problems: groups.len(),
+            failed: *failed,
             samples: groups.first().map_or(0, |group| group.scores.len()),
             prompts: Lengths::of(problems.prompt_lengths(), prompt_length),
             prompts_left_out: problems.left_out(),
+            cut_off,
+            asks_for: asks_for(&lengths, response_length, cut_off),
             completions: Lengths::of(lengths, response_length),
-            cut_off: share(cut_off.count()),
             distinct: share(groups.iter().map(distinct).sum()),
             scored: share(totals.len()),
             rewards: reward_facts(&totals),
@@ -144,6 +154,20 @@ impl Facts {
     pub fn without_signal_at(&self, group: usize) -> Option<f64> {
         self.without_signal.iter().find(|found| found.group == group).map(|found| found.share)
     }
+}
+
+/// The tokens within which 95 of 100 completions end. Where more are cut off, they are taken to go on ending at the rate
+/// per token at which they did in the second half of the room that they had.
+fn asks_for(lengths: &[usize], limit: usize, cut_off: f64) -> Option<usize> {
+    if lengths.is_empty() || cut_off <= MOST_CUT_OFF {
+        return (!lengths.is_empty()).then(|| Lengths::of(lengths.to_vec(), limit).p95);
+    }
+    let late = lengths.iter().filter_map(|length| length.checked_sub(limit / 2 + 1));
+    let tokens: usize = late.clone().map(|beyond| beyond + 1).sum();
+    let ended = late.count() as f64 - cut_off * lengths.len() as f64;
+    // Fewer than one: none ended there.
+    let tokens_an_end = (ended > 0.5).then(|| tokens as f64 / ended)?;
+    Some(limit + (tokens_an_end * (cut_off / MOST_CUT_OFF).ln()).ceil() as usize)
 }
 
 /// The sizes that are told, a run's own among them.
@@ -227,6 +251,20 @@ fn pass_at(groups: &[ScoredGroup]) -> Vec<PassAt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_response_length_should_be_is_seen_or_follows_from_how_fast_completions_end() {
+        assert_eq!(asks_for(&[], 8, 0.0), None);
+        assert_eq!(asks_for(&(1..=100).collect::<Vec<_>>(), 200, 0.0), Some(95));
+        // A completion ends with each token at a rate of 1/20: 36 % are longer than 20 tokens, 5 % than 59.
+        let of_share = |share: f64| (share.ln() / (1.0 - 0.05f64).ln()).ceil() as usize;
+        let lengths = (0..1000).map(|at| of_share((f64::from(at) + 0.5) / 1000.0));
+        let limited: Vec<usize> = lengths.clone().map(|length| length.clamp(1, 20)).collect();
+        let cut_off = lengths.filter(|length| *length > 20).count() as f64 / 1000.0;
+        let found = asks_for(&limited, 20, cut_off).unwrap();
+        assert!((57..=61).contains(&found), "{found}");
+        assert_eq!(asks_for(&[8, 8, 2], 8, 2.0 / 3.0), None);
+    }
 
     #[test]
     fn a_percentile_is_the_smallest_length_that_so_many_are_not_longer_than() {

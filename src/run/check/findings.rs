@@ -64,7 +64,7 @@ pub(super) struct Case<'a> {
 /// What a model does before its warm start says nothing of what it does after; then only what lengths show is said.
 pub(super) fn findings(case: &Case<'_>) -> Vec<Finding> {
     type Rule = fn(&Case<'_>) -> Option<Finding>;
-    const OF_DATA: [Rule; 1] = [prompts_left_out];
+    const OF_DATA: [Rule; 2] = [failing_rewards, prompts_left_out];
     const OF_POLICY: [Rule; 9] = [
         nothing_scored,
         all_cut_off,
@@ -88,16 +88,19 @@ fn percent(share: f64) -> String {
 }
 
 fn nothing_scored(Case { facts, .. }: &Case<'_>) -> Option<Finding> {
-    (facts.scored == 0.0).then(|| {
+    (facts.scored == 0.0 && facts.problems > 0).then(|| {
         let problem = "no reward applies to any of the completions, so none of them is worth more than another";
         Finding::new(problem, "rewards", None).fatal()
     })
 }
 
-/// A response length that leaves more room, within the model's positions.
+/// A response length that leaves the room that is asked for, or twice as much where nothing says how much; four times as
+/// much at most, and within the model's positions.
 fn longer(Case { facts, config, positions }: &Case<'_>) -> Option<usize> {
-    let most = positions.saturating_sub(facts.prompts.max);
-    let longer = (2 * config.response_length).min(most);
+    let most = positions.saturating_sub(facts.prompts.max).min(4 * config.response_length);
+    let asked = facts.asks_for.filter(|tokens| *tokens > config.response_length);
+    let longer =
+        asked.map_or(2 * config.response_length, |tokens| tokens.next_multiple_of(16)).min(most);
     (longer > config.response_length).then_some(longer)
 }
 
@@ -210,6 +213,17 @@ fn median_of_two_levels(Case { facts, config, .. }: &Case<'_>) -> Option<Finding
     Some(Finding::new(problem, "adv_estimator", json!(other)))
 }
 
+fn failing_rewards(Case { facts, .. }: &Case<'_>) -> Option<Finding> {
+    (facts.failed > 0).then(|| {
+        let problem = format!(
+            "a reward failed on {} of {} groups, which leave the step",
+            facts.failed,
+            facts.failed + facts.problems
+        );
+        Finding::new(problem, "rewards", None)
+    })
+}
+
 fn prompts_left_out(Case { facts, config, positions }: &Case<'_>) -> Option<Finding> {
     (facts.prompts_left_out > 0).then(|| {
         let problem = format!(
@@ -246,11 +260,13 @@ mod tests {
         let without_signal = [(2, 0.5), (4, 0.3), (8, 0.1), (16, 0.02)];
         Facts {
             problems: 8,
+            failed: 0,
             samples: 8,
             prompts: lengths(50, 90, 100, 128),
             prompts_left_out: 0,
             completions: lengths(30, 50, 60, 64),
             cut_off: 0.0,
+            asks_for: Some(50),
             distinct: 1.0,
             scored: 1.0,
             rewards: Some(RewardFacts { min: 0.0, mean: 0.4, max: 1.0, levels: 3 }),
@@ -314,6 +330,13 @@ mod tests {
     }
 
     #[test]
+    fn groups_that_a_reward_fails_on_are_told() {
+        let failing = Facts { failed: 2, ..facts() };
+        assert_eq!(only(&failing, ""), ("rewards".into(), None, false));
+        assert!(found(&failing, "")[0].problem.contains("on 2 of 10 groups"));
+    }
+
+    #[test]
     fn cut_off_completions_ask_for_more_tokens_as_far_as_the_model_has_positions() {
         let some = Facts { cut_off: 0.2, ..facts() };
         assert_eq!(only(&some, ""), ("response_length".into(), Some(json!(128)), false));
@@ -321,6 +344,8 @@ mod tests {
         assert_eq!(only(&all, ""), ("response_length".into(), Some(json!(128)), true));
         let case = |positions| findings(&Case { facts: &some, config: &config(""), positions });
         assert_eq!(case(180)[0].value, Some(json!(80)));
+        let asking = Facts { asks_for: Some(75), ..some.clone() };
+        assert_eq!(only(&asking, "").1, Some(json!(80)));
         assert_eq!(case(164)[0].value, None);
     }
 

@@ -103,11 +103,12 @@ pub fn check<B: Kernels>(
 ) -> Result<Checked, RunError> {
     let config = in_its_precision::<B>(config.clone(), device)?;
     let opened = Opened::<B>::open(&config, device, limits)?;
+    opened.rewards.start()?;
     let problems = some_of(&opened.problems.train, options.problems);
     let trial = tried(&config, &opened, &problems, options)?;
     let tokenizer = &opened.model.tokenizer;
     let names = opened.rewards.names().map(str::to_owned).collect();
-    let facts = Facts::of(&trial.groups, &opened.problems.train, names, sizes(&config));
+    let facts = Facts::of(&trial, &opened.problems.train, names, sizes(&config));
     let seen = trial.groups.iter().take(SHOWN);
     let seen = seen.map(|group| seen_by_model(group, tokenizer, &problems)).collect();
     let positions = opened.model.config.max_position_embeddings;
@@ -134,7 +135,7 @@ pub(super) fn before_training<B: Kernels>(
     let problems = some_of(trainer.problems(), SHOWN);
     let trial = trainer.try_out(&problems)?;
     let names = trainer.rewards().names().map(str::to_owned).collect();
-    let facts = Facts::of(&trial.groups, trainer.problems(), names, sizes(config));
+    let facts = Facts::of(&trial, trainer.problems(), names, sizes(config));
     // What the model does now is what it begins with.
     let config = &RunConfig { warm_start: None, ..config.clone() };
     let positions = model.max_position_embeddings;

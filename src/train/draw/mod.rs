@@ -20,7 +20,7 @@ use crate::advantage::{AdvantageEstimator, GroupAdvantages, RunningMoments};
 use crate::data::Order;
 use crate::kernel::Kernels;
 use crate::model::Decoder;
-use crate::rollout::{Noise, Prompt, Purpose, RolloutGroup};
+use crate::rollout::{News, Noise, Prompt, Purpose};
 
 /// The groups that a step works on.
 #[derive(Debug)]
@@ -96,9 +96,18 @@ impl<B: Kernels> Source<'_, B> {
     /// One round of prompts.
     fn add_round(&mut self, pool: &mut Pool, counters: &mut Counters) -> Result<(), TrainError> {
         let started = Instant::now();
-        let rollouts = self.roll_out(pool.rounds, counters)?;
-        let rollout_secs = started.elapsed().as_secs_f64();
-        let scored = self.scorer.score(rollouts)?;
+        let prompts = self.prompts(counters);
+        let (settings, mut rollout_secs) = (self.settings, 0.0);
+        let noise =
+            Noise::of_round(settings.training.seed, Purpose::Training, counters.steps, pool.rounds);
+        let scored = self.scorer.score_generated(|outgoing| {
+            let mut watch = |news: News<'_>| outgoing.send(&news);
+            let drawn =
+                settings.generator.generate_watched(self.policy, &prompts, noise, &mut watch);
+            rollout_secs = started.elapsed().as_secs_f64();
+            drawn
+        })?;
+        counters.tokens_seen += tokens_of(&scored);
         pool.summary.add(&scored);
         pool.summary.rollout_secs += rollout_secs;
         pool.summary.reward_secs += started.elapsed().as_secs_f64() - rollout_secs;
@@ -109,22 +118,16 @@ impl<B: Kernels> Source<'_, B> {
         Ok(())
     }
 
-    fn roll_out(
-        &mut self,
-        round: usize,
-        counters: &mut Counters,
-    ) -> Result<Vec<RolloutGroup>, TrainError> {
+    /// The next prompts in the order.
+    fn prompts(&mut self, counters: &mut Counters) -> Vec<Prompt> {
         let (settings, training) = (self.settings, &self.settings.training);
         let (p, g) = (training.rollout_batch_size, training.num_return_sequences_in_group);
         let samples = settings.estimator.rollouts_per_prompt(g);
         let drawn = self.order.take(counters.prompts_drawn, p);
         let prompt = |index| self.scorer.problems.prompt(index, samples);
-        let prompts: Vec<Prompt> = drawn.into_iter().map(prompt).collect();
-        let noise = Noise::of_round(training.seed, Purpose::Training, counters.steps, round);
-        let rollouts = settings.generator.generate(self.policy, &prompts, noise)?;
+        let prompts = drawn.into_iter().map(prompt).collect();
         counters.prompts_drawn += p as u64;
-        counters.tokens_seen += tokens_of(&rollouts);
-        Ok(rollouts)
+        prompts
     }
 
     /// Which groups count towards the step.
@@ -191,7 +194,8 @@ impl Pool {
     }
 }
 
-/// Completion tokens of all rollouts.
-fn tokens_of(rollouts: &[RolloutGroup]) -> u64 {
-    rollouts.iter().flat_map(|group| &group.completions).map(|c| c.ids.len() as u64).sum()
+/// Completion tokens of all groups.
+fn tokens_of(groups: &[ScoredGroup]) -> u64 {
+    let completions = groups.iter().flat_map(|group| &group.rollout.completions);
+    completions.map(|completion| completion.ids.len() as u64).sum()
 }

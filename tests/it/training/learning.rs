@@ -133,7 +133,7 @@ fn a_step_with_the_group_kernels_is_the_step_with_the_f64_estimator() {
         assert!(estimator.group_rule().is_some());
         let settings = TrainSettings { estimator, post, ..settings() };
         let report = trainer(settings.clone()).step().unwrap();
-        let (metrics, outcome) = report.update.outcomes[0];
+        let (metrics, outcome) = &report.update.outcomes[0];
         let (loss, norm) = step_in_f64(&report, &settings);
         assert!((metrics.loss - loss).abs() < 1e-6, "{} against {loss}", metrics.loss);
         assert!(norm > 0.0 && (outcome.grad_norm - norm).abs() < 1e-5 * norm, "{norm}");
@@ -141,17 +141,28 @@ fn a_step_with_the_group_kernels_is_the_step_with_the_f64_estimator() {
 }
 
 #[test]
-fn a_gradient_that_is_not_finite_changes_nothing() {
+fn a_gradient_that_is_not_finite_changes_nothing_and_the_third_on_end_ends_the_run() {
     let before = values(&fresh_policy(1));
     // Rewards and a factor on the loss that f32 holds, and whose product it does not.
     let estimator = Estimator::DrGrpo(Default::default());
     let objective = Objective { rl_loss_coef: 1e30, ..Objective::default() };
     let settings = TrainSettings { estimator, objective, ..settings() };
     let mut trainer = trainer_of(settings, fresh_policy(1), 1e30);
+    for step in 1..=2 {
+        let metrics = trainer.step().unwrap().metrics();
+        assert_eq!((metrics.step, metrics.skipped), (step, true));
+        assert_eq!(metrics.extra["update/not_finite"], 1.0);
+    }
     let error = trainer.step().unwrap_err();
-    assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
+    let TrainError::NotFinite { step: 3, count: 3, tensor, batch } = &error else {
+        panic!("{error}")
+    };
+    // The head, which is the embedding, is the last to be used, so that no gradient on the way back is finite either.
+    assert_eq!(tensor, "model.embed_tokens.weight");
+    let first = &batch[0]["completions"][0];
+    assert!(first["ids"].is_array() && first["reward"].is_number(), "{batch}");
     assert!(values(&trainer.policy()) == before, "the weights changed");
-    assert_eq!(trainer.steps_done(), 0);
+    assert_eq!(trainer.steps_done(), 2);
 }
 
 #[test]

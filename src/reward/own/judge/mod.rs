@@ -19,7 +19,7 @@ use super::patiently;
 use super::place::Place;
 use super::program::Errors;
 use super::web::Web;
-use crate::reward::{Item, Reward, RewardError, one};
+use crate::reward::{Asks, Item, Reward, RewardError, one};
 use cache::Cache;
 use score::Scale;
 use template::Template;
@@ -215,6 +215,10 @@ impl Reward for Judge {
 
     fn keep_in(&self, folder: &Path, name: &str) {
         self.place.keep_in(folder, name);
+    }
+
+    fn asks(&self) -> Asks {
+        Asks::ByGroup
     }
 
     fn drops_groups(&self) -> bool {
