@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Files that a run writes directly into its folder.
-const RUN_FILES: [&str; 5] =
-    ["config.yaml", "metrics.jsonl", "eval.jsonl", "samples.jsonl", "report.txt"];
+const RUN_FILES: [&str; 6] =
+    ["config.yaml", "metrics.jsonl", "eval.jsonl", "samples.jsonl", "events.jsonl", "report.txt"];
 
 /// Files that a saved model or a checkpoint may consist of.
 const MODEL_FILES: [&str; 8] = [
@@ -70,6 +70,11 @@ impl RunPaths {
         self.root.join("samples.jsonl")
     }
 
+    /// What was found while the run went, as JSON lines.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
     /// The closing report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.txt")
@@ -106,8 +111,8 @@ impl RunPaths {
     }
 
     /// The logs, whose lines a checkpoint counts.
-    pub fn logs(&self) -> [PathBuf; 3] {
-        [self.metrics(), self.eval(), self.samples()]
+    pub fn logs(&self) -> [PathBuf; 4] {
+        [self.metrics(), self.eval(), self.samples(), self.events()]
     }
 
     /// What a run locks as long as it is under way.

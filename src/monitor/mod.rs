@@ -20,7 +20,7 @@ mod sample_text;
 mod screen;
 mod summary;
 
-pub use diagnosis::diagnose;
+pub use diagnosis::{Example, Finding, Findings, Past, RewardSetting, Setting};
 pub use error::RunFolderError;
 pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 pub use json_lines::JsonLines;
