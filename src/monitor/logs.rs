@@ -1,12 +1,10 @@
 //! The logs of a run as a monitor: metrics, evaluations, samples and events as JSON lines.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::diagnosis::Finding;
 use super::error::{RunFolderError, failed};
 use super::event::{Event, Monitor, MonitorError, StepEvent};
 use super::json_lines::JsonLines;
@@ -24,9 +22,9 @@ pub struct Logs {
 /// A line of `events.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum EventLine<'a> {
+pub(super) enum EventLine<T> {
     /// What was found.
-    Finding(Cow<'a, Finding>),
+    Finding(T),
     /// Of another version.
     #[serde(other)]
     Unknown,
@@ -78,7 +76,7 @@ impl Monitor for Logs {
             Event::Step(step) => self.step(step)?,
             Event::Evaluated(metrics) => self.eval.append(metrics)?,
             Event::Finding(finding) => {
-                self.events.append(&EventLine::Finding(Cow::Borrowed(finding)))?;
+                self.events.append(&EventLine::Finding(finding))?;
             }
             Event::CheckpointBegins { .. } => self.sync()?,
             _ => {}
@@ -111,7 +109,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::monitor::{EvalMetrics, SampleLine, StepMetrics};
+    use crate::monitor::{EvalMetrics, Finding, SampleLine, StepMetrics};
 
     fn lines(path: PathBuf) -> usize {
         fs::read_to_string(path).unwrap().lines().count()

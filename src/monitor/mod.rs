@@ -11,6 +11,7 @@ mod layout;
 mod logs;
 mod metrics;
 mod monitors;
+mod past;
 mod progress;
 mod report_file;
 mod rss;

@@ -4,11 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::diagnosis::Past;
 use super::error::{RunFolderError, failed, write_whole};
-use super::json_lines::{read_last, read_lines, truncate_after};
+use super::json_lines::{read_lines, truncate_after};
 use super::layout::RunPaths;
-use super::logs::EventLine;
 use super::metrics::{EvalMetrics, StepMetrics};
 use super::run_lock::RunLock;
 use crate::files::remove_partials;
@@ -120,26 +118,6 @@ impl RunFolder {
         let path = self.paths.eval();
         read_lines(&path).map_err(failed("read", &path))
     }
-
-    /// All that tells, when the run goes on, what was found so far and what is to be found yet.
-    ///
-    /// # Errors
-    /// When a log cannot be read or a line of it is not one of ours.
-    pub fn past(&self) -> Result<Past, RunFolderError> {
-        let (samples, events) = (self.paths.samples(), self.paths.events());
-        let lines: Vec<EventLine<'static>> =
-            read_lines(&events).map_err(failed("read", &events))?;
-        let finding = |line| match line {
-            EventLine::Finding(finding) => Some(finding.into_owned()),
-            EventLine::Unknown => None,
-        };
-        Ok(Past {
-            steps: self.history()?,
-            evaluations: self.evaluations()?,
-            samples: read_last(&samples, Past::SAMPLES).map_err(failed("read", &samples))?,
-            findings: lines.into_iter().filter_map(finding).collect(),
-        })
-    }
 }
 
 /// Removes what an older run has left. Cut short, it can be told by a mark that goes last.
@@ -170,7 +148,7 @@ fn remove(file: &Path) -> Result<(), RunFolderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::{Event, Finding, Logs, Monitor, SampleLine, StepEvent};
+    use crate::monitor::{Event, Logs, Monitor, SampleLine, StepEvent};
 
     fn step(step: u64) -> StepMetrics {
         StepMetrics { step, reward: 0.5, ..StepMetrics::default() }
@@ -257,24 +235,6 @@ mod tests {
         log(&resumed, 3);
         let read = |run: &RunFolder| fs::read(run.paths().metrics()).unwrap();
         assert_eq!(read(&resumed), read(&whole));
-    }
-
-    #[test]
-    fn what_was_found_before_a_checkpoint_is_read_back_and_what_came_after_is_not() {
-        let root = tempfile::tempdir().unwrap();
-        let run = run_of_three_steps(root.path());
-        let found = |step| Finding { step, rule: "cut_off".into(), ..Finding::default() };
-        let mut logs = Logs::open(run.paths()).unwrap();
-        for step in [2, 3] {
-            logs.take(&Event::Finding(&found(step))).unwrap();
-        }
-        let mut text = fs::read_to_string(run.paths().events()).unwrap();
-        text.insert_str(0, "{\"event\":\"of a later version\",\"step\":1}\n");
-        fs::write(run.paths().events(), text).unwrap();
-        run.cut_logs(2).unwrap();
-        let past = run.past().unwrap();
-        assert_eq!(past.findings, [found(2)]);
-        assert_eq!((past.steps.len(), past.evaluations.len(), past.samples.len()), (2, 2, 2));
     }
 
     #[test]

@@ -102,7 +102,9 @@ fn reasons_text(facts: &RunFacts, found: &[Finding]) -> String {
     match found {
         _ if facts.steps == 0 => learned(": no step was trained → change max_steps"),
         [] => learned(", and no cause was found: try more steps, or another learning rate"),
-        _ => found.iter().map(|it| learned(&format!(": {it} (found at step {})", it.step))).collect(),
+        _ => {
+            found.iter().map(|it| learned(&format!(": {it} (found at step {})", it.step))).collect()
+        }
     }
 }
 
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_run_that_learned_nothing_says_why() {
-        let problem = "in nearly every group all rewards were equal, so there was no gradient".into();
+        let problem =
+            "in nearly every group all rewards were equal, so there was no gradient".into();
         let found = Finding { step: 2, problem, key: Some("data".into()), ..Finding::default() };
         let text = report(&facts(0.0, 0.0), &history([0.0, 0.0]), std::slice::from_ref(&found));
         assert!(text.contains("nothing that shows: in nearly every group"), "{text}");

@@ -1,11 +1,12 @@
 //! Whether completions that are scored wrong say the right answer.
 
 use super::history::{FEW_SAMPLES, History};
+use super::statistics::APART;
 use crate::monitor::metrics::SampleLine;
 
 /// Fewest completions that have to say their answer.
 const FEWEST: usize = 6;
-/// How much more often a completion has to say its own answer than those of other problems.
+/// How much more often a completion has to say its own answer than those of other problems, at least.
 const BEYOND_CHANCE: f64 = 0.3;
 
 /// Completions that are scored wrong and say the answer all the same.
@@ -24,7 +25,8 @@ pub(super) struct Said<'a> {
 /// that is fewer than half of them or may be chance.
 ///
 /// A prompt that names the answer proves nothing, for a completion may repeat it. A long text says many words:
-/// so answers of other problems are looked for, too, and the own must be found far more often.
+/// so answers of other problems are looked for, too, and the own must be found far more often, beyond
+/// the noise of so few.
 pub(super) fn said_in_wrong(history: &History) -> Option<Said<'_>> {
     let wrong = history.samples().filter(|sample| history.is_wrong(sample));
     let asked: Vec<(&SampleLine, &str)> =
@@ -32,7 +34,9 @@ pub(super) fn said_in_wrong(history: &History) -> Option<Said<'_>> {
     let saying: Vec<_> = asked.iter().filter(|(sample, answer)| says(sample, answer)).collect();
     let share = saying.len() as f64 / asked.len().max(1) as f64;
     let is_often = saying.len() >= FEWEST && asked.len() >= FEW_SAMPLES && share >= 0.5;
-    if !is_often || share - chance(&asked)? < BEYOND_CHANCE {
+    let chance = chance(&asked)?;
+    let noise = (chance * (1.0 - chance) / asked.len().max(1) as f64).sqrt();
+    if !is_often || share - chance < BEYOND_CHANCE.max(APART * noise) {
         return None;
     }
     let are_numbers = saying.iter().all(|(_, answer)| answer.parse::<f64>().is_ok());
@@ -43,9 +47,13 @@ pub(super) fn said_in_wrong(history: &History) -> Option<Said<'_>> {
 /// How often the answer of another problem stands in a completion; none where all answers are the same.
 fn chance(asked: &[(&SampleLine, &str)]) -> Option<f64> {
     let pairs = asked.iter().flat_map(|(sample, own)| {
-        asked.iter().filter(move |(_, other)| other != own).map(move |(_, other)| says(sample, other))
+        asked
+            .iter()
+            .filter(move |(_, other)| other != own)
+            .map(move |(_, other)| says(sample, other))
     });
-    let (found, count) = pairs.fold((0, 0), |(found, count), is| (found + usize::from(is), count + 1));
+    let (found, count) =
+        pairs.fold((0, 0), |(found, count), is| (found + usize::from(is), count + 1));
     (count > 0).then(|| found as f64 / count as f64)
 }
 

@@ -39,7 +39,8 @@ impl Odds {
     /// The share of groups of `size` whose completions are all right or all wrong.
     pub(super) fn without_signal(&self, size: usize) -> f64 {
         let all = self.right + self.wrong;
-        let of = |part: f64| (0..size).map(|i| (part + i as f64) / (all + i as f64)).product::<f64>();
+        let of =
+            |part: f64| (0..size).map(|i| (part + i as f64) / (all + i as f64)).product::<f64>();
         of(self.right) + of(self.wrong)
     }
 }

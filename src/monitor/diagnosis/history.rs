@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::repeats::repeated;
 use super::statistics::{Estimate, FEWEST, low_of_share};
 use crate::monitor::metrics::{EvalMetrics, SampleLine, StepMetrics};
 
@@ -74,7 +75,14 @@ pub(super) struct History {
     pub setting: Setting,
     pub steps: Vec<StepMetrics>,
     pub evaluations: Vec<EvalMetrics>,
-    samples: VecDeque<SampleLine>,
+    samples: VecDeque<Seen>,
+}
+
+/// A sample, and how much of it was said before in it.
+#[derive(Debug)]
+struct Seen {
+    line: SampleLine,
+    repeated: Option<f64>,
 }
 
 impl History {
@@ -83,7 +91,9 @@ impl History {
     }
 
     pub(super) fn add_samples(&mut self, samples: &[SampleLine]) {
-        self.samples.extend(samples.iter().cloned());
+        let seen =
+            |line: &SampleLine| Seen { line: line.clone(), repeated: repeated(&line.completion) };
+        self.samples.extend(samples.iter().map(seen));
         self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
     }
 
@@ -95,8 +105,7 @@ impl History {
     /// The steps that say how the run is now; none before there are ten, or all that there will be.
     pub(super) fn recent(&self) -> Option<&[StepMetrics]> {
         let enough = self.planned().min(FEWEST);
-        (self.steps.len() >= enough)
-            .then(|| &self.steps[self.steps.len().saturating_sub(RECENT)..])
+        (self.steps.len() >= enough).then(|| &self.steps[self.steps.len().saturating_sub(RECENT)..])
     }
 
     /// At least one.
@@ -150,7 +159,13 @@ impl History {
 
     /// The newest samples, the newest first.
     pub(super) fn samples(&self) -> impl Iterator<Item = &SampleLine> + Clone {
-        self.samples.iter().rev()
+        self.samples.iter().rev().map(|seen| &seen.line)
+    }
+
+    /// Those of which more than half was said before in them.
+    pub(super) fn repeating_samples(&self) -> impl Iterator<Item = &SampleLine> {
+        let repeats = |seen: &&Seen| seen.repeated.is_some_and(|share| share > 0.5);
+        self.samples.iter().rev().filter(repeats).map(|seen| &seen.line)
     }
 
     /// Whether a rule that goes by metrics had better wait for samples, which say more: some are logged, and
@@ -163,7 +178,8 @@ impl History {
     /// Whether a sample is judged and wrong; as in training, the first reward that judges answers and applies
     /// decides.
     pub(super) fn is_wrong(&self, sample: &SampleLine) -> bool {
-        let verdict = |(name, full): (&str, f64)| Some(sample.rewards.get(name)?.as_ref()? + 1e-9 < full);
+        let verdict =
+            |(name, full): (&str, f64)| Some(sample.rewards.get(name)?.as_ref()? + 1e-9 < full);
         self.judges().find_map(verdict).unwrap_or(false)
     }
 
@@ -180,18 +196,12 @@ impl History {
 }
 
 /// A mean with its error over some steps.
-pub(super) fn estimate(
-    steps: &[StepMetrics],
-    metric: impl Fn(&StepMetrics) -> f64,
-) -> Estimate {
+pub(super) fn estimate(steps: &[StepMetrics], metric: impl Fn(&StepMetrics) -> f64) -> Estimate {
     Estimate::of(steps.iter().map(metric))
 }
 
 /// The mean over the steps where the metric is finite; NaN where it never is.
-pub(in crate::monitor) fn mean(
-    steps: &[StepMetrics],
-    metric: impl Fn(&StepMetrics) -> f64,
-) -> f64 {
+pub(in crate::monitor) fn mean(steps: &[StepMetrics], metric: impl Fn(&StepMetrics) -> f64) -> f64 {
     estimate(steps, metric).mean
 }
 

@@ -3,7 +3,6 @@
 use super::answers::said_in_wrong;
 use super::finding::Finding;
 use super::history::{FEW_SAMPLES, History, percent};
-use super::repeats::repeated;
 use crate::monitor::metrics::SampleLine;
 
 /// At least half of the recent completions were cut off (almost surely a quarter).
@@ -13,12 +12,16 @@ use crate::monitor::metrics::SampleLine;
 pub(super) fn cut_off(history: &History) -> Option<Finding> {
     let (share, low) = history.share_of_completions(|m| m.clipped_ratio);
     let is_cut = share >= 0.5 && low > 0.25;
-    let may_be_explained = is_all_cut(history) && history.awaits_samples() || never_ends(history).is_some();
+    let may_be_explained =
+        is_all_cut(history) && history.awaits_samples() || never_ends(history).is_some();
     (is_cut && !may_be_explained).then(|| {
         let length = history.setting.response_length;
-        let problem =
-            format!("{} of the completions were cut off at {length} tokens, and judged by what stood there", percent(share));
-        let longer = history.setting.longest_response.map_or(2 * length, |most| most.min(2 * length));
+        let problem = format!(
+            "{} of the completions were cut off at {length} tokens, and judged by what stood there",
+            percent(share)
+        );
+        let longer =
+            history.setting.longest_response.map_or(2 * length, |most| most.min(2 * length));
         let finding = match longer > length {
             true => Finding::new(problem).set("response_length", longer),
             false => Finding::new(problem).change("response_length"),
@@ -56,9 +59,9 @@ pub(super) fn never_ends(history: &History) -> Option<Finding> {
 pub(super) fn repetition(history: &History) -> Option<Finding> {
     const FEWEST: usize = 6;
     let count = history.samples().count();
-    let is_repeating = |sample: &&SampleLine| repeated(&sample.completion).is_some_and(|share| share > 0.5);
-    let repeating: Vec<&SampleLine> = history.samples().filter(is_repeating).collect();
-    let is_often = count >= FEW_SAMPLES && repeating.len() >= FEWEST && 2 * repeating.len() >= count;
+    let repeating: Vec<&SampleLine> = history.repeating_samples().collect();
+    let is_often =
+        count >= FEW_SAMPLES && repeating.len() >= FEWEST && 2 * repeating.len() >= count;
     is_often.then(|| {
         let problem = format!(
             "{} of the newest {count} completions repeat themselves: a reward {{kind: repetition}} costs that",

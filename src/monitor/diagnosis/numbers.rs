@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::finding::Finding;
 use super::history::{History, mean, percent};
-use crate::monitor::metrics::StepMetrics;
 use super::signal;
+use crate::monitor::metrics::StepMetrics;
 
 /// No reward applied to any completion: the mean reward is no number, in more than half of the recent steps.
 ///
@@ -92,12 +92,17 @@ pub(super) fn no_gradient(history: &History) -> Option<Finding> {
     if !is_zero || is_explained(history) {
         return None;
     }
-    let problem = format!("the gradient norm was 0 in the last {} steps although rewards differed", recent.len());
+    let problem = format!(
+        "the gradient norm was 0 in the last {} steps although rewards differed",
+        recent.len()
+    );
     // Cut-off completions leave the loss where they are masked.
     let masks_all = mean(recent, |m| m.clipped_ratio) > 0.99;
     Some(match masks_all {
-        true => Finding::new(format!("{problem}: every completion was cut off, and those are masked"))
-            .set("max_len_mask", json!("keep")),
+        true => {
+            Finding::new(format!("{problem}: every completion was cut off, and those are masked"))
+                .set("max_len_mask", json!("keep"))
+        }
         false => Finding::new(format!(
             "{problem}: some of the model must be trainable, and no mask may remove every token"
         )),
@@ -106,7 +111,9 @@ pub(super) fn no_gradient(history: &History) -> Option<Finding> {
 
 /// Whether steps without an update have a cause that another rule tells.
 fn is_explained(history: &History) -> bool {
-    history.recently(|m| m.frac_reward_zero_std) > 0.5 || no_reward_applies(history).is_some() || signal::is_without(history)
+    history.recently(|m| m.frac_reward_zero_std) > 0.5
+        || no_reward_applies(history).is_some()
+        || signal::is_without(history)
 }
 
 /// A number with one digit, as a person writes one.

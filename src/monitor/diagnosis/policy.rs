@@ -40,7 +40,8 @@ pub(super) fn entropy_collapsed(history: &History) -> Option<Finding> {
 pub(super) fn far_from_reference(history: &History) -> Option<Finding> {
     let kl = estimate(history.recent()?, |m| m.kl.unwrap_or(f64::NAN));
     (kl.count >= FEWEST && kl.low() > 1.0).then(|| {
-        let problem = format!("the policy is {:.2} nats per token away from the reference", kl.mean);
+        let problem =
+            format!("the policy is {:.2} nats per token away from the reference", kl.mean);
         let rate = history.steps.last().map_or(0.0, |m| m.learning_rate);
         let finding = match history.setting.keeps_reference && rate > 0.0 {
             true => Finding::new(problem).set("optimizer.learning_rate", rounded(rate / 3.0)),
@@ -65,7 +66,9 @@ pub(super) fn moves_nothing(history: &History) -> Option<Finding> {
     );
     let finding = Finding::new(problem);
     Some(match relative > 0.0 {
-        true => finding.set("optimizer.learning_rate", rounded(last.learning_rate * 1e-5 / relative)),
+        true => {
+            finding.set("optimizer.learning_rate", rounded(last.learning_rate * 1e-5 / relative))
+        }
         false => finding.change("optimizer.learning_rate"),
     })
 }

@@ -23,8 +23,10 @@ pub(super) fn reward_fell_back(history: &History) -> Option<Finding> {
     let fell = peak.mean - end.mean > 0.5 * least && rise(peak, end) < -APART;
     fell.then(|| {
         let step = at.last().map_or(0, |m| m.step);
-        let problem =
-            format!("the reward reached {:.3} by step {step} and fell back to {:.3}", peak.mean, end.mean);
+        let problem = format!(
+            "the reward reached {:.3} by step {step} and fell back to {:.3}",
+            peak.mean, end.mean
+        );
         let rate = history.steps.last().map_or(0.0, |m| m.learning_rate);
         Finding::new(problem)
             .set("optimizer.learning_rate", rounded(rate / 3.0))

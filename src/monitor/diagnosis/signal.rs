@@ -75,12 +75,14 @@ pub(super) fn task_too_easy(history: &History) -> Option<Finding> {
 /// are right nor nearly none.
 pub(super) fn equal_groups(history: &History) -> Option<Finding> {
     let accuracy = history.recently(|m| m.accuracy);
-    let is_other = !(accuracy < 0.05 || accuracy > 0.95);
+    let is_other = accuracy.is_nan() || (0.05..=0.95).contains(&accuracy);
     (is_other && is_without(history)).then(|| {
         let finding = |advice| Finding::new(format!("{}: {advice}", without(history)));
         let finding = match accuracy.is_nan() {
             true => finding("take a reward with more than one value").change("rewards"),
-            false => finding("the completions of a group are alike").set("sampling.temperature", 1.0),
+            false => {
+                finding("the completions of a group are alike").set("sampling.temperature", 1.0)
+            }
         };
         finding.shown_by(history.samples().next())
     })
@@ -97,13 +99,18 @@ pub(super) fn small_group(history: &History) -> Option<Finding> {
         return None;
     }
     let accuracy = history.recently(|m| m.accuracy);
-    let problem = format!("in {} of the groups of {group} all rewards were equal, and taught nothing", percent(share));
+    let problem = format!(
+        "in {} of the groups of {group} all rewards were equal, and taught nothing",
+        percent(share)
+    );
     let Some(odds) = Odds::of(accuracy, group, share) else {
         let larger = (2 * group).min(LARGEST_GROUP.max(group));
         return Some(Finding::new(problem).set("num_return_sequences_in_group", larger));
     };
     let sizes = std::iter::successors(Some(2 * group), |size| Some(2 * size));
-    let enough = sizes.take_while(|size| *size <= LARGEST_GROUP).find(|size| odds.without_signal(*size) <= 0.5);
+    let enough = sizes
+        .take_while(|size| *size <= LARGEST_GROUP)
+        .find(|size| odds.without_signal(*size) <= 0.5);
     let rate = percent(accuracy);
     Some(match enough {
         Some(size) => Finding::new(format!(
@@ -130,11 +137,20 @@ pub(super) fn format_only(history: &History) -> Option<Finding> {
     let wrong_completions = wrong * history.completions_of_step();
     let pays = |judges: bool| {
         let rewards = history.setting.rewards.iter().filter(|reward| reward.weight != 0.0);
-        rewards.filter(|reward| reward.full_score.is_some() == judges).map(|r| r.name.as_str()).collect::<Vec<_>>()
+        rewards
+            .filter(|reward| reward.full_score.is_some() == judges)
+            .map(|r| r.name.as_str())
+            .collect::<Vec<_>>()
     };
     let (judges, others) = (pays(true), pays(false));
     let is_flat = judges.iter().all(|name| is_flat(history, name));
-    if judges.is_empty() || others.is_empty() || !(equal < 0.5) || wrong_completions < NONE_RIGHT || !is_flat {
+    if judges.is_empty()
+        || others.is_empty()
+        || equal.is_nan()
+        || equal >= 0.5
+        || wrong_completions < NONE_RIGHT
+        || !is_flat
+    {
         return None;
     }
     let problem = format!(
@@ -147,7 +163,8 @@ pub(super) fn format_only(history: &History) -> Option<Finding> {
 
 /// Whether the mean of a reward stayed what it is over the recent steps.
 fn is_flat(history: &History, name: &str) -> bool {
-    let means = history.recent().unwrap_or_default().iter().filter_map(|m| m.reward_means.get(name));
+    let means =
+        history.recent().unwrap_or_default().iter().filter_map(|m| m.reward_means.get(name));
     let (least, most) =
         means.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), mean| (a.min(*mean), b.max(*mean)));
     // Of no step at all there is nothing to say against it.
@@ -156,7 +173,8 @@ fn is_flat(history: &History, name: &str) -> bool {
 
 /// The wrong sample that was paid best.
 fn best_paid(history: &History) -> Option<&crate::monitor::SampleLine> {
-    let wrong = history.samples().filter(|sample| history.is_wrong(sample) && sample.reward.is_finite());
+    let wrong =
+        history.samples().filter(|sample| history.is_wrong(sample) && sample.reward.is_finite());
     wrong.max_by(|a, b| a.reward.total_cmp(&b.reward))
 }
 
@@ -166,7 +184,8 @@ fn best_paid(history: &History) -> Option<&crate::monitor::SampleLine> {
 /// A model that was trained on conversations does neither well without them. Many base models have a template, too,
 /// which they were not trained on: so it is told only where something is wrong.
 pub(super) fn plain_prompts(history: &History) -> Option<Finding> {
-    let (cut_off, accuracy) = (history.recently(|m| m.clipped_ratio), history.recently(|m| m.accuracy));
+    let (cut_off, accuracy) =
+        (history.recently(|m| m.clipped_ratio), history.recently(|m| m.accuracy));
     (history.setting.bypasses_template && (cut_off >= 0.5 || accuracy < 0.05)).then(|| {
         let right = match accuracy.is_nan() {
             true => String::new(),
@@ -185,7 +204,8 @@ pub(super) fn is_without(history: &History) -> bool {
     let Some(recent) = history.recent() else { return false };
     let (share, low) = history.share_of_groups(|m| m.frac_reward_zero_std);
     // Of a run so short that its share says little of others it is still what happened.
-    let is_all = recent.iter().all(|m| m.frac_reward_zero_std >= 1.0) && recent.len() == history.steps.len();
+    let is_all =
+        recent.iter().all(|m| m.frac_reward_zero_std >= 1.0) && recent.len() == history.steps.len();
     (share >= NEARLY_ALL.0 && low > NEARLY_ALL.1 || is_all) && no_reward_applies(history).is_none()
 }
 

@@ -3,13 +3,12 @@
 /// Fewest steps whose noise says anything of the error of their mean.
 pub(super) const FEWEST: usize = 10;
 
-/// From how many standard errors on two parts of a run differ, where a rule compares several parts at many
-/// steps.
+/// From how many standard errors on two parts of a run differ, where a rule makes many comparisons.
 ///
-/// Three would be enough for one comparison. A run of 400 steps makes 40 looks at up to ten parts, so a
-/// chance of one in a thousand would come true in it. With this one, 2,000 simulated runs of pure noise gave
-/// the findings that docs/findings.md tells.
-pub(super) const APART: f64 = 4.5;
+/// Three would be enough for one comparison. A run of 400 steps makes 40 looks at up to ten parts, in which a
+/// chance of one in a thousand comes true now and then: of 4,000 simulated runs of pure noise 1 % had a finding
+/// for that reason with 3, and with 4 one of 10,000 (`tests/noise.rs`).
+pub(super) const APART: f64 = 4.0;
 
 /// From how many on, where a rule makes one comparison of a kind.
 pub(super) const SURE: f64 = 3.0;
@@ -68,8 +67,8 @@ pub(super) fn rise(from: &Estimate, to: &Estimate) -> f64 {
     if a + b <= 0.0 {
         return f64::INFINITY.copysign(difference);
     }
-    let freedom = (a + b).powi(2)
-        / (a.powi(2) / (from.count - 1) as f64 + b.powi(2) / (to.count - 1) as f64);
+    let freedom =
+        (a + b).powi(2) / (a.powi(2) / (from.count - 1) as f64 + b.powi(2) / (to.count - 1) as f64);
     let squared = difference * difference / (a + b);
     let z = (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0)
         * (freedom * (squared / freedom).ln_1p()).sqrt();

@@ -43,8 +43,10 @@ fn step_of(random: &mut Random, still: &Still, setting: &Setting, step: u64) -> 
     for _ in 0..setting.prompts {
         let rate = (still.rate + still.spread * (random.uniform() - 0.5)).clamp(0.02, 0.98);
         let solved: Vec<f64> = (0..group).map(|_| f64::from(random.uniform() < rate)).collect();
-        let scores: Vec<f64> =
-            solved.iter().map(|s| s + if still.form { 0.5 * random.uniform() } else { 0.0 }).collect();
+        let scores: Vec<f64> = solved
+            .iter()
+            .map(|s| s + if still.form { 0.5 * random.uniform() } else { 0.0 })
+            .collect();
         let mean = scores.iter().sum::<f64>() / group as f64;
         let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
         equal += f64::from(squares < 1e-12) / setting.prompts as f64;
@@ -72,7 +74,7 @@ fn step_of(random: &mut Random, still: &Still, setting: &Setting, step: u64) -> 
 fn found_in_noise(seed: u64) -> (Setting, Vec<Finding>) {
     let mut random = Random(seed);
     let still = Still {
-        rate: 0.3 + 0.4 * random.uniform(),
+        rate: 0.08 + 0.84 * random.uniform(),
         spread: 0.3 * random.uniform(),
         form: random.below(2) == 0,
     };
@@ -80,17 +82,19 @@ fn found_in_noise(seed: u64) -> (Setting, Vec<Finding>) {
         max_steps: [6, 20, 50, 100, 200, 400][random.below(6) as usize],
         prompts: [1, 2, 4, 8, 32][random.below(5) as usize],
         completions: [4, 8, 16][random.below(3) as usize],
+        // A group is in truth too small for rates near 0 or 1, which is no noise.
+        draws_again: !(0.3..0.7).contains(&still.rate),
         ..setting()
     };
     let mut run = Told::new(setting.clone());
     for step in 1..=setting.max_steps {
         let metrics = step_of(&mut random, &still, &setting, step);
-        let samples: Vec<SampleLine> = match step == 1 || step % 10 == 0 {
+        let samples: Vec<SampleLine> = match step == 1 || step.is_multiple_of(10) {
             true => (0..4).map(|_| noise_sample(&mut random)).collect(),
             false => Vec::new(),
         };
         run.step(&metrics, &samples);
-        if step % 10 == 0 {
+        if step.is_multiple_of(10) {
             let problems = 100;
             let right = (0..problems).filter(|_| random.uniform() < still.rate).count();
             run.evaluated(step, right as f64 / problems as f64, problems);
@@ -111,7 +115,7 @@ fn noise_sample(random: &mut Random) -> SampleLine {
 
 #[test]
 fn runs_of_pure_noise_have_findings_in_at_most_one_of_a_hundred() {
-    let runs: u64 = std::env::var("WGRPO_NOISE_RUNS").map_or(600, |count| count.parse().unwrap());
+    let runs: u64 = std::env::var("WGRPO_NOISE_RUNS").map_or(200, |count| count.parse().unwrap());
     let found: Vec<(Setting, Vec<Finding>)> =
         (0..runs).map(found_in_noise).filter(|(_, found)| !found.is_empty()).collect();
     for (setting, found) in &found {

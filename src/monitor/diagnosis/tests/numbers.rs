@@ -21,7 +21,7 @@ fn rewards_that_never_apply_are_named_and_not_the_learning_rate() {
     let found = found_in(setting(), failing, as_is);
     assert!(found[0].problem.contains("failed on 4.0 groups a step"), "{found:?}");
     let now_and_then = |m: &mut StepMetrics| {
-        if m.step % 3 == 0 {
+        if m.step.is_multiple_of(3) {
             unjudged(m);
         }
     };
@@ -67,16 +67,16 @@ fn a_learning_rate_of_zero_is_found_and_a_warm_up_from_it_is_not() {
 
 #[test]
 fn steps_that_are_left_out_are_told_with_what_leaves_them_out() {
-    let found = found_in(setting(), |m| m.skipped = m.step % 4 != 0, as_is);
+    let found = found_in(setting(), |m| m.skipped = !m.step.is_multiple_of(4), as_is);
     assert_eq!(rules(&found), ["skipped_updates"]);
     assert_eq!(found[0].key.as_deref(), Some("query_filter"));
     let overflown = |m: &mut StepMetrics| {
-        m.skipped = m.step % 4 != 0;
+        m.skipped = !m.step.is_multiple_of(4);
         m.extra.insert("loss_scale/overflown_steps".into(), m.step as f64);
     };
     let found = found_in(setting(), overflown, as_is);
     assert_eq!(found[0].value, Some(json!("bf16")));
-    assert_eq!(found_in(setting(), |m| m.skipped = m.step % 4 == 0, as_is), []);
+    assert_eq!(found_in(setting(), |m| m.skipped = m.step.is_multiple_of(4), as_is), []);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_policy_far_from_its_reference_is_found_and_one_spike_is_not() {
 
 /// A step that changes this share of the weights.
 fn changes(relative: f64) -> impl Fn(&mut StepMetrics) {
-    move |m| drop(m.extra.insert("update/relative".into(), relative))
+    move |m| m.extra = [("update/relative".to_owned(), relative)].into()
 }
 
 #[test]
@@ -53,7 +53,10 @@ fn a_learning_rate_that_moves_too_much_is_told_where_the_run_gets_no_better() {
         m.reward = 0.3 + 0.01 * (m.step % 3) as f64;
     };
     let found = found_in(setting(), stuck, as_is);
-    assert_eq!((found[0].rule.as_str(), found[0].value.clone()), ("moves_too_much", Some(json!(2e-7))));
+    assert_eq!(
+        (found[0].rule.as_str(), found[0].value.clone()),
+        ("moves_too_much", Some(json!(2e-7)))
+    );
     assert_eq!(found_in(setting(), changes(5e-2), as_is), []);
     let small = |m: &mut StepMetrics| {
         stuck(m);

@@ -46,7 +46,7 @@ fn few_samples_a_time_are_waited_for_before_a_task_is_called_too_hard() {
         hopeless(&mut metrics);
         let mut four: Vec<SampleLine> = (0..4).map(|n| sample(4 * step + n)).collect();
         four.iter_mut().for_each(says_its_answer);
-        run.step(&metrics, if step == 1 || step % 15 == 0 { &four } else { &[] });
+        run.step(&metrics, if step == 1 || step.is_multiple_of(15) { &four } else { &[] });
     }
     assert_eq!(rules(run.findings.told()), ["answers_in_sentences"]);
 }
@@ -73,7 +73,7 @@ fn an_answer_that_the_prompt_names_or_that_any_text_has_is_not_said() {
 fn groups_of_equal_rewards_are_told_apart_by_how_many_are_right() {
     let equal = |accuracy: f64| {
         let change = move |m: &mut StepMetrics| {
-            (m.frac_reward_zero_std, m.accuracy, m.reward) = (0.97, accuracy, accuracy);
+            (m.frac_reward_zero_std, m.accuracy) = (0.97, accuracy);
         };
         let found = found_in(setting(), change, as_is);
         assert_eq!(found.len(), 1, "{found:#?}");
@@ -136,7 +136,7 @@ fn a_reward_that_pays_only_for_format_is_found() {
     assert!(finding.problem.contains("pays is format"), "{finding}");
     let one_right = |m: &mut StepMetrics| {
         form(m);
-        m.accuracy = if m.step % 9 == 0 { 1.0 / 32.0 } else { 0.0 };
+        m.accuracy = if m.step.is_multiple_of(9) { 1.0 / 32.0 } else { 0.0 };
     };
     assert_eq!(found_in(setting(), one_right, as_is), []);
     let credit = |m: &mut StepMetrics| {
@@ -164,7 +164,10 @@ fn completions_that_are_cut_off_ask_for_more_tokens_as_far_as_there_are_position
         let found = found_in(Setting { longest_response, ..setting() }, cut, as_is);
         of(&found, "cut_off").value.clone()
     };
-    assert_eq!([value(None), value(Some(80)), value(Some(64))], [Some(json!(128)), Some(json!(80)), None]);
+    assert_eq!(
+        [value(None), value(Some(80)), value(Some(64))],
+        [Some(json!(128)), Some(json!(80)), None]
+    );
     assert_eq!(found_in(setting(), |m| m.clipped_ratio = 0.4, as_is), []);
 }
 
@@ -204,7 +207,7 @@ fn completions_that_repeat_themselves_are_found_and_long_ones_are_not() {
     };
     assert_eq!(found_in(setting(), as_is, long), []);
     let few = |sample: &mut SampleLine| {
-        if sample.step % 4 == 0 {
+        if sample.step.is_multiple_of(4) {
             loops(sample);
         }
     };
