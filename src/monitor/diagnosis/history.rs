@@ -108,6 +108,11 @@ impl History {
         (self.steps.len() >= enough).then(|| &self.steps[self.steps.len().saturating_sub(RECENT)..])
     }
 
+    /// The first steps.
+    pub(super) fn beginning(&self) -> &[StepMetrics] {
+        &self.steps[..self.steps.len().min(FEWEST)]
+    }
+
     /// At least one.
     fn planned(&self) -> usize {
         usize::try_from(self.setting.max_steps).unwrap_or(usize::MAX).max(1)

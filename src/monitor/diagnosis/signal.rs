@@ -58,10 +58,13 @@ pub(super) fn task_too_hard(history: &History) -> Option<Finding> {
 }
 
 /// In 90 % of the recent groups all rewards were equal (almost surely in 75 %) and more than 95 % of the
-/// completions are right.
+/// completions are right, as more than 90 % were in the first steps.
+///
+/// A run that has come so far by learning has solved its task, which is no fault.
 pub(super) fn task_too_easy(history: &History) -> Option<Finding> {
     let accuracy = history.recently(|m| m.accuracy);
-    (accuracy > 0.95 && is_without(history)).then(|| {
+    let began = mean(history.beginning(), |m| m.accuracy);
+    (accuracy > 0.95 && began > 0.9 && is_without(history)).then(|| {
         let problem = format!(
             "{}, since the task is too easy ({} are right): harder problems teach more",
             without(history),
@@ -88,39 +91,36 @@ pub(super) fn equal_groups(history: &History) -> Option<Finding> {
     })
 }
 
-/// Almost surely more than half of the recent groups have equal rewards, and fewer than 90 %.
+/// Almost surely more than half of the recent groups have equal rewards, and fewer than 90 %; fewer than half of the
+/// completions are right.
 ///
+/// Where more are right, it is mostly right groups that are equal, as in every run that is about to solve its task.
 /// What a larger group would give follows from the share and the success rate, by a beta distribution of the
-/// success rates of problems: see `Odds`. Not told where other prompts are drawn for such groups.
+/// success rates of problems: see `Odds`, which says nothing where none is right. Not told where other prompts are drawn for such groups.
 pub(super) fn small_group(history: &History) -> Option<Finding> {
     let (share, low) = history.share_of_groups(|m| m.frac_reward_zero_std);
-    let group = history.setting.completions;
-    if !(low > 0.5 && share < NEARLY_ALL.0) || history.setting.draws_again || group < 2 {
+    let (accuracy, group) = (history.recently(|m| m.accuracy), history.setting.completions);
+    let is_small = low > 0.5 && share < NEARLY_ALL.0 && accuracy < 0.5 && group > 1;
+    if !is_small || history.setting.draws_again {
         return None;
     }
-    let accuracy = history.recently(|m| m.accuracy);
-    let problem = format!(
-        "in {} of the groups of {group} all rewards were equal, and taught nothing",
-        percent(share)
-    );
-    let Some(odds) = Odds::of(accuracy, group, share) else {
-        let larger = (2 * group).min(LARGEST_GROUP.max(group));
-        return Some(Finding::new(problem).set("num_return_sequences_in_group", larger));
-    };
+    let odds = Odds::of(accuracy, group, share);
+    let without = |size: usize| odds.map_or(0.5, |odds| odds.without_signal(size));
     let sizes = std::iter::successors(Some(2 * group), |size| Some(2 * size));
-    let enough = sizes
-        .take_while(|size| *size <= LARGEST_GROUP)
-        .find(|size| odds.without_signal(*size) <= 0.5);
-    let rate = percent(accuracy);
+    let enough = sizes.take_while(|size| *size <= LARGEST_GROUP).find(|size| without(*size) <= 0.5);
+    let problem = format!(
+        "in {} of the groups of {group} all rewards were equal, and taught nothing; at a success rate of {}",
+        percent(share),
+        percent(accuracy)
+    );
     Some(match enough {
-        Some(size) => Finding::new(format!(
-            "{problem}; at a success rate of {rate} groups of {size} would be that in about {}",
-            percent(odds.without_signal(size))
-        ))
-        .set("num_return_sequences_in_group", size),
+        Some(size) => {
+            let share = percent(without(size));
+            Finding::new(format!("{problem} groups of {size} would be that in about {share}"))
+                .set("num_return_sequences_in_group", size)
+        }
         None => Finding::new(format!(
-            "{problem}; at a success rate of {rate} groups of {LARGEST_GROUP} would help little: draw other prompts in \
-             their place"
+            "{problem} groups of {LARGEST_GROUP} would help little: draw other prompts in their place"
         ))
         .set("dynamic_sampling", Value::Object(Default::default())),
     })
