@@ -90,7 +90,8 @@ impl Monitor for Screen {
                 let (step, percent) = (found.step, 100.0 * found.accuracy);
                 self.progress.message(&format!("step {step}: accuracy {percent:.1} % held out"));
             }
-            Event::Finding(finding) => self.progress.warning(&finding_text(finding)),
+            // A quiet run tells it in its logs and its report.
+            Event::Finding(finding) => self.progress.message(&finding_text(finding)),
             Event::Message(text) => self.progress.warning(text),
             Event::Evaluated(_)
             | Event::CheckpointBegins { .. }

@@ -36,6 +36,7 @@ mod memory;
 mod open;
 mod options;
 mod resume;
+mod setting;
 
 use burn::backend::Autodiff;
 

@@ -54,6 +54,7 @@ impl<B: Kernels> Run<B> {
         let mut trainer = opened.trainer(&setup.config)?;
         trainer.restore(&found.folder, &found.state)?;
         let mut frame = setup.enter(inputs, || found.cut_logs(&folder).map(|()| folder))?;
+        frame.recall()?;
         trainer.rewards().keep_in(&frame.folder.paths().rewards());
         let (step, checkpoint) = (found.state.step, found.folder.as_path());
         frame.tell(&Event::Resumed { checkpoint, step })?;
