@@ -96,7 +96,8 @@ pub(super) fn equal_groups(history: &History) -> Option<Finding> {
 ///
 /// Where more are right, it is mostly right groups that are equal, as in every run that is about to solve its task.
 /// What a larger group would give follows from the share and the success rate, by a beta distribution of the
-/// success rates of problems: see `Odds`, which says nothing where none is right. Not told where other prompts are drawn for such groups.
+/// success rates of problems: see `Odds`, which says nothing where none is right. Not told where other
+/// prompts are drawn for such groups.
 pub(super) fn small_group(history: &History) -> Option<Finding> {
     let (share, low) = history.share_of_groups(|m| m.frac_reward_zero_std);
     let (accuracy, group) = (history.recently(|m| m.accuracy), history.setting.completions);
