@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use super::diagnosis::Finding;
 use super::metrics::{EvalMetrics, SampleLine, StepMetrics};
 use super::progress::Phase;
 use super::summary::RunFacts;
@@ -82,6 +83,9 @@ pub enum Event<'a> {
         /// The closing report.
         report: &'a str,
     },
+    /// Why nothing may be learned, each cause once for a run: told after the step or the evaluation that it was
+    /// found by.
+    Finding(&'a Finding),
     /// Something that a person should know.
     Message(&'a str),
 }

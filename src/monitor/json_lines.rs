@@ -1,5 +1,6 @@
 //! Append-only files of one JSON object a line, which survive a crash in the middle of a line.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -71,6 +72,24 @@ pub(super) fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Resul
         values.push(parse(&line, values.len() + 1)?);
     }
     Ok(values)
+}
+
+/// Reads the last `count` whole lines of `path`, and holds no more of it than these.
+///
+/// # Errors
+/// Those of [`read_lines`], of the lines that are read.
+pub(super) fn read_last<T: for<'de> Deserialize<'de>>(
+    path: &Path,
+    count: usize,
+) -> io::Result<Vec<T>> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let (mut last, mut line, mut number) = (VecDeque::new(), Vec::new(), 0);
+    while next_line(&mut reader, &mut line)? {
+        number += 1;
+        last.push_back((number, std::mem::take(&mut line)));
+        last.drain(..last.len().saturating_sub(count));
+    }
+    last.iter().map(|(number, line)| parse(line, *number)).collect()
 }
 
 #[derive(Deserialize)]
@@ -160,5 +179,15 @@ mod tests {
         let path = folder.path().join("lines.jsonl");
         std::fs::write(&path, "1\n2\n3").unwrap();
         assert_eq!(read_lines::<u32>(&path).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn the_last_lines_are_read_and_those_before_are_not_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.jsonl");
+        std::fs::write(&path, "oops\n1\n2\n3").unwrap();
+        assert_eq!(read_last::<u32>(&path, 2).unwrap(), [1, 2]);
+        assert!(read_last::<u32>(&path, 3).unwrap_err().to_string().contains("line 1"));
+        assert!(read_last::<u32>(&path, 0).unwrap().is_empty());
     }
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// Files that a run writes directly into its folder.
-const RUN_FILES: [&str; 7] = [
+const RUN_FILES: [&str; 8] = [
     "config.yaml",
     "metrics.jsonl",
     "eval.jsonl",
     "samples.jsonl",
+    "events.jsonl",
     "report.txt",
     "not_finite.json",
     "best.json",
@@ -77,6 +78,11 @@ impl RunPaths {
         self.root.join("samples.jsonl")
     }
 
+    /// What was found while the run went, as JSON lines.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
     /// The closing report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.txt")
@@ -138,8 +144,8 @@ impl RunPaths {
     }
 
     /// The logs, whose lines a checkpoint counts.
-    pub fn logs(&self) -> [PathBuf; 3] {
-        [self.metrics(), self.eval(), self.samples()]
+    pub fn logs(&self) -> [PathBuf; 4] {
+        [self.metrics(), self.eval(), self.samples(), self.events()]
     }
 
     /// What a run locks as long as it is under way.

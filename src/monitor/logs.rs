@@ -1,21 +1,33 @@
-//! The logs of a run as a monitor: metrics, evaluations and samples as JSON lines.
+//! The logs of a run as a monitor: metrics, evaluations, samples and events as JSON lines.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::{RunFolderError, failed};
 use super::event::{Event, Monitor, MonitorError, StepEvent};
 use super::json_lines::JsonLines;
 use super::layout::RunPaths;
 
-/// `metrics.jsonl`, `eval.jsonl` and `samples.jsonl`, open for appending.
+/// `metrics.jsonl`, `eval.jsonl`, `samples.jsonl` and `events.jsonl`, open for appending.
 #[derive(Debug)]
 pub struct Logs {
     metrics: Log,
     eval: Log,
     samples: Log,
+    events: Log,
+}
+
+/// A line of `events.jsonl`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum EventLine<T> {
+    /// What was found.
+    Finding(T),
+    /// Of another version.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug)]
@@ -34,6 +46,7 @@ impl Logs {
             metrics: Log::open(paths.metrics())?,
             eval: Log::open(paths.eval())?,
             samples: Log::open(paths.samples())?,
+            events: Log::open(paths.events())?,
         })
     }
 
@@ -44,7 +57,8 @@ impl Logs {
 
     /// Puts all lines on the disk.
     fn sync(&self) -> Result<(), RunFolderError> {
-        [&self.metrics, &self.eval, &self.samples].into_iter().try_for_each(Log::sync)
+        let logs = [&self.metrics, &self.eval, &self.samples, &self.events];
+        logs.into_iter().try_for_each(Log::sync)
     }
 }
 
@@ -61,6 +75,9 @@ impl Monitor for Logs {
         match event {
             Event::Step(step) => self.step(step)?,
             Event::Evaluated(metrics) => self.eval.append(metrics)?,
+            Event::Finding(finding) => {
+                self.events.append(&EventLine::Finding(finding))?;
+            }
             Event::CheckpointBegins { .. } => self.sync()?,
             _ => {}
         }
@@ -92,7 +109,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::monitor::{EvalMetrics, SampleLine, StepMetrics};
+    use crate::monitor::{EvalMetrics, Finding, SampleLine, StepMetrics};
 
     fn lines(path: PathBuf) -> usize {
         fs::read_to_string(path).unwrap().lines().count()
@@ -107,10 +124,29 @@ mod tests {
         let metrics = &StepMetrics { step: 1, ..StepMetrics::default() };
         logs.take(&Event::Step(StepEvent { metrics, samples: &samples, shown: None })).unwrap();
         logs.take(&Event::Evaluated(&EvalMetrics::default())).unwrap();
+        logs.take(&Event::Finding(&Finding { step: 1, ..Finding::default() })).unwrap();
         logs.take(&Event::Message("not for a file")).unwrap();
         logs.take(&Event::CheckpointBegins { step: 1 }).unwrap();
-        let counts = [paths.metrics(), paths.samples(), paths.eval()].map(lines);
-        assert_eq!(counts, [1, 2, 1]);
+        let counts = [paths.metrics(), paths.samples(), paths.eval(), paths.events()].map(lines);
+        assert_eq!(counts, [1, 2, 1, 1]);
+    }
+
+    #[test]
+    fn a_finding_is_one_flat_line() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = RunPaths::new(root.path());
+        let finding = Finding {
+            step: 40,
+            rule: "cut_off".into(),
+            problem: "too short".into(),
+            key: Some("response_length".into()),
+            value: Some(128.into()),
+            example: None,
+        };
+        Logs::open(&paths).unwrap().take(&Event::Finding(&finding)).unwrap();
+        let line = "{\"event\":\"finding\",\"step\":40,\"rule\":\"cut_off\",\"problem\":\"too short\",\
+                    \"key\":\"response_length\",\"value\":128,\"example\":null}\n";
+        assert_eq!(fs::read_to_string(paths.events()).unwrap(), line);
     }
 
     #[cfg(target_os = "linux")]

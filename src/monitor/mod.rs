@@ -12,6 +12,7 @@ mod layout;
 mod logs;
 mod metrics;
 mod monitors;
+mod past;
 mod progress;
 mod report_file;
 mod rss;
@@ -21,7 +22,7 @@ mod sample_text;
 mod screen;
 mod summary;
 
-pub use diagnosis::diagnose;
+pub use diagnosis::{Example, Finding, Findings, Past, RewardSetting, Setting};
 pub use doing::Doing;
 pub use error::RunFolderError;
 pub use event::{Event, Monitor, MonitorError, RunPlan, StepEvent};

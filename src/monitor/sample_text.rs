@@ -1,5 +1,6 @@
 //! A sampled completion as a person reads it on a screen: what was asked, said and expected, apart.
 
+use super::diagnosis::Finding;
 use super::metrics::SampleLine;
 
 /// How much of the end of a prompt is shown, in characters.
@@ -30,6 +31,31 @@ pub(super) fn sample_text(sample: &SampleLine) -> String {
     ];
     let lines = parts.map(|(name, text)| format!("{name:<MARGIN$}{}", indented(&text)));
     lines.join("\n")
+}
+
+/// The same of a finding, with the completion that shows it.
+///
+/// ```text
+/// finding    step 40: 63 % of the completions were cut off … → --set response_length=128
+///   prompt   73+70=
+///   said     It is 14
+///   expected 143
+///   reward   0.00
+/// ```
+pub(super) fn finding_text(finding: &Finding) -> String {
+    let mut parts = vec![("finding", format!("step {}: {finding}", finding.step))];
+    if let Some(example) = &finding.example {
+        let said = beginning(&example.completion);
+        let reward = example.reward.map_or("none applied".into(), |reward| format!("{reward:.2}"));
+        parts.extend([
+            ("  prompt", end(&example.prompt)),
+            ("  said", if said.trim().is_empty() { format!("{said:?}") } else { said }),
+            ("  expected", example.answer.as_deref().map_or("none is given".into(), beginning)),
+            ("  reward", reward),
+        ]);
+    }
+    let lines = parts.iter().map(|(name, text)| format!("{name:<MARGIN$}{}", indented(text)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn completion(sample: &SampleLine) -> String {
@@ -88,6 +114,7 @@ pub fn safe_text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::Example;
 
     fn sample() -> SampleLine {
         SampleLine {
@@ -132,6 +159,34 @@ sample     step 100, problem 17
         assert!(text.contains("  prompt   …éé") && text.contains("éWhy?\n"), "{text}");
         assert!(text.contains("  said     Because x") && text.contains(" …\n"), "{text}");
         assert!(text.chars().count() < 2_000);
+    }
+
+    #[test]
+    fn a_finding_is_told_with_its_key_and_its_example() {
+        let example = Example {
+            prompt: "73+70=".into(),
+            completion: "It is\n14".into(),
+            answer: Some("143".into()),
+            reward: Some(0.0),
+        };
+        let finding = Finding {
+            step: 40,
+            problem: "too short".into(),
+            key: Some("response_length".into()),
+            value: Some(128.into()),
+            example: Some(example),
+            ..Finding::default()
+        };
+        let expected = "\
+finding    step 40: too short → --set response_length=128
+  prompt   73+70=
+  said     It is
+           14
+  expected 143
+  reward   0.00";
+        assert_eq!(finding_text(&finding), expected);
+        let alone = Finding { example: None, key: None, ..finding };
+        assert_eq!(finding_text(&alone), "finding    step 40: too short");
     }
 
     #[test]

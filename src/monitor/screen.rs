@@ -2,7 +2,7 @@
 
 use super::event::{Event, Monitor, MonitorError, RunPlan, StepEvent};
 use super::progress::{Phase, Progress, Stage};
-use super::sample_text::sample_text;
+use super::sample_text::{finding_text, sample_text};
 
 /// Shows a run by way of a [`Progress`].
 pub struct Screen {
@@ -90,6 +90,8 @@ impl Monitor for Screen {
                 let (step, percent) = (found.step, 100.0 * found.accuracy);
                 self.progress.message(&format!("step {step}: accuracy {percent:.1} % held out"));
             }
+            // A quiet run tells it in its logs and its report.
+            Event::Finding(finding) => self.progress.message(&finding_text(finding)),
             Event::Message(text) => self.progress.warning(text),
             Event::Evaluated(_)
             | Event::CheckpointBegins { .. }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::diagnosis::{diagnose, first, last, mean};
+use super::diagnosis::{Finding, mean};
 use super::metrics::StepMetrics;
 use super::progress::duration_text;
 
@@ -30,12 +30,12 @@ pub struct RunFacts {
     pub files: Vec<(&'static str, PathBuf)>,
 }
 
-/// The closing report; when nothing was learned it says why, as far as `history` tells.
-pub fn report(facts: &RunFacts, history: &[StepMetrics]) -> String {
+/// The closing report; when nothing was learned it says why, as far as was found while the run went.
+pub fn report(facts: &RunFacts, history: &[StepMetrics], found: &[Finding]) -> String {
     let mut text = accuracy_text(facts);
     text.push_str(&effort_text(facts, history));
     if has_learned(facts, history) == Some(false) {
-        text.push_str(&reasons_text(history));
+        text.push_str(&reasons_text(facts, found));
     }
     for (what, path) in &facts.files {
         push_line(&mut text, format_args!("{what:<10} {}", path.display()));
@@ -97,17 +97,15 @@ fn steps_text(facts: &RunFacts) -> String {
     }
 }
 
-fn reasons_text(history: &[StepMetrics]) -> String {
-    let reasons = diagnose(history);
-    if reasons.is_empty() {
-        let advice = "try more steps, or another learning rate";
-        let text = format!("nothing that shows, and the metrics name no cause: {advice}");
-        return wrapped("learned", &text);
+fn reasons_text(facts: &RunFacts, found: &[Finding]) -> String {
+    let learned = |why: &str| wrapped("learned", &format!("nothing that shows{why}"));
+    match found {
+        _ if facts.steps == 0 => learned(": no step was trained → change max_steps"),
+        [] => learned(", and no cause was found: try more steps, or another learning rate"),
+        _ => {
+            found.iter().map(|it| learned(&format!(": {it} (found at step {})", it.step))).collect()
+        }
     }
-    reasons
-        .iter()
-        .map(|reason| wrapped("learned", &format!("nothing that shows: {reason}")))
-        .collect()
 }
 
 /// A labelled paragraph in lines of at most 79 columns.
@@ -125,6 +123,16 @@ fn wrapped(label: &str, text: &str) -> String {
         line.push_str(word);
     }
     lines + &line + "\n"
+}
+
+/// The first tenth of a run, at least one step.
+fn first(history: &[StepMetrics]) -> &[StepMetrics] {
+    &history[..history.len().div_ceil(10)]
+}
+
+/// The last tenth of a run, at least one step.
+fn last(history: &[StepMetrics]) -> &[StepMetrics] {
+    &history[history.len() - history.len().div_ceil(10)..]
 }
 
 fn reward_at(steps: &[StepMetrics]) -> f64 {
@@ -154,13 +162,10 @@ mod tests {
         }
     }
 
-    fn history(rewards: [f64; 2], frac_reward_zero_std: f64) -> Vec<StepMetrics> {
+    fn history(rewards: [f64; 2]) -> Vec<StepMetrics> {
         let step = |(index, reward)| StepMetrics {
             step: index as u64 + 1,
             reward,
-            frac_reward_zero_std,
-            learning_rate: 1e-4,
-            grad_norm: 1.0,
             ..StepMetrics::default()
         };
         rewards.into_iter().enumerate().map(step).collect()
@@ -173,40 +178,48 @@ mod tests {
             reward     0.400 at first, 0.900 at last\n\
             steps      2 in 1 min 05 s, at most 120 MiB\n\
             model      runs/first/model\n";
-        assert_eq!(report(&facts(0.42, 0.915), &history([0.4, 0.9], 0.2)), expected);
+        assert_eq!(report(&facts(0.42, 0.915), &history([0.4, 0.9]), &[]), expected);
     }
 
     #[test]
     fn a_run_that_learned_nothing_says_why() {
-        let text = report(&facts(0.0, 0.0), &history([0.0, 0.0], 1.0));
+        let problem =
+            "in nearly every group all rewards were equal, so there was no gradient".into();
+        let found = Finding { step: 2, problem, key: Some("data".into()), ..Finding::default() };
+        let text = report(&facts(0.0, 0.0), &history([0.0, 0.0]), std::slice::from_ref(&found));
         assert!(text.contains("nothing that shows: in nearly every group"), "{text}");
+        assert!(text.contains("→ change data (found at step 2)"), "{text}");
+        let learned = report(&facts(0.0, 0.5), &history([0.0, 0.5]), &[found]);
+        assert!(!learned.contains("nothing that shows"), "{learned}");
         assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
         assert!(text.contains("\n           "), "continued below the text, not the label: {text}");
     }
 
     #[test]
     fn without_a_known_cause_the_report_still_gives_advice() {
-        let text = report(&facts(0.3, 0.3), &history([0.3, 0.3], 0.2));
-        assert!(text.contains("name no cause"), "{text}");
+        let text = report(&facts(0.3, 0.3), &history([0.3, 0.3]), &[]);
+        assert!(text.contains("no cause was found"), "{text}");
+        let none = RunFacts { steps: 0, ..facts(0.3, 0.3) };
+        assert!(report(&none, &[], &[]).contains("no step was trained"));
     }
 
     #[test]
     fn a_policy_that_was_perfect_had_nothing_to_learn() {
-        assert_eq!(has_learned(&facts(1.0, 0.995), &history([1.0, 1.0], 1.0)), Some(true));
+        assert_eq!(has_learned(&facts(1.0, 0.995), &history([1.0, 1.0])), Some(true));
     }
 
     #[test]
     fn without_evaluation_the_reward_decides() {
         let facts = RunFacts::default();
-        assert_eq!(has_learned(&facts, &history([0.2, 0.6], 0.2)), Some(true));
-        assert_eq!(has_learned(&facts, &history([0.6, 0.2], 0.2)), Some(false));
+        assert_eq!(has_learned(&facts, &history([0.2, 0.6])), Some(true));
+        assert_eq!(has_learned(&facts, &history([0.6, 0.2])), Some(false));
         assert_eq!(has_learned(&facts, &[]), None);
     }
 
     #[test]
     fn a_stopped_run_and_left_out_prompts_are_told() {
         let facts = RunFacts { planned_steps: 9, long_prompts: 4, ..facts(0.1, 0.5) };
-        let text = report(&facts, &history([0.1, 0.5], 0.2));
+        let text = report(&facts, &history([0.1, 0.5]), &[]);
         assert!(text.contains("2 of 9, stopped early") && text.contains("left out   4"), "{text}");
     }
 }

@@ -36,7 +36,7 @@ impl<B: Kernels> Run<B> {
         }
         self.save_what_was_trained(self.frame.folder.paths())?;
         let (facts, history) = (self.facts(after), self.frame.folder.history()?);
-        let report = report(&facts, &history);
+        let report = report(&facts, &history, self.frame.findings.told());
         self.frame.tell(&Event::Finished { facts: &facts, report: &report })?;
         Ok(Outcome { facts, history, report })
     }

@@ -9,13 +9,15 @@ use super::inputs::Inputs;
 use super::memory::text as memory_text;
 use super::open::Opened;
 use super::options::{Options, Stop};
+use super::setting::setting;
 use super::{RunError, open};
 use crate::config::RunConfig;
 use crate::device::Limits;
 use crate::kernel::Kernels;
 use crate::model::{Decoder, LoadedModel, LoraConfig, ModelConfig, WeightStorage};
 use crate::monitor::{
-    EvalMetrics, Event, Logs, Monitor, Monitors, ReportFile, RunFolder, RunFolderError, RunPlan,
+    EvalMetrics, Event, Findings, Logs, Monitor, Monitors, ReportFile, RunFolder, RunFolderError,
+    RunPlan, Setting,
 };
 use crate::reward::Rewards;
 use crate::text::Tokenizer;
@@ -39,6 +41,7 @@ pub(super) struct Setup {
     pub stop: Stop,
     pub started: Instant,
     monitors: Vec<Box<dyn Monitor>>,
+    setting: Setting,
 }
 
 /// A run apart from its policy.
@@ -47,6 +50,7 @@ pub(super) struct Frame {
     pub folder: RunFolder,
     pub inputs: Inputs,
     pub monitors: Monitors,
+    pub findings: Findings,
 }
 
 impl Setup {
@@ -69,6 +73,7 @@ impl Setup {
         plan.notes.extend(checkpoint_note(asked, opened.checkpointing));
         let LoadedModel { config: model_config, tokenizer, .. } = &opened.model;
         let setup = Self {
+            setting: setting(&config, &opened),
             plan,
             model_config: model_config.clone(),
             tokenizer: tokenizer.clone(),
@@ -101,13 +106,26 @@ impl Setup {
         std::mem::take(&mut self.monitors).into_iter().for_each(|monitor| monitors.add(monitor));
         folder.write_config(&self.config.to_yaml()?)?;
         monitors.tell(&Event::Started(&self.plan))?;
-        Ok(Frame { setup: self, folder, inputs, monitors })
+        let findings = Findings::new(self.setting.clone());
+        Ok(Frame { setup: self, folder, inputs, monitors, findings })
     }
 }
 
 impl Frame {
+    /// Has the run go on from what its logs say of it.
+    pub(super) fn recall(&mut self) -> Result<(), RunError> {
+        let past = self.folder.past()?;
+        self.findings = Findings::resumed(self.setup.setting.clone(), past);
+        Ok(())
+    }
+
+    /// Tells an event, and after it what is found by it.
     pub(super) fn tell(&mut self, event: &Event<'_>) -> Result<(), RunError> {
-        Ok(self.monitors.tell(event)?)
+        self.monitors.tell(event)?;
+        for finding in self.findings.take(event) {
+            self.monitors.tell(&Event::Finding(&finding))?;
+        }
+        Ok(())
     }
 
     /// What the checkpoint after `step` keeps of the run.

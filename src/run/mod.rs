@@ -37,6 +37,7 @@ mod memory;
 mod open;
 mod options;
 mod resume;
+mod setting;
 
 use burn::backend::Autodiff;
 

@@ -171,6 +171,11 @@ impl Problems {
         held_out.chain(&self.prompt_notes).cloned().collect()
     }
 
+    /// Whether some prompt of the training part is plain text, which no chat template is used for.
+    pub(super) fn are_plain(&self) -> bool {
+        is_plain(&self.train)
+    }
+
     /// Problems left out because their prompt is too long.
     pub fn left_out(&self) -> usize {
         self.train.left_out() + self.held_out.as_ref().map_or(0, PreparedProblems::left_out)
@@ -185,14 +190,15 @@ impl Problems {
 
 /// Plain text to a model that was trained on its template, and tokens that no prompt may have.
 fn prompt_notes(tokenizer: &Tokenizer, parts: [Option<&PreparedProblems>; 2]) -> Vec<String> {
-    let is_plain = |problems: &PreparedProblems| {
-        (0..problems.len()).any(|at| matches!(problems.problem(at).prompt, Prompt::Text(_)))
-    };
     let mut notes: Vec<String> = tokenizer.tokens_without_row().into_iter().collect();
     if tokenizer.has_chat_template() && parts.into_iter().flatten().any(is_plain) {
         notes.push(PLAIN_PROMPTS.into());
     }
     notes
+}
+
+fn is_plain(problems: &PreparedProblems) -> bool {
+    (0..problems.len()).any(|at| matches!(problems.problem(at).prompt, Prompt::Text(_)))
 }
 
 const PLAIN_PROMPTS: &str = "prompts are plain text, so the model's chat template is not used; to \

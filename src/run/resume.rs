@@ -78,6 +78,7 @@ impl<B: Kernels> Run<B> {
         notes.extend(
             aside.map(|aside| format!("kept       what came after it is in {}", aside.display())),
         );
+        frame.recall()?;
         trainer.rewards().keep_in(&frame.folder.paths().rewards());
         let (step, checkpoint) = (found.state.step, found.folder.as_path());
         frame.tell(&Event::Resumed { checkpoint, step })?;

@@ -149,7 +149,7 @@ impl<B: Kernels> Optimizer<B> {
             Err(failed) => return (decoder, Err(failed)),
         };
         let learning_rate = self.config.learning_rate(self.steps, self.total_steps);
-        let mut outcome =
+        let outcome =
             StepOutcome { grad_norm, learning_rate, not_finite, relative_update: f64::NAN };
         if !grad_norm.is_finite() {
             return (decoder, Ok(outcome));

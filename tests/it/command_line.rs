@@ -34,7 +34,14 @@ pub fn metrics(scene: &Scene, folder: &str) -> Vec<Value> {
 #[track_caller]
 pub fn assert_same_run(scene: &Scene, one: &str, other: &str) {
     assert_eq!(metrics(scene, one), metrics(scene, other));
-    for file in ["eval.jsonl", "samples.jsonl", "model/model.safetensors", "model/tokenizer.json"] {
+    let files = [
+        "eval.jsonl",
+        "samples.jsonl",
+        "events.jsonl",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+    ];
+    for file in files {
         let read = |folder: &str| fs::read(scene.path(folder).join(file)).unwrap();
         assert!(read(one) == read(other), "{file} differs");
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use wgrpo::config::RunConfig;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "docs/data.md",
     "docs/devices.md",
+    "docs/findings.md",
     "docs/kernels.md",
     "docs/memory.md",
     "docs/rewards.md",

@@ -44,6 +44,7 @@ impl<F: FnMut(u64) -> Result<(), MonitorError>> Monitor for Witness<F> {
                 format!("saved {step}")
             }
             Event::Finished { facts, .. } => format!("finished {}", facts.steps),
+            Event::Finding(_) => return Ok(()),
             Event::Message(text) => format!("message: {text}"),
         };
         self.heard.borrow_mut().push(name);

@@ -117,6 +117,11 @@ impl Rewards {
         any(Asks::ByGroup) && !any(Asks::Once)
     }
 
+    /// The score of a right answer, in the order of [`Score::each`]; none of rewards that judge no answers.
+    pub fn full_scores(&self) -> Vec<Option<f64>> {
+        self.parts.iter().map(|part| part.reward.full_score()).collect()
+    }
+
     /// Whether a reward needs to know how many tokens a completion has, in the order of
     /// [`Score::each`].
     pub fn count_tokens(&self) -> Vec<bool> {
