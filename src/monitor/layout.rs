@@ -70,6 +70,11 @@ impl RunPaths {
         self.root.join("samples.jsonl")
     }
 
+    /// What a run found out about itself, as JSON lines.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
     /// The closing report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.txt")
