@@ -37,8 +37,9 @@ impl Bucket {
     }
 
     fn mean(&self) -> f64 {
-        // The sum of a few large numbers may be beyond all numbers; what lies between them is not.
-        (self.sum / self.count as f64).clamp(self.low, self.high)
+        let mean = self.sum / self.count as f64;
+        // A sum of huge numbers may be beyond all numbers, or none; what lies between them is neither.
+        if mean.is_nan() { self.low } else { mean.clamp(self.low, self.high) }
     }
 }
 
@@ -114,7 +115,9 @@ fn merged(buckets: &[Bucket], width: usize) -> Vec<Bucket> {
 
 /// The number to five digits, which is more than can be seen.
 pub(super) fn five_digits(value: f64) -> f64 {
-    format!("{value:.4e}").parse().unwrap_or(value)
+    let short = format!("{value:.4e}").parse().ok();
+    // The largest number of all would be rounded up to none.
+    short.filter(|short: &f64| short.is_finite()).unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -72,12 +72,10 @@ impl RunLog {
     }
 
     fn push(&mut self, name: &str, step: u64, value: f64) {
-        match self.curves.get_mut(name) {
-            Some(curve) => curve.push(step, value),
-            None if self.curves.len() < MOST_CURVES && name.len() <= LONGEST_NAME => {
-                self.curves.entry(name.to_owned()).or_default().push(step, value);
-            }
-            None => {}
+        if let Some(curve) = self.curves.get_mut(name) {
+            curve.push(step, value);
+        } else if self.curves.len() < MOST_CURVES && name.len() <= LONGEST_NAME {
+            self.curves.entry(name.to_owned()).or_default().push(step, value);
         }
     }
 }
@@ -124,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_damaged_end_is_passed_over_and_a_damaged_middle_is_counted() {
-        let (_folder, paths) = folder(&(step(1) + "oops\n[1]\n" + &step(2) + "{\"step\":3,\"rew"), "");
+        let (_folder, paths) =
+            folder(&(step(1) + "oops\n[1]\n" + &step(2) + "{\"step\":3,\"rew"), "");
         let log = RunLog::read(&paths).unwrap();
         assert_eq!(log.curves["reward"].thinned(500).steps, [1, 2]);
         assert_eq!(log.unread, 2);
