@@ -7,9 +7,9 @@ use super::lines::each_line;
 use crate::monitor::RunPaths;
 
 /// Findings that are kept, the first of them.
-const MOST: usize = 100;
+const MOST: usize = 50;
 /// Characters of each text.
-const LONGEST: usize = 1_000;
+const LONGEST: usize = 500;
 
 /// What was found, and what to change.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]

@@ -27,8 +27,8 @@ const MOST_POINTS: usize = 500;
 /// Bytes for the curves of all runs, and about those that a point takes.
 const ROOM_FOR_CURVES: usize = 800_000;
 const BYTES_A_POINT: usize = 14;
-/// Bytes for the completions of all runs.
-const ROOM_FOR_SAMPLES: usize = 800_000;
+/// Bytes of a page, of which completions take what the rest leaves.
+const ROOM: usize = 1_900_000;
 /// Bytes of a closing report that are shown.
 const LONGEST_REPORT: u64 = 1 << 14;
 /// Keys in which configurations differ, and characters of each value.
@@ -95,16 +95,22 @@ pub fn page(folders: &[PathBuf]) -> Result<Page, ReportError> {
         return Err(ReportError::TooMany { count: folders.len(), most: MOST_RUNS });
     }
     let reads = folders.iter().map(|folder| read(folder)).collect::<Result<Vec<_>, _>>()?;
-    let names = names(folders);
     let points = points_of_a_curve(&reads);
-    let room = ROOM_FOR_SAMPLES / reads.len().max(1);
     let configs: Vec<Settings> =
         reads.iter().map(|read| read.settings.clone().unwrap_or_default()).collect();
-    let runs = reads.into_iter().zip(names).map(|(read, name)| run_data(read, name, points, room));
-    let runs = runs.collect::<Result<Vec<_>, _>>()?;
-    let notes = runs.iter().flat_map(|run| run.notes.iter().map(|n| format!("{}: {n}", run.name)));
-    let notes = notes.collect();
-    let data = Data { version: env!("CARGO_PKG_VERSION"), runs, differences: shown(&configs) };
+    let named = reads.iter().zip(names(folders));
+    let runs = named.map(|(read, name)| run_data(read, name, points)).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut data = Data { version, runs, differences: shown(&configs) };
+    let room = ROOM.saturating_sub(filled(&data).len()) / reads.len().max(1);
+    for (run, read) in data.runs.iter_mut().zip(&reads) {
+        run.samples = Samples::read(&read.paths.samples(), room)?;
+        run.notes = notes(read, &run.samples);
+    }
+    let notes = |run: &RunData| {
+        run.notes.iter().map(|note| format!("{}: {note}", run.name)).collect::<Vec<_>>()
+    };
+    let notes = data.runs.iter().flat_map(notes).collect();
     Ok(Page { html: filled(&data), notes })
 }
 
@@ -136,26 +142,25 @@ fn points_of_a_curve(reads: &[Read]) -> usize {
     (ROOM_FOR_CURVES / BYTES_A_POINT / curves.max(1)).clamp(20, MOST_POINTS)
 }
 
-fn run_data(read: Read, name: String, points: usize, room: usize) -> Result<RunData, ReportError> {
-    let Read { paths, log, settings } = read;
-    let samples = Samples::read(&paths.samples(), room)?;
-    let notes = notes(&log, &samples, settings.is_some());
-    Ok(RunData {
+/// What is told of a run, but for its completions.
+fn run_data(read: &Read, name: String, points: usize) -> RunData {
+    let none = Settings::new();
+    RunData {
         name,
-        standing: Standing::of(&paths, &settings.unwrap_or_default()),
-        curves: curves(&log, points),
-        samples,
-        findings: findings::read(&paths),
-        environment: environment::read(&paths),
-        report: read_text(&paths.report(), LONGEST_REPORT).ok(),
-        notes,
-    })
+        standing: Standing::of(&read.paths, read.settings.as_ref().unwrap_or(&none)),
+        curves: curves(&read.log, points),
+        samples: Samples::default(),
+        findings: findings::read(&read.paths),
+        environment: environment::read(&read.paths),
+        report: read_text(&read.paths.report(), LONGEST_REPORT).ok(),
+        notes: Vec::new(),
+    }
 }
 
-fn notes(log: &RunLog, samples: &Samples, has_config: bool) -> Vec<String> {
-    let unread = log.unread + samples.unread;
+fn notes(read: &Read, samples: &Samples) -> Vec<String> {
+    let unread = read.log.unread + samples.unread;
     let lines = (unread > 0).then(|| format!("{unread} lines of its logs could not be read"));
-    let config = (!has_config).then(|| {
+    let config = read.settings.is_none().then(|| {
         "its config.yaml is missing or cannot be read, so nothing is known of its configuration"
             .into()
     });

@@ -2,13 +2,14 @@
 
 const view = { hidden: new Set(), smoothing: 0, ignoresOutliers: false };
 const charts = [];
-const MARGIN = { left: 50, right: 10, top: 12, bottom: 24 };
+const MARGIN = { left: 50, right: 14, top: 12, bottom: 24 };
 
 // `spec`: title, metric, points (a metric drawn as points), isShare.
 function chart(spec) {
   const svg = shape("svg", { role: "img", "aria-label": `${spec.title} by step` });
   const caption = element("figcaption", {}, spec.title);
-  if (spec.title !== spec.metric) caption.append(element("code", {}, spec.metric));
+  const names = [spec.metric, hasData(spec.points) ? `○ ${spec.points}` : null].filter((name) => name && name !== spec.title);
+  if (names.length > 0) caption.append(element("code", { title: names.join(", ") }, names.join(", ")));
   const drawn = { spec, svg, series: seriesOf(spec), scale: null };
   svg.addEventListener("pointermove", (event) => point(drawn, event));
   svg.addEventListener("pointerleave", () => { hideHint(); drawn.svg.querySelector(".cross")?.remove(); });
@@ -51,7 +52,8 @@ function visible(drawn) {
 }
 
 function ranges(series) {
-  const steps = series.flatMap((one) => [one.steps[0], one.steps[one.steps.length - 1]]);
+  // All charts have one axis, that of the runs, so that they can be read below each other.
+  const last = Math.max(...series.map((one) => Math.max(data.runs[one.run].steps, one.steps[one.steps.length - 1])));
   let values = series.flatMap((one) => [...(one.low ?? one.mean), ...(one.high ?? [])]).sort((a, b) => a - b);
   if (view.ignoresOutliers && values.length > 20) {
     values = values.slice(Math.floor(values.length * 0.02), Math.ceil(values.length * 0.98));
@@ -61,14 +63,14 @@ function ranges(series) {
   const room = high > low ? 0.06 * (high - low) : Math.abs(high) * 0.1 || 1;
   // Nothing that begins at zero is drawn below it.
   const bottom = low >= 0 && low - room < 0 ? 0 : low - room;
-  return { steps: [Math.min(...steps), Math.max(...steps)], values: [bottom, high + room] };
+  return { steps: [0, last], values: [bottom, high + room] };
 }
 
 function ticks([low, high], most, isWhole) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
-  let width = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  if (isWhole) width = Math.max(1, Math.round(width));
+  let width = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough);
+  if (isWhole) width = Math.max(1, Math.ceil(width));
   if (!Number.isFinite(width) || width <= 0) return [low];
   const found = [];
   for (let at = Math.ceil(low / width); at * width <= high && found.length < 20; at += 1) found.push(at * width);
@@ -102,14 +104,17 @@ function draw(drawn) {
 
 function axes(svg, scale, steps, values, spec) {
   const { width, height } = scale;
-  for (const value of ticks(values, 4, false)) {
+  for (const value of ticks(values, 5, false)) {
     const y = scale.y(value);
     svg.append(shape("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }),
       shape("text", { class: "tick", x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" },
         spec.isShare ? `${Number((100 * value).toPrecision(3))} %` : numeral(value)));
   }
-  for (const step of ticks(steps, Math.max(2, Math.floor(width / 110)), true)) {
-    svg.append(shape("text", { class: "tick", x: scale.x(step), y: height - 6, "text-anchor": "middle" },
+  for (const step of ticks(steps, Math.max(2, Math.floor(width / 65)), true)) {
+    // A number under the right edge stays inside the chart.
+    const anchor = scale.x(step) > width - 30 ? "end" : "middle";
+    const x = anchor === "end" ? width - 2 : scale.x(step);
+    svg.append(shape("text", { class: "tick", x, y: height - 6, "text-anchor": anchor },
       step.toLocaleString("en")));
   }
 }

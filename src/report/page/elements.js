@@ -26,11 +26,16 @@ function dot(run) {
   return colour(element("span", { class: "dot" }), run);
 }
 
+// A run by its colour and its name.
+function named(run) {
+  return element("span", { class: "name" }, dot(run), data.runs[run].name);
+}
+
 // A number as a person reads it: four digits, and powers of ten where it is tiny or huge.
 function numeral(value) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace(/\.?0*e\+?/, "e");
   return String(Number(value.toPrecision(4)));
 }
 
@@ -39,7 +44,7 @@ function percent(share) {
 }
 
 function signed(value) {
-  return value === null ? "–" : (value > 0 ? "+" : "") + numeral(value);
+  return value === null ? "–" : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
 }
 
 function counted(count, one, many) {

@@ -3,7 +3,7 @@
 const CHARTS = [
   ["Learning", [
     { title: "Reward", metric: "reward" },
-    { title: "Accuracy, held out as points", metric: "accuracy", points: "eval/accuracy", isShare: true },
+    { title: "Accuracy", metric: "accuracy", points: "eval/accuracy", isShare: true },
     { title: "Groups without signal", metric: "frac_reward_zero_std", isShare: true },
   ]],
   ["Policy", [
@@ -91,7 +91,7 @@ function summary() {
   const steps = (run) => run.max_steps === null ? String(run.steps) : `${run.steps} of ${run.max_steps}`;
   const number = (text) => element("span", { class: "number" }, text);
   const rows = data.runs.map((run, at) => [
-    element("span", {}, dot(at), run.name), run.state, number(steps(run)),
+    named(at), run.state, number(steps(run)),
     number(`${percent(run.accuracy_before)} → ${percent(run.accuracy_after)}`), number(rewardOf(run)),
   ]);
   const section = element("section", { id: "runs" },
@@ -114,8 +114,8 @@ function rewardOf(run) {
 }
 
 function findings() {
-  const rows = data.runs.flatMap((run) => run.findings.map((found) => [
-    ...(data.runs.length > 1 ? [run.name] : []), found.step === null ? "–" : String(found.step), found.problem,
+  const rows = data.runs.flatMap((run, at) => run.findings.map((found) => [
+    ...(data.runs.length > 1 ? [named(at)] : []), found.step === null ? "–" : String(found.step), found.problem,
     found.key === null ? "–" : element("code", {}, found.value === null ? found.key : `${found.key}=${found.value}`),
     found.example === null ? "–" : element("div", { class: "text" }, found.example),
   ]));
@@ -129,7 +129,7 @@ function configuration() {
   const section = element("section", { id: "configuration" }, element("h2", {}, "Configuration differences"));
   const rows = data.differences.map(({ key, values }) =>
     [element("code", {}, key), ...values.map((value) => element("code", {}, value ?? "–"))]);
-  const head = ["Key", ...data.runs.map((run, at) => element("span", {}, dot(at), run.name))];
+  const head = ["Key", ...data.runs.map((_, at) => named(at))];
   section.append(rows.length === 0 ? element("p", { class: "soft" }, "The runs have the same configuration.") : table(head, rows));
   return section;
 }

@@ -35,7 +35,7 @@ function completions() {
   }
   const state = { page: 0, rows: all };
   const body = element("tbody");
-  const parts = { count: element("span", { id: "count", class: "soft" }), pager: pagerOf(state, () => show()) };
+  const parts = { count: element("span", { id: "count" }), pager: pagerOf(state, () => show()) };
   const show = () => {
     const first = state.page * ROWS_A_PAGE;
     body.replaceChildren(...state.rows.slice(first, first + ROWS_A_PAGE).map(rowOf));
@@ -46,7 +46,8 @@ function completions() {
   };
   const form = filterForm((rows) => { state.rows = rows; state.page = 0; show(); });
   const names = columns().map(([name]) => element("th", { scope: "col" }, name));
-  section.append(form, parts.count, all.some((row) => row.logps) ? scaleOfColours() : "",
+  section.append(form,
+    element("div", { class: "shown" }, parts.count, all.some((row) => row.logps) ? scaleOfColours() : null),
     element("div", { class: "scroll" }, element("table", { class: "completions" },
       element("thead", {}, element("tr", {}, ...names)), body)), parts.pager.node);
   form.dispatchEvent(new Event("input"));
@@ -57,7 +58,7 @@ function completions() {
 }
 
 function scaleOfColours() {
-  return element("div", { class: "scale" }, "tokens by log-probability: 0", element("i"), `${FULL_DOUBT} and less`);
+  return element("span", { class: "scale" }, "tokens by log-probability: 0", element("i"), `−${-FULL_DOUBT} and less`);
 }
 
 function pagerOf(state, show) {
@@ -126,11 +127,11 @@ function columns() {
     ["Total", "number", (row) => numeral(row.reward)],
     ["Advantage", "number", (row) => element("span", { class: row.advantage > 0 ? "good" : row.advantage < 0 ? "bad" : "" },
       signed(row.advantage))],
-    ["Finish", "", (row) => element("span", { title: counted(row.tokens, "token", "tokens") },
+    ["Finish", "number", (row) => element("span", { title: counted(row.tokens, "token", "tokens") },
       row.finish === "length" ? `cut off at ${row.tokens}` : row.finish || "–")],
   ];
   const isUsed = ([name]) => name !== "Extracted" || all.some((row) => row.extracted !== undefined);
-  const run = ["Run", "", (row) => element("span", {}, dot(row.run), data.runs[row.run].name)];
+  const run = ["Run", "", (row) => named(row.run)];
   return [...(data.runs.length > 1 ? [run] : []), ...found.filter(isUsed)];
 }
 
