@@ -50,7 +50,11 @@ function curves() {
   for (const [name, specs] of groups) section.append(element("h3", {}, name), gallery(specs));
   if (others.length > 0) {
     const more = element("details", {}, element("summary", {}, `${counted(others.length, "more metric", "more metrics")}`));
-    more.addEventListener("toggle", () => more.append(gallery(others.map((metric) => ({ title: metric, metric })))), { once: true });
+    const open = () => {
+      more.append(gallery(others.map((metric) => ({ title: metric, metric }))));
+      redraw();
+    };
+    more.addEventListener("toggle", open, { once: true });
     section.append(more);
   }
   return section;
@@ -151,4 +155,5 @@ document.title = `${title} – wgrpo report`;
 const sections = [summary(), findings(), curves(), completions(), configuration(), environment()];
 document.getElementById("page").replaceChildren(element("h1", {}, title),
   element("p", { class: "soft" }, `wgrpo ${data.version}`), ...sections.filter((section) => section !== null));
+redraw();
 addEventListener("scroll", hideHint, { passive: true });
