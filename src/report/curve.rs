@@ -5,6 +5,9 @@ use serde::Serialize;
 /// Buckets that are held while a log is read, however long it is.
 const MOST_HELD: usize = 2048;
 
+/// The largest number that is drawn: the distance of two of them, and its parts, are numbers still.
+const LARGEST: f64 = 1e300;
+
 /// What neighbouring steps come to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Bucket {
@@ -37,9 +40,8 @@ impl Bucket {
     }
 
     fn mean(&self) -> f64 {
-        let mean = self.sum / self.count as f64;
-        // A sum of huge numbers may be beyond all numbers, or none; what lies between them is neither.
-        if mean.is_nan() { self.low } else { mean.clamp(self.low, self.high) }
+        // A sum of many huge numbers may be beyond all numbers; what lies between them is not.
+        (self.sum / self.count as f64).clamp(self.low, self.high)
     }
 }
 
@@ -74,9 +76,9 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// Adds the value of the next step. What is not finite has no place on a curve.
+    /// Adds the value of the next step. What is not finite, or hardly, has no place on a curve.
     pub(super) fn push(&mut self, step: u64, value: f64) {
-        if !value.is_finite() {
+        if value.is_nan() || value.abs() > LARGEST {
             return;
         }
         let next = Bucket::of(step, value);
@@ -115,9 +117,7 @@ fn merged(buckets: &[Bucket], width: usize) -> Vec<Bucket> {
 
 /// The number to five digits, which is more than can be seen.
 pub(super) fn five_digits(value: f64) -> f64 {
-    let short = format!("{value:.4e}").parse().ok();
-    // The largest number of all would be rounded up to none.
-    short.filter(|short: &f64| short.is_finite()).unwrap_or(value)
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -165,11 +165,14 @@ mod tests {
     #[test]
     fn numbers_without_end_leave_a_curve_that_can_be_drawn() {
         let mut curve = Curve::default();
-        for (step, value) in [(u64::MAX, 1.0), (0, f64::MAX), (5, f64::MAX), (6, f64::NAN)] {
+        for (step, value) in
+            [(u64::MAX, 1.0), (0, f64::MAX), (5, 1e300), (6, f64::NAN), (1, -1e300)]
+        {
             curve.push(step, value);
         }
         let drawn = curve.thinned(2);
-        assert!(drawn.mean.iter().all(|value| value.is_finite()), "{drawn:?}");
+        assert_eq!((drawn.low.unwrap()[0], drawn.high.unwrap()[0]), (-1e300, 1e300));
+        assert!(drawn.mean[0].is_finite());
         assert_eq!(Curve::default().thinned(500).steps, Vec::<u64>::new());
     }
 

@@ -16,6 +16,8 @@ mod samples;
 mod settings;
 mod spread;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use error::ReportError;
 pub use list::{RunRow, list};

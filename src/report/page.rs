@@ -16,6 +16,7 @@ use super::settings::{self, Difference, Settings};
 use super::standing::Standing;
 use crate::files::read_text;
 use crate::monitor::RunPaths;
+use crate::quote::shown as quoted;
 
 /// Runs that one page holds.
 pub const MOST_RUNS: usize = 16;
@@ -108,7 +109,8 @@ pub fn page(folders: &[PathBuf]) -> Result<Page, ReportError> {
         run.notes = notes(read, &run.samples);
     }
     let notes = |run: &RunData| {
-        run.notes.iter().map(|note| format!("{}: {note}", run.name)).collect::<Vec<_>>()
+        let name = quoted(&run.name);
+        run.notes.iter().map(|note| format!("{name}: {note}")).collect::<Vec<_>>()
     };
     let notes = data.runs.iter().flat_map(notes).collect();
     Ok(Page { html: filled(&data), notes })
@@ -159,7 +161,11 @@ fn run_data(read: &Read, name: String, points: usize) -> RunData {
 
 fn notes(read: &Read, samples: &Samples) -> Vec<String> {
     let unread = read.log.unread + samples.unread;
-    let lines = (unread > 0).then(|| format!("{unread} lines of its logs could not be read"));
+    let lines = match unread {
+        0 => None,
+        1 => Some("a line of its logs could not be read".to_owned()),
+        count => Some(format!("{count} lines of its logs could not be read")),
+    };
     let config = read.settings.is_none().then(|| {
         "its config.yaml is missing or cannot be read, so nothing is known of its configuration"
             .into()
