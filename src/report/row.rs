@@ -139,7 +139,6 @@ mod tests {
         let line = SampleLine {
             step: 3,
             problem: "p7".into(),
-            prompt: "1+1=".into(),
             completion: "2".into(),
             answer: Some("2".into()),
             reward: 1.5,
@@ -151,7 +150,7 @@ mod tests {
         };
         let found = of(&serde_json::to_value(line).unwrap());
         let expected = json!({
-            "step": 3, "problem": "p7", "prompt": "1+1=", "completion": "2", "answer": "2",
+            "step": 3, "problem": "p7", "prompt": "", "completion": "2", "answer": "2",
             "rewards": {"exact": 1.0, "length": null}, "reward": 1.5, "advantage": -0.25,
             "finish": "eos", "tokens": 2,
         });

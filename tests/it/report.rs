@@ -20,7 +20,7 @@ fn write_run(scene: &Scene, run: &str, steps: u64) {
             kl: Some(0.4 * share(step)),
             entropy: 1.2 - share(step),
             mean_length: 40.0 + (step % 17) as f64,
-            grad_norm: if step % 97 == 0 { 40.0 } else { 0.5 },
+            grad_norm: if step.is_multiple_of(97) { 40.0 } else { 0.5 },
             learning_rate: 1e-4 * (1.0 - share(step)),
             step_secs: 0.8 + 0.01 * (step % 7) as f64,
             ..StepMetrics::default()
@@ -52,7 +52,6 @@ fn sample(step: u64, at: u64) -> String {
         problem: format!("sum-{}", step % 40),
         prompt: "What is 40 + 2?".into(),
         completion: words.concat(),
-        answer: Some("42".into()),
         reward: at as f64 / 3.0,
         rewards: [("exact".into(), Some(1.0)), ("length".into(), None)].into(),
         advantage: at as f64 - 1.5,
@@ -61,7 +60,8 @@ fn sample(step: u64, at: u64) -> String {
         ..SampleLine::default()
     };
     let mut line = serde_json::to_value(line).unwrap();
-    if at % 2 == 0 {
+    line["answer"] = "42".into();
+    if at.is_multiple_of(2) {
         line["extracted"] = "42".into();
         line["token_logps"] = words.iter().map(|word| json!([word, -0.7 * at as f64])).collect();
     }
