@@ -2,7 +2,7 @@
 
 const view = { hidden: new Set(), smoothing: 0, ignoresOutliers: false };
 const charts = [];
-const MARGIN = { left: 50, right: 14, top: 12, bottom: 24 };
+const MARGIN = { left: 54, right: 14, top: 12, bottom: 24 };
 
 // `spec`: title, metric, points (a metric drawn as points), isShare.
 function chart(spec) {

@@ -44,7 +44,7 @@ function percent(share) {
 }
 
 function signed(value) {
-  return value === null ? "–" : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  return value === null ? "–" : (value < 0 ? "−" : value > 0 ? "+" : "") + Math.abs(value).toFixed(3);
 }
 
 function counted(count, one, many) {
