@@ -1,6 +1,6 @@
 //! What a run found out about itself: the findings among its events.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::lines::each_line;
@@ -9,7 +9,7 @@ use crate::monitor::RunPaths;
 /// Findings that are kept, the first of them.
 const MOST: usize = 50;
 /// Characters of each text.
-const LONGEST: usize = 500;
+const LONGEST: usize = 800;
 
 /// What was found, and what to change.
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
@@ -25,7 +25,7 @@ pub(super) struct Finding {
     #[serde(default, deserialize_with = "as_text")]
     value: Option<String>,
     /// A case of it.
-    #[serde(default, deserialize_with = "as_text")]
+    #[serde(default, deserialize_with = "as_lines")]
     example: Option<String>,
 }
 
@@ -60,12 +60,24 @@ fn shortened(found: Finding) -> Finding {
 }
 
 /// Text as it is, anything else as JSON.
-fn as_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
+fn as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(text(&Value::deserialize(deserializer)?))
+}
+
+/// An object as lines, each a name and a value; anything else as text.
+fn as_lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let found = Value::deserialize(deserializer)?;
+    let Value::Object(parts) = &found else { return Ok(text(&found)) };
+    let line = |(name, value): (&String, &Value)| Some(format!("{name}: {}", text(value)?));
+    Ok(Some(parts.iter().filter_map(line).collect::<Vec<_>>().join("\n")))
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
         Value::Null => None,
-        Value::String(text) => Some(text),
+        Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -83,12 +95,12 @@ mod tests {
     fn findings_are_picked_out_of_the_events() {
         let text = "{\"event\":\"started\"}\noops\n\
             {\"event\":\"finding\",\"step\":4,\"problem\":\"cut off\",\"key\":\"response_length\",\"value\":64,\
-             \"example\":{\"problem\":\"p1\"}}\n\
+             \"example\":{\"prompt\":\"1+1=\",\"answer\":null,\"reward\":0.5}}\n\
             {\"event\":\"finding\",\"problem\":\"alone\"}\n{\"event\":\"finding\"}\n";
         let found = findings(text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert_eq!((found[0].step, found[0].value.as_deref()), (Some(4), Some("64")));
-        assert_eq!(found[0].example.as_deref(), Some("{\"problem\":\"p1\"}"));
+        assert_eq!(found[0].example.as_deref(), Some("prompt: 1+1=\nreward: 0.5"));
         assert_eq!((&*found[1].problem, &found[1].key), ("alone", &None));
     }
 
