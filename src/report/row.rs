@@ -65,7 +65,8 @@ pub(super) struct Row {
 pub(super) fn row(line: &[u8]) -> Option<Row> {
     let found: SampleText = serde_json::from_slice(line).ok()?;
     let tokens = found.token_logps.unwrap_or_default();
-    let is_said = joined(&tokens) == found.completion && tokens.len() <= MOST_TOKENS;
+    // Tokens may say more than the text: the end of it.
+    let is_said = joined(&tokens).starts_with(&found.completion) && tokens.len() <= MOST_TOKENS;
     let shown = tokens.into_iter().take(MOST_TOKENS);
     let (texts, logps) =
         shown.map(|(text, logp)| (beginning(&text, SHORT), logp.map(three_places))).unzip();
@@ -163,11 +164,11 @@ mod tests {
     fn tokens_that_say_the_completion_stand_in_its_place() {
         let line = json!({
             "step": 1, "completion": "4 2", "extracted": "42",
-            "token_logps": [["4", -0.12345], [" 2", null]],
+            "token_logps": [["4", -0.12345], [" 2", null], ["<eos>", 0]],
         });
         let found = of(&line);
-        assert_eq!(found["texts"], json!(["4", " 2"]));
-        assert_eq!(found["logps"], json!([-0.123, null]));
+        assert_eq!(found["texts"], json!(["4", " 2", "<eos>"]));
+        assert_eq!(found["logps"], json!([-0.123, null, 0.0]));
         assert_eq!((found.get("completion"), &found["extracted"]), (None, &json!("42")));
         let other = of(&json!({"completion": "4 2", "token_logps": [["4", -1.0]]}));
         assert_eq!(other["completion"], "4 2");
