@@ -44,6 +44,7 @@
 //! | [`config`] | a run in one YAML file |
 //! | [`device`] | names of devices, their adapters and limits; a session on one |
 //! | [`run`] | a run as a library: begin, resume, step, evaluate, save, finish |
+//! | [`report`] | what runs have left behind, as a page and as a list; opens no model |
 //! | [`cli`] | the commands |
 //!
 //! [`files`] writes files whole or not at all, [`random`] is the one source of random numbers, and
@@ -67,6 +68,7 @@ mod pattern;
 mod quote;
 pub mod random;
 pub mod readback;
+pub mod report;
 pub mod reward;
 pub mod rollout;
 pub mod run;

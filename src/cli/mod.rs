@@ -18,7 +18,9 @@ mod init;
 mod interrupt;
 mod memory;
 mod output;
+mod report;
 mod rewards;
+mod runs;
 mod schema;
 mod signal;
 mod train;
@@ -58,6 +60,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Tell how much memory a run takes, without its weights
     Memory(memory::MemoryArgs),
+    /// Write a page about runs: curves, completions, findings, what differs
+    Report(report::ReportArgs),
+    /// List the runs below a folder: state, steps, accuracy, what differs
+    Runs(runs::RunsArgs),
     /// Print what an estimator makes of given rewards
     Advantages(advantages::AdvantagesArgs),
     /// Tell how often groups of a given size get the sign of an advantage wrong
@@ -91,6 +97,8 @@ impl Cli {
             Command::Generate(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Memory(args) => args.run(),
+            Command::Report(args) => args.run(),
+            Command::Runs(args) => args.run(),
             Command::Advantages(args) => args.run(),
             Command::Signal(args) => args.run(),
             Command::Rewards(args) => args.run(),

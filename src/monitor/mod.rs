@@ -35,6 +35,7 @@ pub use progress::{Phase, Progress, Stage, duration_text};
 pub use report_file::ReportFile;
 pub use rss::peak_rss_mib;
 pub use run_folder::{Existing, RunFolder};
+pub use run_lock::is_under_way;
 pub use sample_text::safe_text;
 pub use screen::Screen;
 pub use summary::{RunFacts, report};

@@ -33,6 +33,14 @@ impl RunLock {
     }
 }
 
+/// Whether a run is under way in the folder, which is only looked at: no file is made.
+///
+/// A shared lock is tried, so that two who look at once do not take each other for a run.
+pub fn is_under_way(paths: &RunPaths) -> bool {
+    let lock = File::open(paths.lock()).map(|file| file.try_lock_shared());
+    matches!(lock, Ok(Err(TryLockError::WouldBlock)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +54,16 @@ mod tests {
         assert!(matches!(error, RunFolderError::UnderWay { .. }), "{error}");
         drop(first);
         RunLock::take(&paths).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_under_way_as_long_as_its_lock_is_held() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = RunPaths::new(root.path());
+        assert!(!is_under_way(&paths) && !paths.lock().exists());
+        let lock = RunLock::take(&paths).unwrap();
+        assert!(is_under_way(&paths));
+        drop(lock);
+        assert!(!is_under_way(&paths));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// The rooms, and which others each may import.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("hub", &[]),
     ("text", &[]),
     ("data", &["text"]),
@@ -14,6 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("loss", &[]),
     ("device", &["kernel"]),
     ("monitor", &[]),
+    ("report", &["monitor"]),
     ("reward", &["data"]),
     ("model", &["kernel", "text"]),
     ("rollout", &["kernel", "model", "text"]),
@@ -40,7 +41,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("main", &ALL_ROOMS),
 ];
 
-const ALL_ROOMS: [&str; 15] = [
+const ALL_ROOMS: [&str; 16] = [
     "hub",
     "text",
     "data",
@@ -48,6 +49,7 @@ const ALL_ROOMS: [&str; 15] = [
     "loss",
     "device",
     "monitor",
+    "report",
     "reward",
     "model",
     "rollout",

@@ -44,6 +44,7 @@ mod pages;
 mod program;
 mod prompts;
 mod reference;
+mod report;
 mod rewards;
 mod runs;
 mod shaders;
