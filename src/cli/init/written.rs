@@ -83,7 +83,7 @@ pub(super) fn written(begin: &Begin) -> String {
         false => (
             "# An adapter on the model, which stays as it is in 16 bits; base: q8_0 or q4_0 takes less memory still.\n\
              lora: {rank: 16, alpha: 32}\n",
-            "1e-5",
+            "1e-4",
         ),
     };
     format!(
