@@ -90,7 +90,7 @@ fn every_command_of_the_document_does_what_it_says() {
         }
         done.push(name.to_owned());
     }
-    assert_eq!(done, ["init", "check", "rewards", "train", "eval", "generate", "export"]);
+    assert_eq!(done, ["init", "check", "rewards", "train", "eval", "generate", "report", "export"]);
 }
 
 #[test]
