@@ -99,7 +99,7 @@ pub struct StepOutcome {
     /// The first parameter whose gradient is not finite; then the step changed nothing.
     pub not_finite: Option<String>,
     /// How far the parameters moved, beside their norm: of the first tensors that are trained, up to
-    /// [`MOST_MEASURED`] numbers. NaN where nothing was measured.
+    /// 262,144 numbers. NaN where nothing was measured.
     ///
     /// ```text
     /// |w' − w| / |w|
